@@ -1,0 +1,161 @@
+"""Every error this package raises on purpose.
+
+::
+
+    FutuShortError
+    ├── ConfigError (ValueError)
+    ├── GatewayError
+    │   ├── GatewayUnreachableError (ConnectionError)
+    │   ├── GatewayDisconnectedError (ConnectionError)
+    │   ├── GatewayTimeoutError (TimeoutError)
+    │   ├── ProtocolError
+    │   └── ReplyError
+    │       ├── RateLimitError
+    │       ├── UnknownSecurityError (LookupError)
+    │       └── QuoteRightError (PermissionError)
+    ├── PaginationError
+    ├── PanelError
+    ├── StoreError (OSError)
+    │   └── CorruptStoreError
+    └── NotShortVolumeError (AttributeError)
+
+Where a builtin says the same thing, the error is that builtin too, so that
+``except ConnectionError`` or ``except ValueError`` catches it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pandas as pd
+
+__all__ = [
+    "ConfigError",
+    "CorruptStoreError",
+    "FutuShortError",
+    "GatewayDisconnectedError",
+    "GatewayError",
+    "GatewayTimeoutError",
+    "GatewayUnreachableError",
+    "NotShortVolumeError",
+    "PaginationError",
+    "PanelError",
+    "ProtocolError",
+    "QuoteRightError",
+    "RateLimitError",
+    "ReplyError",
+    "StoreError",
+    "UnknownSecurityError",
+]
+
+
+class FutuShortError(Exception):
+    """The root: catches everything below."""
+
+
+class ConfigError(FutuShortError, ValueError):
+    """An argument that cannot work (code, date, number, URL, key file), before any I/O."""
+
+
+class GatewayError(FutuShortError):
+    """The gateway could not be asked, or its answer could not be used."""
+
+
+class GatewayUnreachableError(GatewayError, ConnectionError):
+    """Nothing answers at that address."""
+
+
+class GatewayDisconnectedError(GatewayError, ConnectionError):
+    """The gateway was there and went away."""
+
+
+class GatewayTimeoutError(GatewayError, TimeoutError):
+    """The gateway did not answer within its deadline."""
+
+
+class ProtocolError(GatewayError):
+    """What came is no valid frame or message."""
+
+
+class ReplyError(GatewayError):
+    """The gateway answered, and the answer is no.
+
+    Attributes
+    ----------
+    ret_type : int
+        The protocol's ``retType``: -1 failed, -100 timeout, -200 disconnected, -400 unknown,
+        -500 invalid.
+    err_code : int
+        The protocol's ``errCode``; 0 when the gateway sent none.
+    message : str
+        The gateway's own words, in its own language; ``""`` when it sent none.
+    """
+
+    def __init__(self, text: str, *, ret_type: int, err_code: int, message: str) -> None:
+        super().__init__(text)
+        self.ret_type = ret_type
+        self.err_code = err_code
+        self.message = message
+
+    def __reduce__(self) -> tuple[Callable[..., ReplyError], tuple[object, ...]]:
+        # The default would call the class with the text alone, which its signature refuses.
+        return _reply_error, (type(self), str(self), self.ret_type, self.err_code, self.message)
+
+
+def _reply_error(
+    cls: type[ReplyError], text: str, ret_type: int, err_code: int, message: str
+) -> ReplyError:
+    return cls(text, ret_type=ret_type, err_code=err_code, message=message)
+
+
+class RateLimitError(ReplyError):
+    """More requests than the gateway allows (30 in 30 seconds)."""
+
+
+class UnknownSecurityError(ReplyError, LookupError):
+    """The gateway knows no such security."""
+
+
+class QuoteRightError(ReplyError, PermissionError):
+    """The account has no right to these quotes."""
+
+
+class PaginationError(FutuShortError):
+    """The paging cursor loops or contradicts itself."""
+
+
+class PanelError(FutuShortError):
+    """Some tickers of many failed.
+
+    Attributes
+    ----------
+    failures : dict of str to Exception
+        The error of each code that failed.
+    partial : pandas.DataFrame or None
+        What was read of the others.
+    """
+
+    def __init__(
+        self, text: str, failures: Mapping[str, Exception], partial: pd.DataFrame | None = None
+    ) -> None:
+        super().__init__(text)
+        self.failures = dict(failures)
+        self.partial = partial
+
+    def __reduce__(self) -> tuple[type[PanelError], tuple[object, ...]]:
+        return type(self), (str(self), self.failures, self.partial)
+
+
+class StoreError(FutuShortError, OSError):
+    """The store cannot be read or written, or does not cover what was asked."""
+
+
+class CorruptStoreError(StoreError):
+    """A file of the store is damaged or is not the store's own."""
+
+
+class NotShortVolumeError(FutuShortError, AttributeError):
+    """``df.shortvol`` on a frame that holds no daily short volume."""
