@@ -1,0 +1,197 @@
+"""Frames ↔ events on one connection: handshake, serial numbers, heartbeat. Pure.
+
+Bytes go in by `Connection.receive_data` and `Connection.receive_eof`; what they mean comes out of
+`Connection.events_received`; what is to be sent comes out of `Connection.data_to_send`. Time is the
+business of whoever holds the socket.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from intake_futu_short.errors import GatewayDisconnectedError, GatewayError, ProtocolError
+from intake_futu_short.opend import replies, wire
+from intake_futu_short.opend.messages_pb2 import InitConnect, KeepAlive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Answer", "Connection", "Event", "Failed", "Ready"]
+
+INIT_CONNECT = 1001
+KEEP_ALIVE = 1004
+
+# What the official Python client says of itself (CLIENT_VERSION in futu-api 10.11).
+CLIENT_VERSION = 300
+CLIENT_ID = "intake-futu-short"
+NO_ENCRYPTION = -1
+DEFAULT_KEEP_ALIVE_S = 10
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The handshake succeeded; the gateway wants a heartbeat every `keep_alive_s` seconds."""
+
+    server_version: int
+    connection_id: int
+    keep_alive_s: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The body that answers the request with this serial number."""
+
+    serial: int
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The connection cannot be used any more."""
+
+    error: GatewayError
+
+
+Event = Ready | Answer | Failed
+
+
+class Connection:
+    """One connection to a gateway, from its handshake to its end.
+
+    Parameters
+    ----------
+    peer : str
+        The gateway's URL, for messages.
+    """
+
+    def __init__(self, peer: str) -> None:
+        self._peer = peer
+        self._reader = wire.FrameReader()
+        self._outgoing = bytearray()
+        self._events: list[Event] = []
+        self._serial = 0
+        self._asked: dict[int, int] = {}  # serial number → protocol id
+        self._ready = False
+        self._failed = False
+
+    def open(self) -> None:
+        """Begin with the handshake."""
+        request = InitConnect.Request()
+        request.c2s.client_ver = CLIENT_VERSION
+        request.c2s.client_id = CLIENT_ID
+        request.c2s.recv_notify = False
+        # Absent would mean FTAES_ECB.
+        request.c2s.packet_enc_algo = NO_ENCRYPTION
+        request.c2s.push_proto_fmt = wire.PROTOBUF
+        request.c2s.programming_language = "Python"
+        self.request(INIT_CONNECT, request.SerializeToString())
+
+    def request(self, proto_id: int, body: bytes) -> int:
+        """Queue a request; returns the serial number its answer will bear."""
+        self._serial = self._serial % 0xFFFF_FFFF + 1
+        self._asked[self._serial] = proto_id
+        self._outgoing += wire.encode(proto_id, self._serial, body)
+        return self._serial
+
+    def keep_alive(self, unix_time: int) -> None:
+        """Queue a heartbeat."""
+        request = KeepAlive.Request()
+        request.c2s.time = unix_time
+        self.request(KEEP_ALIVE, request.SerializeToString())
+
+    def forget(self, serial: int) -> None:
+        """Wait for this answer no longer; when it still comes, it is skipped."""
+        self._asked.pop(serial, None)
+
+    def data_to_send(self) -> bytes:
+        """Bytes to send now; each is handed out once."""
+        data = bytes(self._outgoing)
+        self._outgoing.clear()
+        return data
+
+    def events_received(self) -> list[Event]:
+        """What happened since the last call, in order."""
+        events = self._events
+        self._events = []
+        return events
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes from the gateway, cut anywhere."""
+        if self._failed:
+            return
+        try:
+            for frame in self._frames(data):
+                self._take(frame)
+        except GatewayError as error:
+            self._fail(error)
+
+    def receive_eof(self) -> None:
+        """The gateway closed the connection."""
+        if not self._ready:
+            self._fail(
+                GatewayDisconnectedError(
+                    f"{self._peer} closed the connection during the handshake. Is it OpenD's API "
+                    "port, and does OpenD take unencrypted connections from this host?"
+                )
+            )
+        elif self._reader.unfinished:
+            self._fail(
+                GatewayDisconnectedError(
+                    f"{self._peer} closed the connection in the middle of an answer "
+                    f"({self._reader.unfinished} bytes of it had come)"
+                )
+            )
+        else:
+            self._fail(
+                GatewayDisconnectedError(
+                    f"{self._peer} closed the connection. Is OpenD still running and logged in?"
+                )
+            )
+
+    def _fail(self, error: GatewayError) -> None:
+        if not self._failed:
+            self._failed = True
+            self._events.append(Failed(error))
+
+    def _frames(self, data: bytes) -> Iterator[wire.Frame]:
+        try:
+            yield from self._reader.feed(data)
+        except ProtocolError as error:
+            raise ProtocolError(f"{self._peer}: {error}") from error
+
+    def _take(self, frame: wire.Frame) -> None:
+        if self._asked.get(frame.serial) != frame.proto_id:
+            # Pushes come between answers at any time; answers that were given up come late.
+            _log.debug("skipped protocol %d, serial %d", frame.proto_id, frame.serial)
+            return
+        del self._asked[frame.serial]
+        if frame.body_format != wire.PROTOBUF:
+            raise ProtocolError(
+                f"{self._peer} answered protocol {frame.proto_id} in format {frame.body_format}; "
+                f"it was asked in format {wire.PROTOBUF} (protobuf)"
+            )
+        if not frame.is_intact(frame.body):
+            raise ProtocolError(
+                f"{self._peer} sent a damaged frame: the SHA-1 of its body (protocol "
+                f"{frame.proto_id}, {len(frame.body)} bytes) is not the one in its header"
+            )
+        if frame.proto_id == INIT_CONNECT:
+            self._events.append(self._handshake(frame.body))
+            self._ready = True
+        elif frame.proto_id != KEEP_ALIVE:
+            self._events.append(Answer(frame.serial, frame.body))
+
+    def _handshake(self, body: bytes) -> Ready:
+        s2c = replies.decode(InitConnect.Response, body, f"handshake with {self._peer}").s2c
+        return Ready(
+            server_version=s2c.server_ver,
+            connection_id=s2c.conn_id,
+            # A gateway that names no usable interval gets the usual one.
+            keep_alive_s=s2c.keep_alive_interval
+            if s2c.keep_alive_interval > 0
+            else DEFAULT_KEEP_ALIVE_S,
+        )

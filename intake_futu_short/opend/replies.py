@@ -1,0 +1,111 @@
+"""Bodies of answers → messages, or the error that says why not. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+from google.protobuf.message import DecodeError
+
+from intake_futu_short.errors import (
+    ProtocolError,
+    QuoteRightError,
+    RateLimitError,
+    ReplyError,
+    UnknownSecurityError,
+)
+from intake_futu_short.opend.messages_pb2 import DailyShortVolume, InitConnect, KeepAlive
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["decode", "text"]
+
+OK = 0
+
+Response = TypeVar("Response", InitConnect.Response, KeepAlive.Response, DailyShortVolume.Response)
+
+# The gateway tells its refusals apart in words only, in the language it is set to.
+_KINDS: Sequence[tuple[re.Pattern[str], type[ReplyError], str]] = (
+    (
+        re.compile(r"频率太高|too frequent", re.IGNORECASE),
+        RateLimitError,
+        "Wait 30 seconds; other programs that use this gateway count too.",
+    ),
+    (
+        re.compile(r"未知股票|unknown stock", re.IGNORECASE),
+        UnknownSecurityError,
+        "Check the code: US symbols are in capitals (US.AAPL), HK stocks have five digits "
+        "(HK.00700).",
+    ),
+    (
+        re.compile(r"权限|quote is not available|no (quote )?(right|permission)", re.IGNORECASE),
+        QuoteRightError,
+        "The account that OpenD is logged in with has no right to these quotes.",
+    ),
+    (
+        re.compile(r"NN_ProtoRet_SvrFailed"),
+        ReplyError,
+        "OpenD may be too old for this call, or its server is in trouble: update OpenD.",
+    ),
+    (
+        re.compile(r"NN_ProtoRet_(TimeOut|ByDisConnOrCacnel)"),
+        ReplyError,
+        "OpenD has lost touch with its servers: check its login and its network.",
+    ),
+)
+
+
+def text(value: str | bytes) -> str:
+    """Text of a protobuf string; what is no UTF-8, which protobuf hands over as bytes, included."""
+    return value if isinstance(value, str) else value.decode("utf-8", errors="replace")
+
+
+def decode(kind: type[Response], body: bytes, asked: str) -> Response:
+    """Decode the body of an answer that must be a success.
+
+    Parameters
+    ----------
+    kind : type
+        The response message.
+    body : bytes
+        Plaintext body of the frame.
+    asked : str
+        What was asked, and of whom: the errors begin with it.
+
+    Raises
+    ------
+    ProtocolError
+        When the body is no such message, or a success without content.
+    ReplyError
+        When the gateway answered no; the subclass says why, where the words tell.
+    """
+    response = kind()
+    try:
+        response.ParseFromString(body)
+    except DecodeError as error:
+        raise ProtocolError(
+            f"{asked}: the answer ({len(body)} bytes) is no {kind.DESCRIPTOR.full_name}"
+        ) from error
+    if not response.HasField("ret_type"):
+        raise ProtocolError(f"{asked}: the answer says neither success nor failure (no retType)")
+    if response.ret_type != OK:
+        raise _refusal(response.ret_type, response.err_code, text(response.ret_msg), asked)
+    if not response.HasField("s2c"):
+        raise ProtocolError(f"{asked}: the gateway reported success and sent no content (no s2c)")
+    return response
+
+
+def _refusal(ret_type: int, err_code: int, message: str, asked: str) -> ReplyError:
+    words = f"the gateway answered {message!r}" if message else "the gateway refused without a word"
+    kind, advice = next(
+        ((kind, advice) for pattern, kind, advice in _KINDS if pattern.search(message)),
+        (ReplyError, ""),
+    )
+    code = f", errCode {err_code}" if err_code else ""
+    return kind(
+        f"{asked}: {words} (retType {ret_type}{code}). {advice}".rstrip(),
+        ret_type=ret_type,
+        err_code=err_code,
+        message=message,
+    )
