@@ -1,0 +1,437 @@
+"""A gateway that the package has no part in: the judge of its client.
+
+It speaks with the official client's message classes, packs headers by itself, blocks on plain
+sockets in plain threads, and refuses every frame that is not exactly as the protocol has it.
+A script (any function of an `Exchange`) may alter, delay, double or swallow an answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import importlib
+import importlib.util
+import random
+import socket
+import socketserver
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+INIT_CONNECT = 1001
+KEEP_ALIVE = 1004
+DAILY_SHORT_VOLUME = 3248
+
+HEADER = struct.Struct("<1s1sI2B2I20s8s")
+RESERVED = bytes(8)
+# A guard against hangs, never a measure of speed.
+PATIENCE_S = 30.0
+
+MARKETS = {"HK": 1, "US": 11}
+ZONES = {"HK": ZoneInfo("Asia/Hong_Kong"), "US": ZoneInfo("America/New_York")}
+# Field of the official messages → column of the documentation, in its order.
+FIELDS: dict[str, dict[str, str]] = {
+    "US": {
+        "timestamp": "timestamp",
+        "timestampStr": "timestamp_str",
+        "totalSharesShort": "total_shares_short",
+        "nasdaqSharesShort": "nasdaq_shares_short",
+        "nyseSharesShort": "nyse_shares_short",
+        "shortPercent": "short_percent",
+        "volume": "volume",
+        "closePrice": "close_price",
+        "lastClosePrice": "last_close_price",
+        "dailyTradeAvgRatio": "daily_trade_avg_ratio",
+    },
+    "HK": {
+        "timestamp": "timestamp",
+        "timestampStr": "timestamp_str",
+        "sharesTraded": "shares_traded",
+        "turnover": "turnover",
+        "shortSellSharesTraded": "short_sell_shares_traded",
+        "shortSellTurnover": "short_sell_turnover",
+        "openPrice": "open_price",
+        "closePrice": "close_price",
+        "lastClosePrice": "last_close_price",
+        "dailyTradeAvgRatio": "daily_trade_avg_ratio",
+    },
+}
+COUNTS = {
+    "totalSharesShort",
+    "nasdaqSharesShort",
+    "nyseSharesShort",
+    "volume",
+    "sharesTraded",
+    "shortSellSharesTraded",
+}
+
+Row = Mapping[str, int | float | str]
+
+
+def official(module: str) -> Any:
+    """A module of the official client's messages, such as ``InitConnect_pb2``.
+
+    Loaded without the package around them, whose import takes over Ctrl-C and writes log files.
+    """
+    spec = importlib.util.find_spec("futu")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    folder = str(Path(spec.submodule_search_locations[0], "common", "pb"))
+    if folder not in sys.path:
+        sys.path.append(folder)
+    return importlib.import_module(module)
+
+
+def make_rows(
+    market: str, number: int, *, seed: int = 1, missing: float = 0.0, newest: str = "2026-06-18"
+) -> list[dict[str, int | float | str]]:
+    """Rows of random values, newest first, in the official messages' field names.
+
+    Each field is left out with the probability `missing`; one that tells the day always stays.
+    """
+    chance = random.Random(seed)
+    rows: list[dict[str, int | float | str]] = []
+    day = dt.date.fromisoformat(newest)
+    while len(rows) < number:
+        if day.weekday() < 5:
+            row = _random_row(market, day, chance)
+            absent = [name for name in row if chance.random() < missing]
+            if {"timestamp", "timestampStr"} <= set(absent):
+                absent.remove(chance.choice(["timestamp", "timestampStr"]))
+            rows.append({name: value for name, value in row.items() if name not in absent})
+        day -= dt.timedelta(days=1)
+    return rows
+
+
+def _random_row(market: str, day: dt.date, chance: random.Random) -> dict[str, int | float | str]:
+    midnight = dt.datetime.combine(day, dt.time(), ZONES[market])
+    row: dict[str, int | float | str] = {
+        "timestamp": int(midnight.timestamp()),
+        "timestampStr": day.isoformat(),
+    }
+    for name in list(FIELDS[market])[2:]:
+        # A zero that is there must be told from a field that is not.
+        zero = chance.random() < 0.05
+        if name in COUNTS:
+            row[name] = 0 if zero else chance.randrange(1, 2**53)
+        else:
+            row[name] = 0.0 if zero else round(chance.uniform(0.001, 900.0), 9)
+    return row
+
+
+@dataclass(frozen=True)
+class History:
+    """What the gateway knows of one ticker; `aggregates` in the official field names."""
+
+    market: str
+    rows: Sequence[Row]
+    aggregates: Row = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Query:
+    """One request for daily short volume, as it arrived; None for what was absent."""
+
+    code: str
+    next_key: str | None
+    num: int | None
+    connection: int
+    arrived: float  # on the monotonic clock
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request, the frame that answers it, and the connection to do as one likes with.
+
+    `number` counts the requests of this protocol over the whole gateway, from 1.
+    """
+
+    number: int
+    proto_id: int
+    serial: int
+    answer: bytes
+    connection: socket.socket
+    query: Query | None = None
+
+    def send(self, data: bytes) -> None:
+        with contextlib.suppress(OSError):  # the client may be gone: its business
+            self.connection.sendall(data)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+
+Script = Callable[[Exchange], None]
+
+
+def obliging(exchange: Exchange) -> None:
+    """Send the right answer."""
+    exchange.send(exchange.answer)
+
+
+def sha1_of(data: bytes) -> bytes:
+    return hashlib.sha1(data, usedforsecurity=False).digest()
+
+
+def frame(
+    proto_id: int,
+    serial: int,
+    body: bytes,
+    *,
+    sha1: bytes | None = None,
+    length: int | None = None,
+    body_format: int = 0,
+    version: int = 0,
+) -> bytes:
+    """One frame; what is given instead of what would be right makes it a wrong one."""
+    digest = sha1_of(body) if sha1 is None else sha1
+    size = len(body) if length is None else length
+    head = HEADER.pack(b"F", b"T", proto_id, body_format, version, serial, size, digest, RESERVED)
+    return head + body
+
+
+def init_connect_body(
+    keep_alive_interval: int = 10, connection_id: int = 7474749583963343045
+) -> bytes:
+    response = official("InitConnect_pb2").Response(retType=0, retMsg="")
+    response.s2c.serverVer = 1011
+    response.s2c.loginUserID = 0
+    response.s2c.connID = connection_id
+    response.s2c.connAESKey = "0123456789ABCDEF"
+    response.s2c.keepAliveInterval = keep_alive_interval
+    return bytes(response.SerializeToString())
+
+
+def refusal_body(message: str, ret_type: int = -1) -> bytes:
+    response = official("Qot_GetDailyShortVolume_pb2").Response(retType=ret_type, retMsg=message)
+    return bytes(response.SerializeToString())
+
+
+class SecondGateway:
+    """Serves histories on a free port of 127.0.0.1, as a context manager.
+
+    Parameters
+    ----------
+    histories
+        By whole code.
+    script
+        What becomes of each answer.
+    cursor
+        ``"offset"``: the number of rows given so far; ``"timestamp"``: Unix seconds of the oldest
+        row given, which every row then needs.
+    keep_alive_interval
+        Seconds, as the handshake names them.
+    """
+
+    def __init__(
+        self,
+        histories: Mapping[str, History] | None = None,
+        script: Script = obliging,
+        *,
+        cursor: str = "offset",
+        keep_alive_interval: int = 10,
+    ) -> None:
+        self.histories = dict(histories or {})
+        self.script = script
+        self.cursor = cursor
+        self.keep_alive_interval = keep_alive_interval
+        self.frames: list[bytes] = []  # every frame as it came
+        self.queries: list[Query] = []
+        self.init_connects: list[Any] = []
+        self.keep_alives: list[Any] = []
+        self.complaints: list[str] = []
+        self.connections = 0
+        self.open_connections: dict[int, socket.socket] = {}
+        self.closing = threading.Event()
+        self._changed = threading.Condition(threading.RLock())
+        self._counts: dict[int, int] = {}
+        self._server = _Server(self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
+    def url(self) -> str:
+        return f"opend://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._shut_down(socket.SHUT_RDWR)
+        self._server.server_close()  # joins the threads of the connections
+        self._thread.join()
+        if error is None:
+            assert self.complaints == []
+
+    def hang_up(self) -> None:
+        """Close every connection, and wait until the clients have taken notice."""
+        self._shut_down(socket.SHUT_WR)
+        self.wait_until(lambda: not self.open_connections)
+
+    def _shut_down(self, how: int) -> None:
+        with self._changed:
+            for connection in self.open_connections.values():
+                with contextlib.suppress(OSError):
+                    connection.shutdown(how)
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something to have arrived here."""
+        with self._changed:
+            assert self._changed.wait_for(condition, PATIENCE_S), "it never came"
+
+    # -- one connection, in its own thread --------------------------------------------------
+
+    def serve(self, connection: socket.socket) -> None:
+        with self._changed:
+            self.connections += 1
+            number = self.connections
+            self.open_connections[number] = connection
+            self._changed.notify_all()
+        if self.closing.is_set():
+            self._shut_down(socket.SHUT_RDWR)  # it came after the others were closed
+        try:
+            for proto_id, serial, body in self._frames(connection):
+                self.script(self._exchange(connection, number, proto_id, serial, body))
+        except OSError:
+            pass  # reset by the client
+        finally:
+            with self._changed:
+                del self.open_connections[number]
+                self._changed.notify_all()
+
+    def _frames(self, connection: socket.socket) -> Iterator[tuple[int, int, bytes]]:
+        shaken_hands = False
+        while head := _receive(connection, HEADER.size):
+            assert len(head) == HEADER.size, "the client closed in mid-header"
+            f, t, proto_id, body_format, version, serial, length, sha1, reserved = HEADER.unpack(
+                head
+            )
+            body = _receive(connection, length)
+            assert (f + t, body_format, version, reserved) == (b"FT", 0, 0, RESERVED), head
+            assert sha1_of(body) == sha1, "wrong SHA-1"
+            assert (proto_id == INIT_CONNECT) is not shaken_hands, f"{proto_id} out of order"
+            shaken_hands = True
+            self.frames.append(head + body)
+            yield proto_id, serial, body
+
+    def _exchange(
+        self, connection: socket.socket, number: int, proto_id: int, serial: int, body: bytes
+    ) -> Exchange:
+        with self._changed:
+            query = None
+            if proto_id == INIT_CONNECT:
+                self.init_connects.append(official("InitConnect_pb2").Request.FromString(body).c2s)
+                answer = init_connect_body(self.keep_alive_interval)
+            elif proto_id == KEEP_ALIVE:
+                messages = official("KeepAlive_pb2")
+                c2s = messages.Request.FromString(body).c2s
+                self.keep_alives.append(c2s)
+                response = messages.Response(retType=0, s2c=messages.S2C(time=c2s.time))
+                answer = response.SerializeToString()
+            else:
+                assert proto_id == DAILY_SHORT_VOLUME, proto_id
+                query = _query(body, number)
+                self.queries.append(query)
+                answer = self.page(query.code, query.next_key, query.num)
+            self._counts[proto_id] = self._counts.get(proto_id, 0) + 1
+            self._changed.notify_all()
+            return Exchange(
+                self._counts[proto_id],
+                proto_id,
+                serial,
+                frame(proto_id, serial, answer),
+                connection,
+                query,
+            )
+
+    def page(self, code: str, next_key: str | None, num: int | None) -> bytes:
+        """The body that answers a query, as the live gateway is known to answer it."""
+        history = self.histories.get(code)
+        if history is None:
+            return refusal_body(f"Unknown stock. {code.partition('.')[2]}")
+        size = 10 if num is None else num
+        if next_key is not None and not next_key.isdecimal():
+            return refusal_body("invalid nextKey")
+        begin = self._begin(history, next_key)
+        rows = history.rows[begin : begin + size]
+        response = official("Qot_GetDailyShortVolume_pb2").Response(retType=0, retMsg="")
+        items = response.s2c.usItemList if history.market == "US" else response.s2c.hkItemList
+        for row in rows:
+            items.add(**row)
+        for name, value in history.aggregates.items():
+            setattr(response.s2c, name, value)
+        response.s2c.nextKey = self._next_key(begin, rows) if len(rows) == size else "-1"
+        return bytes(response.SerializeToString())
+
+    def _begin(self, history: History, next_key: str | None) -> int:
+        if next_key is None:
+            return 0
+        if self.cursor == "offset":
+            return int(next_key)
+        return sum(int(row["timestamp"]) >= int(next_key) for row in history.rows)
+
+    def _next_key(self, begin: int, rows: Sequence[Row]) -> str:
+        return str(begin + len(rows) if self.cursor == "offset" else rows[-1]["timestamp"])
+
+
+def _query(body: bytes, connection: int) -> Query:
+    c2s = official("Qot_GetDailyShortVolume_pb2").Request.FromString(body).c2s
+    market = {number: name for name, number in MARKETS.items()}[c2s.security.market]
+    return Query(
+        f"{market}.{c2s.security.code}",
+        c2s.nextKey if c2s.HasField("nextKey") else None,
+        c2s.num if c2s.HasField("num") else None,
+        connection,
+        time.monotonic(),
+    )
+
+
+def _receive(connection: socket.socket, size: int) -> bytes:
+    """So many bytes, or fewer when the connection ends."""
+    data = bytearray()
+    while len(data) < size and (more := connection.recv(size - len(data))):
+        data += more
+    return bytes(data)
+
+
+class _Handler(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        server = self.server
+        assert isinstance(server, _Server)
+        server.gateway.serve(self.request)
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = False
+    request_queue_size = 128
+
+    def __init__(self, gateway: SecondGateway) -> None:
+        self.gateway = gateway
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        self.gateway.complaints.append(repr(sys.exc_info()[1]))
