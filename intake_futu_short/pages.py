@@ -1,0 +1,285 @@
+"""The cursor walk: answers of the gateway → pages, complete, no trading day twice. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from intake_futu_short.errors import PaginationError, ProtocolError
+from intake_futu_short.security import US
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from intake_futu_short.opend.messages_pb2 import DailyShortVolume
+    from intake_futu_short.security import Market, Security
+
+    Item = DailyShortVolume.UsItem | DailyShortVolume.HkItem
+    Fetch = Callable[[str | None], DailyShortVolume.S2C]
+
+__all__ = ["END", "Aggregates", "Page", "Walk"]
+
+END = "-1"
+# A gateway that goes on handing out new cursors and no new rows would keep a walk going for ever.
+# One such page is ordinary (the last one, or rows moved by a new trading day).
+MAX_STALE_PAGES = 10
+
+# Share counts are unsigned on the wire and signed in the table; no market trades that many.
+MAX_COUNT = 2**63 - 1
+
+_NEVER = "9999-12-31"
+
+
+@dataclass(frozen=True)
+class Aggregates:
+    """The reported open short position that HK answers carry beside the rows.
+
+    Attributes
+    ----------
+    aggregated_short : int or None
+        Shares.
+    aggregated_short_ratio : float or None
+        Percent of the shares the gateway takes as its base.
+    new_time_str : str or None
+        As-of date, ``YYYY-MM-DD``.
+    """
+
+    aggregated_short: int | None = None
+    aggregated_short_ratio: float | None = None
+    new_time_str: str | None = None
+
+    def as_dict(self) -> dict[str, int | float | str | None]:
+        """By name, in the order of the documentation."""
+        return {
+            "aggregated_short": self.aggregated_short,
+            "aggregated_short_ratio": self.aggregated_short_ratio,
+            "new_time_str": self.new_time_str,
+        }
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is new and wanted of one answer.
+
+    Attributes
+    ----------
+    rows : sequence of messages
+        As they came, newest first.
+    days : sequence of str
+        Trading day of each row, ``YYYY-MM-DD``.
+    next_key : str
+        The cursor that came with the answer; ``"-1"`` when there was none.
+    aggregates : Aggregates
+        All None for US.
+    """
+
+    rows: Sequence[Item]
+    days: Sequence[str]
+    next_key: str
+    aggregates: Aggregates
+
+
+class Walk:
+    """Asks for page after page, newest first, as far as it is called on.
+
+    An error of `fetch` leaves the walk where it was: the next call asks for the same page again.
+
+    Parameters
+    ----------
+    fetch : callable
+        Takes a cursor (None for the newest page) and returns the answer.
+    security : Security
+        Whose rows.
+    origin : str
+        Who answers, for messages.
+    start, end : str, optional
+        First and last trading day wanted, ``YYYY-MM-DD``. Older pages than `start` needs are not
+        asked for; newer rows than `end` have to be walked through.
+    max_pages : int, optional
+        How many pages to return.
+
+    Attributes
+    ----------
+    is_finished : bool
+        Whether every page that can matter was returned.
+    aggregates : Aggregates
+        Of the newest answer.
+    next_key : str or None
+        Of the last answer; None before the first.
+    """
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        security: Security,
+        *,
+        origin: str = "the gateway",
+        start: str | None = None,
+        end: str | None = None,
+        max_pages: int | None = None,
+    ) -> None:
+        self._fetch = fetch
+        self._market = security.market
+        self._asked_for = f"{security} from {origin}"
+        self._start = start
+        self._end = end
+        self._max_pages = max_pages
+        self._cursor: str | None = None
+        self._asked: set[str] = set()
+        self._days: set[str] = set()
+        self._returned = 0
+        self._stale = 0
+        self.is_finished = False
+        self.aggregates = Aggregates()
+        self.next_key: str | None = None
+
+    def next_page(self) -> Page | None:
+        """Return the next page with rows, or None at the end.
+
+        Raises
+        ------
+        PaginationError
+            When a cursor comes back, or the pages bring nothing new.
+        ProtocolError
+            When a row has no trading day or an impossible count, or is of another market.
+        """
+        while not self.is_finished:
+            self._refuse_to_loop()
+            answer = self._fetch(self._cursor)
+            page = self._take(answer)
+            if page.rows:
+                return page
+        return None
+
+    def _refuse_to_loop(self) -> None:
+        if self._cursor in self._asked:
+            raise PaginationError(
+                f"{self._asked_for}: the cursor {self._cursor!r} came a second time, "
+                f"after {len(self._asked) + 1} pages; the history would never end"
+            )
+        if self._stale >= MAX_STALE_PAGES:
+            raise PaginationError(
+                f"{self._asked_for}: {self._stale} pages in a row brought no new trading day, and "
+                f"the gateway still hands out cursors (the last is {self._cursor!r})"
+            )
+
+    def _take(self, answer: DailyShortVolume.S2C) -> Page:
+        # Everything that can fail comes first, so that a failure changes nothing.
+        try:
+            rows = _rows(answer, self._market)
+            days = _days(rows, self._market)
+            next_key = _text(answer, "next_key")
+            aggregates = _aggregates(answer, self._market)
+        except ProtocolError as error:
+            raise ProtocolError(f"{self._asked_for}: {error}") from error.__cause__
+        page = Page(rows, days, END if next_key is None else next_key, aggregates)
+        fresh = self._only_new(page)
+        wanted = self._only_wanted(fresh)
+
+        if self._cursor is None:
+            self.aggregates = aggregates
+        else:
+            self._asked.add(self._cursor)
+        self._cursor = self.next_key = page.next_key
+        self._days.update(days)
+        self._stale = 0 if fresh.rows else self._stale + 1
+        self._returned += bool(wanted.rows)
+        self.is_finished = (
+            page.next_key in {"", END}
+            or self._returned == self._max_pages
+            or (self._start is not None and min(days, default=_NEVER) <= self._start)
+        )
+        return wanted
+
+    def _only_new(self, page: Page) -> Page:
+        """Leave out trading days that came before: a new day in mid-walk moves the rows on."""
+        if self._days.isdisjoint(page.days) and len(set(page.days)) == len(page.days):
+            return page
+        seen = set(self._days)
+        keep = []
+        for i, day in enumerate(page.days):
+            if day not in seen:
+                seen.add(day)
+                keep.append(i)
+        return _pick(page, keep)
+
+    def _only_wanted(self, page: Page) -> Page:
+        start, end = self._start or "", self._end or _NEVER
+        if all(start <= day <= end for day in page.days):
+            return page
+        return _pick(page, [i for i, day in enumerate(page.days) if start <= day <= end])
+
+
+def _pick(page: Page, keep: Sequence[int]) -> Page:
+    return Page(
+        [page.rows[i] for i in keep],
+        [page.days[i] for i in keep],
+        page.next_key,
+        page.aggregates,
+    )
+
+
+def _rows(answer: DailyShortVolume.S2C, market: Market) -> Sequence[Item]:
+    own: Sequence[Item] = answer.us_items
+    other: Sequence[Item] = answer.hk_items
+    if market is not US:
+        own, other = other, own
+    if other and not own:
+        raise ProtocolError(f"{len(other)} rows of another market came")
+    for column in market.columns:
+        if column.kind == "count":
+            largest = max(map(attrgetter(column.name), own), default=0)
+            if largest > MAX_COUNT:
+                raise ProtocolError(
+                    f"a row has {column.name} = {largest}, more than any count of shares can be"
+                )
+    return own
+
+
+def _days(rows: Sequence[Item], market: Market) -> list[str]:
+    days = [row.timestamp_str for row in rows]
+    for i, day in enumerate(days):
+        if not day:
+            days[i] = _day_of_timestamp(rows[i], market)
+        elif not _is_day(day):
+            raise ProtocolError(f"row {i} has the trading day {day!r}; YYYY-MM-DD is expected")
+    return days
+
+
+def _is_day(day: object) -> bool:
+    # Bytes, and ISO's other spellings of ten characters, are no day here.
+    try:
+        dt.date.fromisoformat(day)  # type: ignore[arg-type]  # protobuf hands bad UTF-8 on as bytes
+    except (TypeError, ValueError):
+        return False
+    return isinstance(day, str) and day[4] == day[7] == "-"
+
+
+def _day_of_timestamp(row: Item, market: Market) -> str:
+    if not row.HasField("timestamp"):
+        raise ProtocolError("a row has neither timestamp nor timestamp_str")
+    try:
+        return market.day(row.timestamp)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ProtocolError(f"a row has the timestamp {row.timestamp}") from error
+
+
+def _aggregates(answer: DailyShortVolume.S2C, market: Market) -> Aggregates:
+    if not market.has_aggregates:
+        return Aggregates()
+    return Aggregates(
+        answer.aggregated_short if answer.HasField("aggregated_short") else None,
+        answer.aggregated_short_ratio if answer.HasField("aggregated_short_ratio") else None,
+        _text(answer, "new_time_str"),
+    )
+
+
+def _text(answer: DailyShortVolume.S2C, field: str) -> str | None:
+    if not answer.HasField(field):
+        return None
+    value = getattr(answer, field)
+    if not isinstance(value, str):
+        raise ProtocolError(f"{field} is no UTF-8: {value!r}")
+    return value
