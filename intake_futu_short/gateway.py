@@ -1,0 +1,339 @@
+"""A gateway on loopback that serves rows from files: ``sample://``, replay, tests.
+
+Clients speak to it as to OpenD: over TCP, with the same frames and messages. `desk` decides what
+is answered; here are the sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import secrets
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from intake_futu_short.desk import DAILY_SHORT_VOLUME, Desk, Request, Visitor
+from intake_futu_short.errors import ConfigError, GatewayError, ProtocolError
+from intake_futu_short.histories import History, read_histories, sample_histories
+from intake_futu_short.opend import background
+from intake_futu_short.opend.address import GatewayURL
+from intake_futu_short.opend.wire import FrameReader, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from typing_extensions import Self
+
+    from intake_futu_short.opend.wire import Frame
+
+__all__ = ["Gateway", "History", "Request", "SharedSample", "read_histories", "sample_histories"]
+
+# OpenD takes as many.
+MAX_CONNECTIONS = 128
+# A request is some 60 bytes; nobody sends a gateway this much.
+MAX_REQUEST_BYTES = 2**16
+
+
+class Gateway:
+    """Serves histories over the protocol of OpenD, without encryption.
+
+    Making one does no I/O. It runs between `start` and `close`, or within ``with``; then again
+    after the next `start`.
+
+    Parameters
+    ----------
+    histories : mapping of str to History
+        By code. Looked up at every request: an entry may be replaced while the gateway runs.
+    host : str
+        A loopback address.
+    port : int
+        TCP port; 0 takes a free one at every start.
+    limit : (int, float), optional
+        So many requests for daily short volume within so many seconds, over all connections; the
+        next is refused in OpenD's words. OpenD's own are ``(30, 30.0)``. None: no limit.
+    latency_s : float
+        Seconds by which each answer with rows is late; other requests do not wait for it.
+    max_connections : int
+        Connections at once; further ones are closed.
+    clock : callable
+        Seconds that never go back, for `limit` and `requests`.
+
+    Raises
+    ------
+    ConfigError
+        When an argument cannot work.
+    """
+
+    def __init__(
+        self,
+        histories: Mapping[str, History],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        limit: tuple[int, float] | None = None,
+        latency_s: float = 0.0,
+        max_connections: int = MAX_CONNECTIONS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        _check_host(host)
+        if type(port) is not int or not 0 <= port <= 65535:
+            raise ConfigError(f"port must be a whole number from 0 to 65535, not {port!r}")
+        if limit is not None and (limit[0] < 1 or limit[1] <= 0):
+            raise ConfigError(f"limit must be (requests, seconds), both above 0, not {limit!r}")
+        if not latency_s >= 0:
+            raise ConfigError(f"latency_s must be 0 or more seconds, not {latency_s!r}")
+        if max_connections < 1:
+            raise ConfigError(f"max_connections must be 1 or more, not {max_connections!r}")
+        self.host = host
+        self._wanted_port = port
+        self._desk = Desk(histories, limit)
+        self._latency_s = latency_s
+        self._max_connections = max_connections
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._run: _Run | None = None
+
+    @property
+    def port(self) -> int:
+        """TCP port it listens on; while it does not run, the one it was made with."""
+        run = self._run
+        return self._wanted_port if run is None else run.port
+
+    @property
+    def url(self) -> str:
+        """What ``gateway=`` takes, such as ``"opend://127.0.0.1:52431"``."""
+        return str(GatewayURL(self.host, self.port))
+
+    @property
+    def requests(self) -> list[Request]:
+        """Requests for daily short volume that arrived so far, over all runs, in order."""
+        return self._desk.requests
+
+    def start(self) -> Self:
+        """Listen. Harmless when it runs already.
+
+        Raises
+        ------
+        GatewayError
+            When the port cannot be had.
+        """
+        with self._lock:
+            if self._run is None:
+                try:
+                    listening = _listen(self.host, self._wanted_port)
+                except OSError as error:
+                    raise GatewayError(f"cannot listen at {self.url}: {error}") from error
+                self._run = _Run(listening, self._new_connection)
+        return self
+
+    def close(self) -> None:
+        """Stop listening and close every connection. Harmless when done twice."""
+        with self._lock:
+            run, self._run = self._run, None
+            if run is not None:
+                run.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _new_connection(self, run: _Run) -> _Connection:
+        return _Connection(run, self._desk, self._clock, self._latency_s, self._max_connections)
+
+
+def _check_host(host: object) -> None:
+    try:
+        is_loopback = isinstance(host, str) and ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host == "localhost"
+    if not is_loopback:
+        raise ConfigError(
+            f"host must be a loopback address such as '127.0.0.1', not {host!r}: this gateway "
+            "asks nobody for a password"
+        )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family)
+    listening.setblocking(False)
+    return listening
+
+
+class _Run:
+    """A gateway between start and close: its socket, and the connections that came of it."""
+
+    def __init__(
+        self, listening: socket.socket, new_connection: Callable[[_Run], _Connection]
+    ) -> None:
+        self.port: int = listening.getsockname()[1]
+        self.connections: set[_Connection] = set()
+        self.is_closing = False
+        self._listening = listening
+        self._lease = background.Lease()
+        try:
+            self._server = self._lease.run(self._serve(new_connection))
+        except BaseException:
+            self._lease.close()
+            listening.close()
+            raise
+
+    async def _serve(self, new_connection: Callable[[_Run], _Connection]) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(lambda: new_connection(self), sock=self._listening)
+
+    def close(self) -> None:
+        if self._lease.usable:
+            self._lease.run(self._hang_up())
+            self._lease.close()
+        else:
+            # Forked: the connections are the parent's, and so is the port once this copy of the
+            # socket no longer holds it.
+            self._listening.close()
+
+    async def _hang_up(self) -> None:
+        self.is_closing = True
+        # A connection just taken must find its server open, or asyncio complains: no more are
+        # taken, and those get the two turns of the loop that they need.
+        with contextlib.suppress(NotImplementedError):  # Windows' loop, which doesn't need it
+            asyncio.get_running_loop().remove_reader(self._listening)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self._server.close()
+        for connection in self.connections:
+            connection.abort()
+        while self.connections:  # noqa: ASYNC110 - an abort is over after the loop's next turn
+            await asyncio.sleep(0)
+
+
+class _Connection(asyncio.Protocol):
+    """One client's socket. Answers go out as they are ready, not in the order of the requests."""
+
+    def __init__(
+        self,
+        run: _Run,
+        desk: Desk,
+        clock: Callable[[], float],
+        latency_s: float,
+        max_connections: int,
+    ) -> None:
+        self._run = run
+        self._desk = desk
+        self._clock = clock
+        self._latency_s = latency_s
+        self._max_connections = max_connections
+        self._reader = FrameReader(MAX_REQUEST_BYTES)
+        self._visitor = Visitor(secrets.randbits(63), secrets.token_hex(8))
+        self._transport: asyncio.Transport  # there is none before connection_made
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - tells mypy what TCP gives
+        self._transport = transport
+        if self._run.is_closing or len(self._run.connections) >= self._max_connections:
+            transport.abort()
+        self._run.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._run.connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._reader.feed(data):
+                self._handle(frame)
+        except ProtocolError:
+            # Nothing that follows can be trusted, and an answer would have no serial number.
+            self._transport.close()
+
+    # A client that sends and does not read is not read either, so that its answers do not pile up.
+    def pause_writing(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._transport.resume_reading()
+
+    def _handle(self, frame: Frame) -> None:
+        if not frame.is_intact(frame.body):
+            raise ProtocolError("the SHA-1 is not that of the body")
+        body = self._desk.answer(
+            self._visitor, frame, arrived_s=self._clock(), unix_s=int(time.time())
+        )
+        answer = encode(frame.proto_id, frame.serial, body)
+        if self._latency_s and frame.proto_id == DAILY_SHORT_VOLUME:
+            asyncio.get_running_loop().call_later(self._latency_s, self._send, answer)
+        else:
+            self._send(answer)
+
+    def _send(self, answer: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(answer)
+
+
+class _Sample:
+    """The sample gateway of this process, and how many use it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._gateway: Gateway | None = None
+        self._users = 0
+        # Kept between runs: reading them takes longer than all else at a start.
+        self._histories: dict[str, History] | None = None
+
+    def acquire(self) -> str:
+        with self._lock:
+            if self._gateway is None:
+                self._histories = self._histories or sample_histories()
+                self._gateway = Gateway(self._histories).start()
+            self._users += 1
+            return self._gateway.url
+
+    def release(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0 and self._gateway is not None:
+                gateway, self._gateway = self._gateway, None
+                gateway.close()
+
+
+_sample = _Sample()
+
+
+def _after_fork_in_child() -> None:
+    # The parent serves on; the child starts a sample of its own when it needs one.
+    global _sample  # noqa: PLW0603 - the one place where the shared state is replaced
+    _sample = _Sample()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class SharedSample:
+    """A share in the sample gateway of this process: the first starts it, the last ends it.
+
+    Attributes
+    ----------
+    url : str
+        Where it listens, such as ``"opend://127.0.0.1:52431"``.
+    """
+
+    def __init__(self) -> None:
+        self._owner = _sample
+        self._is_open = True
+        self.url = self._owner.acquire()
+
+    def close(self) -> None:
+        """Give the share back. Harmless when done twice."""
+        if self._is_open:
+            self._is_open = False
+            if self._owner is _sample:
+                self._owner.release()

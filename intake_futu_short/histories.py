@@ -1,0 +1,246 @@
+"""Histories: what a gateway has of its securities, and the files it is read from.
+
+One ``<CODE>.csv`` a ticker, its header the columns of the market, and beside them an optional
+``aggregates.json``: reported open short positions by code.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import json
+import math
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from intake_futu_short.errors import ConfigError, StoreError
+from intake_futu_short.security import Security
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from intake_futu_short.security import Column, Market
+
+    Value = int | float | str | None
+    Row = Mapping[str, Value]
+
+__all__ = ["History", "read_histories", "sample_directory", "sample_histories"]
+
+AGGREGATES_FILE = "aggregates.json"
+AGGREGATE_NAMES = ("aggregated_short", "aggregated_short_ratio", "new_time_str")
+
+
+@dataclass(frozen=True)
+class History:
+    """What a gateway has of one security.
+
+    Attributes
+    ----------
+    security : Security
+        Whose rows.
+    rows : sequence of mapping of str to value
+        One a trading day, newest first: column name → value. What is missing or None is absent on
+        the wire too; the day itself must be there, as `timestamp` or `timestamp_str`.
+    aggregated_short : int, optional
+        Reported open short position, in shares; HK only, as are the next two.
+    aggregated_short_ratio : float, optional
+        The same in percent of the shares outstanding.
+    new_time_str : str, optional
+        Day ``YYYY-MM-DD`` of that report.
+    days : tuple of str
+        Trading day of each row; not an argument.
+
+    Raises
+    ------
+    ConfigError
+        When a value does not fit its column, a row has no day, or days are out of order.
+    """
+
+    security: Security
+    rows: Sequence[Row]
+    aggregated_short: int | None = None
+    aggregated_short_ratio: float | None = None
+    new_time_str: str | None = None
+    days: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        market = self.security.market
+        columns = {column.name: column for column in market.columns}
+        for row in self.rows:
+            for name, value in row.items():
+                if name not in columns:
+                    raise ConfigError(f"{self.security}: rows of {market.name} have no {name!r}")
+                _check(columns[name], value)
+        days = tuple(_day_of(market, row) for row in self.rows)
+        object.__setattr__(self, "days", days)
+        for newer, older in pairwise(days):
+            if newer <= older:
+                what = "is there twice" if newer == older else "stands above a newer day"
+                raise ConfigError(f"{self.security}: trading day {newer} {what}")
+        self._check_aggregates()
+
+    def _check_aggregates(self) -> None:
+        short, ratio, day = self.aggregated_short, self.aggregated_short_ratio, self.new_time_str
+        if (short, ratio, day) == (None, None, None):
+            return
+        if not self.security.market.has_aggregates:
+            raise ConfigError(f"{self.security}: there are no aggregates in this market")
+        if short is not None and (type(short) is not int or not -(2**63) <= short < 2**63):
+            raise ConfigError(f"{self.security}: aggregated_short {short!r} is no count of shares")
+        if ratio is not None and not _is_number(ratio):
+            raise ConfigError(f"{self.security}: aggregated_short_ratio {ratio!r} is no number")
+        if day is not None and not _is_day(day):
+            raise ConfigError(f"{self.security}: new_time_str {day!r} is no day like 2026-04-30")
+
+
+def _day_of(market: Market, row: Row) -> str:
+    """Trading day ``YYYY-MM-DD`` of a row.
+
+    Raises
+    ------
+    ConfigError
+        When the row names none, or its two columns name different ones.
+    """
+    day, timestamp = row.get("timestamp_str"), row.get("timestamp")
+    if not isinstance(day, str):
+        if not isinstance(timestamp, int):
+            raise ConfigError("a row has neither timestamp nor timestamp_str")
+        return market.day(timestamp)
+    if timestamp is not None and timestamp != market.midnight(day):
+        raise ConfigError(
+            f"{day} begins in {market.time_zone} at {market.midnight(day)}, and the timestamp "
+            f"beside it is {timestamp}"
+        )
+    return day
+
+
+def _check(column: Column, value: object) -> None:
+    if value is None:
+        return
+    if column.kind == "timestamp":  # the years that every platform's calendar knows
+        fits = type(value) is int and 0 <= value < 2**35
+    elif column.kind == "count":
+        fits = type(value) is int and 0 <= value < 2**64
+    else:
+        fits = _is_day(value) if column.kind == "day" else _is_number(value)
+    if not fits:
+        raise ConfigError(f"{column.name} {value!r} is no {column.kind}")
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is float or (type(value) is int and abs(value) < 2**63)
+
+
+def _is_day(value: object) -> bool:
+    try:
+        return isinstance(value, str) and dt.date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False
+
+
+def sample_directory() -> Path:
+    """Directory of the rows behind ``sample://``."""
+    return Path(__file__).with_name("sample")
+
+
+def sample_histories() -> dict[str, History]:
+    """Histories behind ``sample://``, by code: real, documented and synthetic ones.
+
+    ``README.md`` in `sample_directory` says where each comes from.
+    """
+    return read_histories(sample_directory())
+
+
+def read_histories(directory: str | Path) -> dict[str, History]:
+    """Read every ``<CODE>.csv`` of a directory, and ``aggregates.json`` if it is there.
+
+    Rows may stand in any order; an empty cell is a value that is absent.
+
+    Parameters
+    ----------
+    directory : str or Path
+        A local directory.
+
+    Returns
+    -------
+    dict of str to History
+        By code.
+
+    Raises
+    ------
+    StoreError
+        When the directory holds no such file, or a file cannot be served; it names the file.
+    """
+    directory = Path(directory)
+    files = sorted(directory.glob("*.csv"))
+    if not files:
+        raise StoreError(f"{directory}: no file named like US.AAPL.csv is there")
+    aggregates = _read_aggregates(directory / AGGREGATES_FILE, {file.stem for file in files})
+    return {file.stem: _read_history(file, aggregates.get(file.stem, {})) for file in files}
+
+
+def _read_history(file: Path, aggregates: Mapping[str, Any]) -> History:
+    try:
+        security = Security.parse(file.stem)
+        rows = _read_rows(file, security.market)
+        rows.sort(key=lambda row: _day_of(security.market, row), reverse=True)
+        return History(security, tuple(rows), **aggregates)
+    except (OSError, ValueError, csv.Error) as error:  # ConfigError is a ValueError
+        raise StoreError(f"{file}: {error}") from error
+
+
+def _read_rows(file: Path, market: Market) -> list[dict[str, Value]]:
+    columns = {column.name: column for column in market.columns}
+    rows: list[dict[str, Value]] = []
+    # utf-8-sig: spreadsheets put a mark before the first name.
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.reader(lines, strict=True)
+        header = next(reader, [])
+        if not header or len(set(header)) < len(header) or not set(header) <= set(columns):
+            raise ConfigError(
+                f"the first line names the columns, each once, out of {', '.join(columns)}; "
+                f"it is {','.join(header)!r}"
+            )
+        for cells in reader:
+            if not cells:  # an empty line
+                continue
+            if len(cells) != len(header):
+                raise ConfigError(f"line {reader.line_num} has {len(cells)} cells of {len(header)}")
+            row = {}
+            for name, cell in zip(header, cells, strict=True):
+                if cell:
+                    row[name] = _value(columns[name], cell, reader.line_num)
+            rows.append(row)
+    return rows
+
+
+def _value(column: Column, cell: str, line: int) -> Value:
+    if column.kind == "day":
+        return cell
+    try:
+        value = float(cell) if column.kind == "number" else int(cell)
+    except ValueError:
+        value = math.nan
+    # Python reads underscores in numbers; nobody else does.
+    if not math.isfinite(value) or "_" in cell:
+        raise ConfigError(f"line {line}: {column.name} {cell!r} is no {column.kind}")
+    return value
+
+
+def _read_aggregates(file: Path, codes: set[str]) -> dict[str, dict[str, Any]]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{file}: {error}") from error
+    if not isinstance(content, dict):
+        raise StoreError(f"{file}: it holds an object, code → aggregates; this is {content!r:.60}")
+    for code, values in content.items():
+        if code not in codes:
+            raise StoreError(f"{file}: there is no {code}.csv beside it")
+        if not isinstance(values, dict) or not set(values) <= set(AGGREGATE_NAMES):
+            raise StoreError(f"{file}: {code} holds an object of {', '.join(AGGREGATE_NAMES)}")
+    return content

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# The official client writes log files into the home directory as soon as it is imported.
+_home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+os.environ["HOME"] = os.environ["USERPROFILE"] = _home.name
+
+
+def pytest_unconfigure() -> None:
+    _home.cleanup()
+
+
+@pytest.fixture
+def official_client(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Runs official_client.py in a process of its own: (port, code, num) → what it says."""
+
+    def run(port: int, code: str, num: int | None = None) -> dict[str, Any]:
+        script = Path(__file__).with_name("official_client.py")
+        result = subprocess.run(
+            [sys.executable, str(script), "127.0.0.1", str(port), code, str(num or "")],
+            capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)},
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+        said: dict[str, Any] = json.loads(result.stdout)
+        return said
+
+    return run
+
+
+@pytest.fixture
+def nothing_left_behind(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """The test ends without a thread of the package, and nothing was complained of."""
+    yield
+    assert not [t for t in threading.enumerate() if t.name.startswith("intake-futu-short")]
+    # What asyncio complains of, it complains of when things are collected.
+    gc.collect()
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from intake_futu_short.errors import ConfigError, StoreError
+from intake_futu_short.histories import History, read_histories, sample_directory, sample_histories
+from intake_futu_short.security import Security
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD = "timestamp_str,volume,close_price\n2026-06-18,7,1.5\n"
+
+
+def test_files_are_read_by_code_and_served_newest_first(tmp_path: Path) -> None:
+    (tmp_path / "US.BRK.B.csv").write_text(
+        "timestamp_str,volume,close_price\n2026-06-16,1,0.1\n2026-06-18,3,\n2026-06-17,,2e3\n"
+    )
+    (tmp_path / "HK.00005.csv").write_text("timestamp,turnover\n1777478400,8\n")
+    (tmp_path / "aggregates.json").write_text('{"HK.00005": {"aggregated_short": 5}}')
+    (tmp_path / "notes.txt").write_text("not a history")
+    histories = read_histories(str(tmp_path))
+    assert sorted(histories) == ["HK.00005", "US.BRK.B"]
+    assert histories["US.BRK.B"].security == Security.parse("US.BRK.B")
+    assert histories["US.BRK.B"].days == ("2026-06-18", "2026-06-17", "2026-06-16")
+    assert histories["US.BRK.B"].rows == (
+        {"timestamp_str": "2026-06-18", "volume": 3},
+        {"timestamp_str": "2026-06-17", "close_price": 2000.0},
+        {"timestamp_str": "2026-06-16", "volume": 1, "close_price": 0.1},
+    )
+    assert histories["HK.00005"].days == ("2026-04-30",)
+    assert histories["HK.00005"].aggregated_short == 5
+    assert histories["HK.00005"].aggregated_short_ratio is None
+
+
+def test_files_of_a_spreadsheet_are_read(tmp_path: Path) -> None:
+    text = '\ufefftimestamp_str,volume\r\n"2026-06-18","7"\r\n\r\n'
+    (tmp_path / "US.A.csv").write_bytes(text.encode())
+    assert read_histories(tmp_path)["US.A"].rows == ({"timestamp_str": "2026-06-18", "volume": 7},)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("AAPL.csv", GOOD, "The market prefix is missing"),
+        ("SH.600000.csv", GOOD, "markets US and HK only"),
+        ("US.A.csv", "", "the first line names the columns"),
+        ("US.A.csv", "timestamp_str,shares\n", "the first line names the columns"),
+        ("US.A.csv", "timestamp_str,volume,volume\n", "the first line names the columns"),
+        ("HK.A.csv", GOOD, "the first line names the columns"),
+        ("US.A.csv", GOOD + "2026-06-17,1\n", "line 3 has 2 cells of 3"),
+        ("US.A.csv", GOOD + "2026-06-17,1.0,2\n", "line 3: volume '1.0' is no count"),
+        ("US.A.csv", GOOD + "2026-06-17,1_0,2\n", "line 3: volume '1_0' is no count"),
+        ("US.A.csv", GOOD + "2026-06-17,1,two\n", "line 3: close_price 'two' is no number"),
+        ("US.A.csv", GOOD + "2026-06-17,1,nan\n", "line 3: close_price 'nan' is no number"),
+        ("US.A.csv", GOOD + "2026-06-17,-1,2\n", "volume -1 is no count"),
+        ("US.A.csv", GOOD + "2026-06-17,18446744073709551616,2\n", "is no count"),
+        ("US.A.csv", GOOD + "20260617,1,2\n", "timestamp_str '20260617' is no day"),
+        ("US.A.csv", GOOD + "2026-02-30,1,2\n", "timestamp_str '2026-02-30' is no day"),
+        ("US.A.csv", GOOD + ",1,2\n", "a row has neither timestamp nor timestamp_str"),
+        ("US.A.csv", GOOD + "2026-06-18,1,2\n", "trading day 2026-06-18 is there twice"),
+        ("US.A.csv", GOOD + '2026-06-17,1,"2\n', "unexpected end of data"),
+        ("US.A.csv", "timestamp\n1e9\n", "line 2: timestamp '1e9' is no timestamp"),
+        ("US.A.csv", "timestamp\n-5\n", "timestamp -5 is no timestamp"),
+        (
+            "US.A.csv",
+            "timestamp,timestamp_str\n1781740800,2026-06-18\n",
+            "2026-06-18 begins in America/New_York at 1781755200",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_served_is_named(
+    tmp_path: Path, name: str, text: str, words: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(StoreError) as caught:
+        read_histories(tmp_path)
+    assert str(tmp_path / name) in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "US.A.csv").write_bytes(b"timestamp_str\n\xff\xfe\n")
+    with pytest.raises(StoreError, match=r"US\.A\.csv"):
+        read_histories(tmp_path)
+
+
+def test_a_directory_without_a_history_is_named(tmp_path: Path) -> None:
+    for directory in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(StoreError, match="no file named like"):
+            read_histories(directory)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "Expecting"),
+        ("[]", "it holds an object"),
+        ('{"HK.00005": {}}', "there is no HK.00005.csv beside it"),
+        ('{"HK.A": 5}', "holds an object of aggregated_short"),
+        ('{"HK.A": {"short": 5}}', "holds an object of aggregated_short"),
+    ],
+)
+def test_aggregates_that_cannot_be_served_are_named(
+    tmp_path: Path, content: str, words: str
+) -> None:
+    (tmp_path / "HK.A.csv").write_text("timestamp_str\n2026-06-18\n")
+    (tmp_path / "aggregates.json").write_text(content)
+    with pytest.raises(StoreError) as caught:
+        read_histories(tmp_path)
+    assert str(tmp_path / "aggregates.json") in str(caught.value)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "aggregates", "words"),
+    [
+        ("US.A", {"aggregated_short": 5}, "there are no aggregates in this market"),
+        ("HK.A", {"aggregated_short": 5.0}, "aggregated_short 5.0 is no count"),
+        ("HK.A", {"aggregated_short": 2**63}, "is no count"),
+        ("HK.A", {"aggregated_short_ratio": "0.5"}, "aggregated_short_ratio '0.5' is no number"),
+        ("HK.A", {"new_time_str": "30 April"}, "new_time_str '30 April' is no day"),
+    ],
+)
+def test_aggregates_must_fit_the_wire(
+    tmp_path: Path, code: str, aggregates: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        History(Security.parse(code), [], **aggregates)
+    (tmp_path / f"{code}.csv").write_text("timestamp_str\n2026-06-18\n")
+    (tmp_path / "aggregates.json").write_text(json.dumps({code: aggregates}))
+    with pytest.raises(StoreError, match=words):
+        read_histories(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([{"volume": 1}], "a row has neither timestamp nor timestamp_str"),
+        ([{"timestamp_str": "2026-06-18", "turnover": 1.0}], "rows of US have no 'turnover'"),
+        ([{"timestamp_str": "2026-06-18", "volume": True}], "volume True is no count"),
+        ([{"timestamp_str": 20260618}], "timestamp_str 20260618 is no day"),
+        ([{"timestamp_str": "2026-06-18", "close_price": "1"}], "close_price '1' is no number"),
+        (
+            [{"timestamp_str": "2026-06-17"}, {"timestamp_str": "2026-06-18"}],
+            "trading day 2026-06-17 stands above a newer day",
+        ),
+    ],
+)
+def test_rows_must_fit_the_wire(rows: list[dict[str, Any]], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        History(Security.parse("US.A"), rows)
+
+
+def test_the_sample_is_read_from_its_directory() -> None:
+    assert sorted(sample_histories()) == ["HK.00700", "HK.SAMPLE", "US.AAPL", "US.SAMPLE"]
+    assert sample_directory().name == "sample"
