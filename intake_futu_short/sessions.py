@@ -1,0 +1,214 @@
+"""The rows of a frame by ticker and trading day: what every metric and check stands on. Pure.
+
+A frame holds the rows of one ticker, or of several that a column or index level ``code`` tells
+apart, in any order; it is never changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+
+from intake_futu_short.errors import ConfigError, NotShortVolumeError
+from intake_futu_short.security import HK, US
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from intake_futu_short.security import Market
+
+__all__ = ["Sessions", "by_date", "code_of", "market_of", "numbers"]
+
+# One of these tells the market, so that a frame cut down to what a metric uses is still known.
+# Other tables have volumes, turnovers and prices, but no columns of these names.
+_MARKS = {
+    "US": ("total_shares_short",),
+    "HK": ("short_sell_shares_traded", "short_sell_turnover"),
+}
+
+
+def market_of(frame: pd.DataFrame) -> Market:
+    """Tell the market by the names of the short columns.
+
+    Raises
+    ------
+    NotShortVolumeError
+        When the columns are of neither market or of both, or one of them is there twice.
+    """
+    names = frame.columns if frame.columns.nlevels == 1 else pd.Index([])
+    found = [market for market in (US, HK) if any(mark in names for mark in _MARKS[market.name])]
+    if len(found) > 1:
+        raise NotShortVolumeError(
+            "the frame has columns of US and of HK rows: keep each market in a frame of its own"
+        )
+    if not found:
+        missing = [
+            f"missing of {market.name}: {[n for n in market.column_names if n not in names]}"
+            for market in (US, HK)
+        ]
+        raise NotShortVolumeError(
+            "the frame holds no daily short volume. US rows are told by "
+            f"{' or '.join(_MARKS['US'])}, HK rows by {' or '.join(_MARKS['HK'])}; "
+            + "; ".join(missing)
+        )
+    twice = [n for n in names[names.duplicated()] if n in {*found[0].column_names, "code", "date"}]
+    if twice:
+        raise NotShortVolumeError(f"the frame has columns more than once: {', '.join(twice)}")
+    return found[0]
+
+
+def code_of(frame: pd.DataFrame) -> str | None:
+    """Give the one code that all rows have; of a frame without codes, what ``attrs`` says."""
+    codes = _labels(frame, "code")
+    if codes is None or not len(codes):
+        return cast("str | None", frame.attrs.get("code"))
+    return str(codes[0]) if codes.nunique() == 1 and not codes.hasnans else None
+
+
+def by_date(frame: pd.DataFrame) -> pd.DataFrame:
+    """Copy the rows in ascending order, indexed by day, or by ``code`` and day."""
+    sessions = Sessions.of(frame)
+    index: pd.Index[Any] = pd.DatetimeIndex(sessions.days, name="date")
+    if sessions.codes is not None:
+        index = pd.MultiIndex.from_arrays([sessions.codes, index], names=["code", "date"])
+    # Both names move to the index: in two places they would be ambiguous to pandas.
+    ascending = frame.take(sessions.order).drop(columns=["code", "date"], errors="ignore")
+    ascending.index = index
+    return ascending
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """The rows of a frame by ticker and trading day, which every window stands on.
+
+    Attributes
+    ----------
+    order : numpy.ndarray
+        Positions in the frame of the sorted rows; rows of one day keep their order.
+    first : numpy.ndarray
+        For each sorted row, the sorted position of its ticker's first row.
+    days : numpy.ndarray
+        Trading days of the sorted rows, datetime64[ns].
+    codes : pandas.Index or None
+        Codes of the sorted rows; None when the frame has none.
+    """
+
+    order: NDArray[np.intp]
+    first: NDArray[np.intp]
+    days: NDArray[np.datetime64]
+    codes: pd.Index[Any] | None
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> Sessions:
+        """Sort the rows of a frame.
+
+        Raises
+        ------
+        NotShortVolumeError
+            When no column or index level says the days.
+        ConfigError
+            When a row has no day, or one that cannot be read.
+        """
+        days = _trading_days(frame).to_numpy()
+        codes = _labels(frame, "code")
+        tickers = np.zeros(len(frame), dtype=np.intp)
+        if codes is not None:
+            tickers, _ = pd.factorize(codes, sort=True, use_na_sentinel=False)
+        order = np.lexsort((days, tickers))
+        begins = np.flatnonzero(np.diff(tickers[order], prepend=-1))
+        first = np.repeat(begins, np.diff(begins, append=len(order)))
+        return cls(order, first, days[order], None if codes is None else codes.take(order))
+
+    @property
+    def gaps(self) -> NDArray[np.int64]:
+        """Calendar days since the ticker's row before; -1 for its first row."""
+        here = np.arange(len(self.days))
+        days = self.days.astype("datetime64[D]").astype(np.int64)
+        return np.where(here > self.first, np.diff(days, prepend=0), -1)
+
+    def refuse_repeated_days(self, metric: str) -> None:
+        """Raise ConfigError when a ticker has a day twice: windows would count it twice."""
+        repeated = np.flatnonzero(self.gaps == 0)
+        if not len(repeated):
+            return
+        day = np.datetime_as_string(self.days[repeated[0]], unit="D")
+        whose = "" if self.codes is None else f" of {self.codes[repeated[0]]}"
+        raise ConfigError(
+            f"{metric} takes one row a trading day, but {day}{whose} is there more than once "
+            f"(surplus rows in all: {len(repeated)}; df.shortvol.check() lists the days). "
+            "Drop the surplus; rows of several tickers need a column 'code'"
+        )
+
+    def window_sum(self, values: NDArray[Any], n: int) -> NDArray[Any]:
+        """Sum sorted values over the last ``n`` rows of the ticker, fewer at its beginning."""
+        # Integers stay integers. Each ticker is summed from its own first row on, so that nothing
+        # of another one gets into a window, not even a rounding.
+        running = pd.Series(values).groupby(self.first).cumsum().to_numpy()
+        begin = np.maximum(np.arange(len(values)) - min(n, len(values)) + 1, self.first)
+        return running - np.where(begin > self.first, running[begin - 1], 0)
+
+    def to_rows(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Put values of the sorted rows into the order of the frame."""
+        rows = np.empty_like(values)
+        rows[self.order] = values
+        return rows
+
+
+def _labels(frame: pd.DataFrame, name: str) -> pd.Index[Any] | None:
+    """A column, or else an index level, of this name."""
+    if name in frame.columns:
+        labels: pd.Index[Any] = pd.Index(frame[name])
+    elif name in frame.index.names:
+        labels = frame.index.get_level_values(name)
+    else:
+        return None
+    return labels
+
+
+def _trading_days(frame: pd.DataFrame) -> pd.DatetimeIndex:
+    """The day of each row; a row that lacks it in one place has it from the next."""
+    days: pd.DatetimeIndex | None = None
+    for found in _day_sources(frame):
+        days = found if days is None else days.where(days.notna(), found)
+        if not days.hasnans:
+            return days
+    if days is None:
+        raise NotShortVolumeError(
+            "the frame does not say its trading days: it needs timestamp_str, timestamp or date"
+        )
+    raise ConfigError(
+        f"{int(np.isnat(days.to_numpy()).sum())} of {len(frame)} rows have no trading day"
+    )
+
+
+def _day_sources(frame: pd.DataFrame) -> Iterator[pd.DatetimeIndex]:
+    if "timestamp_str" in frame.columns:
+        yield _days("timestamp_str", frame["timestamp_str"], format="%Y-%m-%d")
+    if "timestamp" in frame.columns:
+        zone = market_of(frame).time_zone
+        yield _days("timestamp", numbers(frame, "timestamp"), zone=zone, unit="s", utc=True)
+    dates = _labels(frame, "date")
+    if dates is not None:
+        yield _days("date", dates, format="%Y-%m-%d")
+
+
+def _days(name: str, values: Any, *, zone: str | None = None, **how: Any) -> pd.DatetimeIndex:
+    try:
+        moments = pd.DatetimeIndex(pd.to_datetime(np.asarray(values), **how))
+        local = moments if zone is None else moments.tz_convert(zone)
+        return local.tz_localize(None).normalize().as_unit("ns")
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"{name} holds what is no trading day: {error}") from error
+
+
+def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """A column as floats; NaN for what is missing or infinite, and for a missing column."""
+    if name not in frame.columns:
+        return np.full(len(frame), np.nan)
+    values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isfinite(values), values, np.nan)
