@@ -1,0 +1,95 @@
+"""Daily short volume of US and HK stocks and funds from Futu's OpenD gateway.
+
+::
+
+    OpenD ──TCP──▶ opend/     the gateway's protocol: frames, handshake, requests
+                     │
+                     ▼
+                  pages.py    cursor walk: complete, no trading day twice
+                  table.py    the one schema: columns, dtypes, attributes
+                     │
+                     ▼
+                  source.py   the Intake driver: intake.open_futu_short(code)
+                     │
+                     ▼
+                  accessor.py df.shortvol: metrics and HK aggregates
+
+Importing this package registers ``df.shortvol`` and does nothing else; the rest is imported when
+it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import intake_futu_short.accessor  # noqa: F401 - registers df.shortvol
+from intake_futu_short.errors import (
+    ConfigError,
+    CorruptStoreError,
+    FutuShortError,
+    GatewayDisconnectedError,
+    GatewayError,
+    GatewayTimeoutError,
+    GatewayUnreachableError,
+    NotShortVolumeError,
+    PaginationError,
+    PanelError,
+    ProtocolError,
+    QuoteRightError,
+    RateLimitError,
+    ReplyError,
+    StoreError,
+    UnknownSecurityError,
+)
+
+if TYPE_CHECKING:
+    from intake_futu_short.catalog_files import catalog_path
+    from intake_futu_short.quote_context import RET_ERROR, RET_OK, OpenQuoteContext
+    from intake_futu_short.source import FutuShortSource
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "RET_ERROR",
+    "RET_OK",
+    "ConfigError",
+    "CorruptStoreError",
+    "FutuShortError",
+    "FutuShortSource",
+    "GatewayDisconnectedError",
+    "GatewayError",
+    "GatewayTimeoutError",
+    "GatewayUnreachableError",
+    "NotShortVolumeError",
+    "OpenQuoteContext",
+    "PaginationError",
+    "PanelError",
+    "ProtocolError",
+    "QuoteRightError",
+    "RateLimitError",
+    "ReplyError",
+    "StoreError",
+    "UnknownSecurityError",
+    "__version__",
+    "catalog_path",
+]
+
+# Intake, protobuf and asyncio are not loaded for the accessor's sake.
+_HOMES = {
+    "FutuShortSource": "intake_futu_short.source",
+    "OpenQuoteContext": "intake_futu_short.quote_context",
+    "RET_ERROR": "intake_futu_short.quote_context",
+    "RET_OK": "intake_futu_short.quote_context",
+    "catalog_path": "intake_futu_short.catalog_files",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,123 @@
+"""Arguments as users and catalogs write them → plain YAML values, or a `ConfigError`. Pure.
+
+Catalogs hand over what their templates give, which is strings: ``""`` for a variable that is not
+set, ``"50"`` for a number, ``"2026-01-02 00:00:00"`` for a date.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import numbers
+import re
+from typing import Any
+
+from intake_futu_short.errors import ConfigError
+from intake_futu_short.opend.address import GatewayURL
+from intake_futu_short.security import Security
+
+__all__ = ["code", "date", "gateway", "interval", "pages", "rows_a_page", "seconds"]
+
+MAX_ROWS_A_PAGE = 50
+DEFAULT_TIMEOUT_S = 12.0
+
+_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?")
+
+
+def code(value: object) -> str:
+    """A security's code."""
+    if isinstance(value, (list, tuple)):
+        raise ConfigError(f"code must be one code, not the list {value!r}: one code a source")
+    return Security.parse(value).code
+
+
+def rows_a_page(value: object) -> int:
+    """``num``: rows a page, 1 to 50; 50 when left open."""
+    if _is_open(value):
+        return MAX_ROWS_A_PAGE
+    return _whole("num", value, 1, MAX_ROWS_A_PAGE, "rows a page")
+
+
+def pages(value: object) -> int | None:
+    """``max_pages``: how many pages at most; None when left open, for all."""
+    if _is_open(value):
+        return None
+    return _whole("max_pages", value, 1, None, "pages")
+
+
+def seconds(value: object) -> float:
+    """``timeout``: seconds, more than 0; 12 when left open."""
+    if _is_open(value):
+        return DEFAULT_TIMEOUT_S
+    number = _number(value)
+    if number is None or not 0 < number < math.inf:
+        raise ConfigError(f"timeout must be a number of seconds greater than 0, not {value!r}")
+    return number
+
+
+def date(name: str, value: Any) -> str | None:
+    """A trading day as ``YYYY-MM-DD``; None when left open."""
+    if _is_open(value):
+        return None
+    # Dates, datetimes, Timestamps and numpy's datetimes all spell themselves in ISO order.
+    plain = value if isinstance(value, str) else _iso(value)
+    match = _DAY.fullmatch(plain.strip())
+    if match is None:
+        raise ConfigError(
+            f"{name} must be a trading day such as '2026-01-02' or a date object, not {value!r}"
+        )
+    try:
+        return dt.date.fromisoformat(match[1]).isoformat()
+    except ValueError as error:
+        raise ConfigError(f"{name} is no date: {value!r} ({error})") from error
+
+
+def interval(start: object, end: object) -> tuple[str | None, str | None]:
+    """``start`` and ``end``, in order."""
+    first, last = date("start", start), date("end", end)
+    if first is not None and last is not None and first > last:
+        raise ConfigError(f"start ({first}) is after end ({last})")
+    return first, last
+
+
+def gateway(value: object) -> str | None:
+    """A gateway's URL in its plain form; None when left open, which asks the environment."""
+    if _is_open(value):
+        return None
+    return str(GatewayURL.parse(value))
+
+
+def _is_open(value: object) -> bool:
+    """Whether nothing was given: None, or the empty string of a template that found nothing."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _iso(value: Any) -> str:
+    if isinstance(value, dt.datetime):  # Timestamps too; the zone does not matter at midnight
+        return value.replace(tzinfo=None).isoformat()
+    if isinstance(value, dt.date) or type(value).__name__ == "datetime64":
+        return str(value)
+    return ""
+
+
+def _number(value: Any) -> float | None:
+    """A number, also one written as a string; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (str, numbers.Real)):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def _whole(name: str, value: object, low: int, high: int | None, unit: str) -> int:
+    number = _number(value)
+    bounds = f"{low} to {high}" if high is not None else f"{low} or more"
+    if (
+        number is None
+        or not number.is_integer()
+        or number < low
+        or (high is not None and number > high)
+    ):
+        raise ConfigError(f"{name} must be a whole number, {bounds} ({unit}), not {value!r}")
+    return int(number)

@@ -1,0 +1,124 @@
+"""The call as its documentation has it: ``OpenQuoteContext.get_daily_short_volume``.
+
+For code written against the official client: only the import changes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from intake_futu_short import arguments
+from intake_futu_short.errors import FutuShortError
+from intake_futu_short.opend.address import DEFAULT_PORT, GatewayURL
+from intake_futu_short.opend.client import GatewayClient
+from intake_futu_short.pages import END
+from intake_futu_short.security import HK, US, Security
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from intake_futu_short.pages import Item
+    from intake_futu_short.security import Market
+
+__all__ = ["RET_ERROR", "RET_OK", "OpenQuoteContext"]
+
+RET_OK = 0
+RET_ERROR = -1
+
+
+class OpenQuoteContext:
+    """Asks a gateway page by page, with the official client's signature and return values.
+
+    Unlike the official client, making one does no I/O and never hangs: a gateway that is down is
+    an error message of the first call, within seconds.
+
+    Parameters
+    ----------
+    host : str
+        Where OpenD listens.
+    port : int
+        Its API port.
+
+    Raises
+    ------
+    ConfigError
+        When host or port cannot be.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> None:
+        self._client = GatewayClient(GatewayURL.of(host, port))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the connection go. A later call makes a new one."""
+        self._client.close()
+
+    def get_daily_short_volume(
+        self, code: str, next_key: str | None = None, num: int | None = None
+    ) -> tuple[int, pd.DataFrame | str, pd.DataFrame | None]:
+        """Get one page of daily short volume.
+
+        Parameters
+        ----------
+        code : str
+            Such as ``"HK.00700"`` or ``"US.AAPL"``.
+        next_key : str, optional
+            ``attrs["next_key"]`` of the page before; None for the newest page.
+        num : int, optional
+            Rows a page, 1 to 50; None leaves it to the gateway (10).
+
+        Returns
+        -------
+        ret : int
+            `RET_OK` (0) or `RET_ERROR` (-1).
+        us_df : pandas.DataFrame or str
+            US rows, newest first, empty for an HK code; what went wrong when ret is not RET_OK.
+            ``attrs["next_key"]`` is ``"-1"`` on the last page.
+        hk_df : pandas.DataFrame or None
+            HK rows, empty for a US code; None when ret is not RET_OK. ``attrs`` also holds
+            ``aggregated_short`` (shares), ``aggregated_short_ratio`` (percent) and
+            ``new_time_str``, None where the gateway sent none.
+        """
+        try:
+            security = Security.parse(code)
+            rows = None if num is None else arguments.rows_a_page(num)
+            s2c = self._client.daily_short_volume(security, next_key, rows)
+        except FutuShortError as error:
+            return RET_ERROR, str(error), None
+        attrs: dict[str, Any] = {"next_key": s2c.next_key if s2c.HasField("next_key") else END}
+        us_df = _official_frame(s2c.us_items, US)
+        us_df.attrs.update(attrs)
+        hk_df = _official_frame(s2c.hk_items, HK)
+        for name in ("aggregated_short", "aggregated_short_ratio", "new_time_str"):
+            attrs[name] = getattr(s2c, name) if s2c.HasField(name) else None
+        hk_df.attrs.update(attrs)
+        return RET_OK, us_df, hk_df
+
+
+def _official_frame(items: Sequence[Item], market: Market) -> pd.DataFrame:
+    """Frame with the dtypes that the official client gives.
+
+    They depend on what came: whole numbers are int64, float64 as soon as one is missing, and a
+    column that is missing everywhere holds None.
+    """
+    rows = [{field.name: value for field, value in item.ListFields()} for item in items]
+    frame = pd.DataFrame(rows, columns=market.column_names) if not rows else pd.DataFrame(rows)
+    for name in market.column_names:
+        if name not in frame.columns:
+            frame[name] = None
+    return frame[market.column_names]

@@ -1,0 +1,381 @@
+"""The Intake driver: one ticker as a source whose partitions are the gateway's pages."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import accumulate
+from operator import index
+from typing import TYPE_CHECKING, Any
+
+from intake.source.base import DataSource, Schema
+
+import intake_futu_short.accessor  # noqa: F401 - df.shortvol on what is read, also without the package
+from intake_futu_short import __version__, arguments, table
+from intake_futu_short.gateway import SharedSample
+from intake_futu_short.opend.address import DEFAULT_URL, ENVIRONMENT_VARIABLE, GatewayURL
+from intake_futu_short.opend.client import GatewayClient
+from intake_futu_short.pages import Page, Walk
+from intake_futu_short.security import Security
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Mapping
+
+    import dask.dataframe as dd
+    import pandas as pd
+    from typing_extensions import Self
+
+    from intake_futu_short.opend.messages_pb2 import DailyShortVolume
+
+__all__ = ["FutuShortSource"]
+
+
+class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
+    """Daily short volume of one US or HK stock or fund.
+
+    Partition *i* is the gateway's *i*-th page, newest first. Making a source, ``with source:`` and
+    every attribute do no I/O; `read_partition` walks only as far as it must; `discover`, `read`
+    and `to_dask` walk to the end. A page walked is kept until `close`.
+
+    Parameters
+    ----------
+    code : str
+        ``"US.<symbol>"`` or ``"HK.<symbol>"``, such as ``"HK.00700"``.
+    start, end : str, date or Timestamp, optional
+        First and last trading day wanted, both inclusive, in the market's own calendar.
+    num : int, default 50
+        Rows a page, 1 to 50.
+    gateway : str, optional
+        ``"opend://HOST:PORT"``, or ``"sample://"`` for the examples that come with the package.
+        None takes the environment variable ``FUTU_OPEND``, else ``opend://127.0.0.1:11111``.
+    max_pages : int, optional
+        Read no more than the newest so many pages.
+    timeout : float, default 12
+        Seconds to wait for each answer; a connection gets 5 seconds at most.
+    metadata : dict, optional
+        Kept beside the data; `discover` adds what the gateway says of the ticker to a copy.
+
+    Attributes
+    ----------
+    dtype : dict of str to str
+        Name of each column's dtype; known without I/O.
+    npartitions : int or None
+        Pages; None until the walk has reached its end.
+    shape : tuple of int or None
+        Rows and columns; None until then.
+
+    Raises
+    ------
+    ConfigError
+        For an argument that cannot work, before any I/O.
+    """
+
+    name = "futu_short"
+    version = __version__
+    container = "dataframe"
+    partition_access = True
+
+    def __init__(
+        self,
+        code: str,
+        start: str | dt.date | None = None,
+        end: str | dt.date | None = None,
+        num: int = arguments.MAX_ROWS_A_PAGE,
+        gateway: str | None = None,
+        *,
+        max_pages: int | None = None,
+        timeout: float = arguments.DEFAULT_TIMEOUT_S,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        first, last = arguments.interval(start, end)
+        self._arguments: dict[str, Any] = {
+            "code": arguments.code(code),
+            "start": first,
+            "end": last,
+            "num": arguments.rows_a_page(num),
+            "gateway": arguments.gateway(gateway),
+            "max_pages": arguments.pages(max_pages),
+            "timeout": arguments.seconds(timeout),
+        }
+        self._gateway = _gateway_url(self._arguments["gateway"])
+        self._security = Security.parse(self._arguments["code"])
+        self._given_metadata = dict(metadata or {})
+        # Intake prints, pickles, compares and copies sources by these.
+        self._captured_init_args = ()
+        self._captured_init_kwargs = {k: v for k, v in self._arguments.items() if v is not None}
+        if metadata:
+            self._captured_init_kwargs["metadata"] = self._given_metadata
+        super().__init__(storage_options={}, metadata=dict(self._given_metadata))
+
+        self._lock = threading.RLock()
+        self._resources = ExitStack()
+        self._walk: Walk | None = None
+        self._pages: list[Page] = []
+        self.dtype = table.dtypes(self._security.market)
+        self.npartitions = None
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def read(self) -> pd.DataFrame:
+        """Read every page into one frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a trading day, newest first, on a RangeIndex. ``attrs`` holds ``code``,
+            ``market``, the last page's ``next_key`` and, for HK, the newest page's
+            ``aggregated_short`` (shares), ``aggregated_short_ratio`` (percent) and
+            ``new_time_str``.
+
+        Raises
+        ------
+        GatewayError
+            When the gateway cannot be asked or answers no; the subclass says why.
+        PaginationError
+            When the gateway's cursor loops.
+        """
+        with self._lock:
+            self._walk_to_end()
+            frame = table.to_frame(self._pages, self._security.market)
+            frame.attrs.update(self._attributes())
+            return frame
+
+    def read_partition(self, i: int) -> pd.DataFrame:
+        """Read one page, walking no farther than it.
+
+        Parameters
+        ----------
+        i : int
+            0 is the newest.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As `read` gives it, with the page's own ``next_key`` and aggregates in ``attrs``.
+
+        Raises
+        ------
+        IndexError
+            When there are fewer pages.
+        """
+        number = index(i)
+        page = self._page(number) if number >= 0 else None
+        if page is None:
+            known = f"has {len(self._pages)} partitions" if number >= 0 else "counts from 0"
+            raise IndexError(f"partition {number} is out of range: {self._security} {known}")
+        return self._frame(page)
+
+    def read_chunked(self) -> Iterator[pd.DataFrame]:
+        """Yield the pages one by one, each as soon as it is there."""
+        number = 0
+        while (page := self._page(number)) is not None:
+            yield self._frame(page)
+            number += 1
+
+    def discover(self) -> dict[str, Any]:
+        """Walk to the end, and say what there is.
+
+        Returns
+        -------
+        dict
+            ``dtype``, ``shape``, ``npartitions`` (exact) and ``metadata``, which holds the same
+            values as ``read().attrs``.
+        """
+        with self._lock:
+            self._walk_to_end()
+        info: dict[str, Any] = super().discover()
+        return info
+
+    def to_dask(self) -> dd.DataFrame:
+        """Give the pages as a Dask DataFrame, a partition a page.
+
+        The walk happens here, once, where the gateway is; the partitions carry their rows, so
+        workers do not contact the gateway. Every partition bears the ``attrs`` of `read`.
+
+        Raises
+        ------
+        ImportError
+            When Dask is not installed (``pip install "intake-futu-short[dask]"``).
+        """
+        try:
+            import dask  # noqa: PLC0415 - heavy and optional
+            import dask.dataframe as dd  # noqa: PLC0415
+        except ImportError as error:
+            raise ImportError(
+                'to_dask() needs Dask: pip install "intake-futu-short[dask]"'
+            ) from error
+
+        with self._lock:
+            whole = self.read()
+            # Dask knows no frame without partitions; no rows make one empty partition.
+            sizes = [len(page.rows) for page in self._pages] or [0]
+        ends = list(accumulate(sizes))
+        parts = [
+            whole.iloc[end - size : end].reset_index(drop=True)
+            for size, end in zip(sizes, ends, strict=True)
+        ]
+        # Dask would turn strings into another kind of strings; the dtypes here are a promise.
+        with dask.config.set({"dataframe.convert-string": False}):
+            frame: dd.DataFrame = dd.from_map(
+                _same, parts, meta=whole.iloc[:0], label="futu-short", enforce_metadata=False
+            )
+        return frame
+
+    def aggregates(self) -> dict[str, Any]:
+        """Reported open short position of an HK ticker, as of now.
+
+        Asks for the newest page if no page was read yet.
+
+        Returns
+        -------
+        dict
+            ``aggregated_short`` (shares), ``aggregated_short_ratio`` (percent) and
+            ``new_time_str``; None where the gateway sends none, all three for US.
+        """
+        with self._lock:
+            if self._open_walk().next_key is None:
+                self._page(0)
+            return self._open_walk().aggregates.as_dict()
+
+    # -- Intake's hooks ---------------------------------------------------------------------
+
+    def _get_schema(self) -> Schema:
+        if not self._open_walk().is_finished:
+            self._walk_to_end()
+        return Schema(
+            dtype=self.dtype,
+            shape=(sum(len(page.rows) for page in self._pages), len(self.dtype)),
+            npartitions=len(self._pages),
+            extra_metadata=self._attributes(),
+        )
+
+    def _get_partition(self, i: int) -> pd.DataFrame:
+        return self.read_partition(i)
+
+    def _close(self) -> None:
+        with self._lock:
+            self._resources.close()
+            self._walk = None
+            self._pages = []
+            self._schema = None
+            self.npartitions = None
+            self.shape = None
+            self.metadata = dict(self._given_metadata)
+
+    def __enter__(self) -> Self:
+        # Intake would load the metadata here, which means walking every page.
+        return self
+
+    def _yaml(self) -> dict[str, Any]:
+        arguments_given = dict(self._captured_init_kwargs)
+        metadata = arguments_given.pop("metadata", {})
+        return {
+            "sources": {
+                self.name: {
+                    "driver": self.classname,
+                    "description": self.description or "",
+                    "metadata": metadata,
+                    "args": arguments_given,
+                }
+            }
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "args": (),
+            "kwargs": self._captured_init_kwargs,
+            "name": self.name,
+            "description": self.description,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state["kwargs"])  # type: ignore[misc]  # how Intake rebuilds its sources
+        self.name = state["name"]
+        self.description = state["description"]
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, FutuShortSource)
+            and type(self) is type(other)
+            and self._captured_init_kwargs == other._captured_init_kwargs
+        )
+
+    def __hash__(self) -> int:
+        return hash((type(self), tuple(self._arguments.items())))
+
+    def __dask_tokenize__(self) -> object:
+        return (type(self).__name__, *self._arguments.items())
+
+    # -- the walk ---------------------------------------------------------------------------
+
+    def _page(self, number: int) -> Page | None:
+        """Page `number`, walking on if need be; None when there are fewer."""
+        with self._lock:
+            while len(self._pages) <= number:
+                if not self._walk_on():
+                    return None
+            return self._pages[number]
+
+    def _walk_to_end(self) -> None:
+        while self._walk_on():
+            pass
+
+    def _walk_on(self) -> bool:
+        """Walk one page farther; False at the end, from where on the shape is known."""
+        walk = self._open_walk()
+        page = walk.next_page()
+        if page is not None:
+            self._pages.append(page)
+        if walk.is_finished:
+            self._load_metadata()
+        return page is not None
+
+    def _attributes(self) -> dict[str, Any]:
+        """Attributes of the whole, as far as it was walked."""
+        walk = self._open_walk()
+        return table.attributes(self._security, walk.next_key, walk.aggregates)
+
+    def _open_walk(self) -> Walk:
+        if self._walk is None:
+            client = self._open_client()
+            num = self._arguments["num"]
+
+            def fetch(next_key: str | None) -> DailyShortVolume.S2C:
+                return client.daily_short_volume(self._security, next_key, num)
+
+            self._walk = Walk(
+                fetch,
+                self._security,
+                origin=str(self._gateway),
+                start=self._arguments["start"],
+                end=self._arguments["end"],
+                max_pages=self._arguments["max_pages"],
+            )
+        return self._walk
+
+    def _open_client(self) -> GatewayClient:
+        url = self._gateway
+        if url.is_sample:
+            sample = SharedSample()
+            self._resources.callback(sample.close)
+            url = replace(GatewayURL.parse(sample.url), limit=None)
+        client = GatewayClient(url, timeout=self._arguments["timeout"])
+        self._resources.callback(client.close)
+        return client
+
+    def _frame(self, page: Page) -> pd.DataFrame:
+        frame = table.to_frame([page], self._security.market)
+        frame.attrs.update(table.attributes(self._security, page.next_key, page.aggregates))
+        return frame
+
+
+def _gateway_url(given: str | None) -> GatewayURL:
+    """The gateway meant, once the environment and the default have had their say."""
+    return GatewayURL.parse(given or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_URL)
+
+
+def _same(part: pd.DataFrame) -> pd.DataFrame:
+    return part

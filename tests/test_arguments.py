@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from intake_futu_short import arguments
+from intake_futu_short.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-01-02",
+        " 2026-01-02 ",
+        "2026-01-02 00:00:00",
+        "2026-01-02T00:00:00",
+        dt.date(2026, 1, 2),
+        dt.datetime(2026, 1, 2),  # noqa: DTZ001 - what users write
+        dt.datetime(2026, 1, 2, tzinfo=dt.timezone.utc),
+        pd.Timestamp("2026-01-02"),
+        pd.Timestamp("2026-01-02", tz="Asia/Hong_Kong"),
+        np.datetime64("2026-01-02"),
+        np.datetime64("2026-01-02T00:00:00.000000000"),
+    ],
+)
+def test_a_trading_day_in_any_spelling_becomes_an_iso_string(value: object) -> None:
+    assert arguments.date("start", value) == "2026-01-02"
+
+
+@pytest.mark.parametrize("value", [None, "", " "])
+def test_an_empty_day_is_no_day(value: object) -> None:
+    assert arguments.date("end", value) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-02-30", "02/01/2026", "20260102", "2026-W01-5", "yesterday", "2026-01-02 09:30",
+        20260102, 1.5, True, [], pd.NaT, np.datetime64("NaT"),
+        dt.datetime(2026, 1, 2, 9, 30),  # noqa: DTZ001
+    ],
+)  # fmt: skip
+def test_what_is_no_trading_day_is_refused_with_the_accepted_form(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"start .*(2026-01-02|no date)"):
+        arguments.date("start", value)
+
+
+def test_an_interval_must_run_forwards() -> None:
+    assert arguments.interval("2026-01-02", "2026-01-02") == ("2026-01-02", "2026-01-02")
+    assert arguments.interval("", None) == (None, None)
+    with pytest.raises(ConfigError, match=r"start \(2026-01-03\) is after end \(2026-01-02\)"):
+        arguments.interval("2026-01-03", dt.date(2026, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("value", "rows"), [(1, 1), (50, 50), ("10", 10), (np.int64(7), 7), ("", 50), (None, 50)]
+)
+def test_rows_a_page_are_whole_numbers_also_written_as_strings(value: object, rows: int) -> None:
+    result = arguments.rows_a_page(value)
+    assert (result, type(result)) == (rows, int)
+
+
+@pytest.mark.parametrize("value", [0, 51, -1, "x", True, 2.5, "1e3", float("nan"), [5]])
+def test_other_numbers_of_rows_are_refused(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"num must be a whole number, 1 to 50"):
+        arguments.rows_a_page(value)
+
+
+def test_max_pages_counts_from_one_and_empty_means_all() -> None:
+    assert arguments.pages("") is None
+    assert arguments.pages(None) is None
+    assert arguments.pages("3") == 3
+    for value in (0, -1, True, "x", 1.5):
+        with pytest.raises(ConfigError, match="max_pages must be a whole number, 1 or more"):
+            arguments.pages(value)
+
+
+def test_timeouts_are_positive_seconds() -> None:
+    assert arguments.seconds("0.5") == 0.5
+    assert arguments.seconds(3) == 3.0
+    assert arguments.seconds("") == arguments.seconds(None) == 12.0
+    for value in (0, -1, True, "soon", float("inf"), float("nan")):
+        with pytest.raises(ConfigError, match="timeout must be a number of seconds"):
+            arguments.seconds(value)
+
+
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("", None),
+        (None, None),
+        ("sample://", "sample://"),
+        ("opend://127.0.0.1:11111", "opend://127.0.0.1:11111"),
+        ("opend://gateway.example", "opend://gateway.example:11111"),
+        ("opend://[::1]:22222/", "opend://[::1]:22222"),
+        ("opend://h?limit=30/30", "opend://h:11111"),
+        ("opend://h?limit=60/30", "opend://h:11111?limit=60/30"),
+        ("opend://h?limit=3/0.5", "opend://h:11111?limit=3/0.5"),
+        ("opend://h?limit=off", "opend://h:11111?limit=off"),
+    ],
+)
+def test_gateway_urls_have_one_plain_form(url: object, plain: str | None) -> None:
+    assert arguments.gateway(url) == plain
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://127.0.0.1:11111", "unknown scheme 'http'"),
+        ("127.0.0.1:11111", "no scheme"),
+        ("opend://127.0.0.1:0", "from 1 to 65535"),
+        ("opend://127.0.0.1:65536", "65536|range"),
+        ("opend://127.0.0.1:abc", "abc"),
+        ("opend://", "names no host"),
+        ("opend://:11111", "names no host"),
+        ("opend://h:11111/path", "more than a host and a port"),
+        ("opend://h:11111?unknown=1", "limit=N/SECONDS"),
+        ("opend://h:11111?limit=30/30&limit=off", "limit=N/SECONDS"),
+        ("opend://h:11111?limit=0/30", "limit must be 'N/SECONDS'"),
+        ("opend://h:11111?limit=fast", "limit must be 'N/SECONDS'"),
+        ("opend://[::1", "Invalid IPv6"),
+        (11111, "must be a URL"),
+    ],
+)
+def test_other_gateway_urls_are_refused_with_the_accepted_form(url: object, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        arguments.gateway(url)
+    assert re.search(r"HOST:PORT|1 to 65535|N/SECONDS", str(caught.value))
+
+
+def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ConfigError) as caught:
+        arguments.gateway("opend://me:hunter2@127.0.0.1:11111")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_list_is_refused_as_a_code() -> None:
+    with pytest.raises(ConfigError, match="one code"):
+        arguments.code(["HK.00700", "HK.00005"])

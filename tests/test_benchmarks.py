@@ -1,0 +1,38 @@
+"""The benchmarks run; how fast is for them to say, not for a test."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.mark.parametrize(
+    ("script", "setting", "says"),
+    [
+        ("decode.py", "ROUNDS = 1", r"US.SAMPLE: .* ratio \d+\.\d .*\nHK.SAMPLE: .* ratio \d+\.\d"),
+        ("import_cost.py", "PROCESSES = 1", r"on top: \d+\.\d ms"),
+    ],
+)
+def test_a_benchmark_runs(script: str, setting: str, says: str, tmp_path: Path) -> None:
+    text = (BENCHMARKS / script).read_text()
+    name = setting.partition(" ")[0]
+    short, changed = re.subn(rf"^{name} = \d+$", setting, text, flags=re.MULTILINE)
+    assert changed == 1
+    (tmp_path / script).write_text(short)
+    result = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path)},
+    )
+    assert result.returncode == 0, result.stderr
+    assert re.search(says, result.stdout)

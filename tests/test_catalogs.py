@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import intake
+import pytest
+
+import intake_futu_short
+from intake_futu_short.errors import ConfigError
+from intake_futu_short.gateway import Gateway, sample_histories
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("name", ["sample", "opend"])
+def test_each_catalog_has_an_entry_a_market_with_the_code_as_a_parameter(name: str) -> None:
+    catalog = intake.open_catalog(intake_futu_short.catalog_path(name))
+    assert sorted(catalog) == ["hk", "us"]
+    for entry, code in (("us", "US.AAPL"), ("hk", "HK.00700")):
+        parameters = {p["name"]: p for p in catalog[entry].describe()["user_parameters"]}
+        assert parameters["code"]["default"] == code
+        assert all(p["description"] for p in parameters.values())
+
+
+def test_the_samples_entries_read_what_they_name() -> None:
+    catalog = intake.open_catalog(intake_futu_short.catalog_path("sample"))
+    with catalog.us as us, catalog.hk(code="HK.SAMPLE", num=40) as hk:
+        assert len(us.read()) == 29
+        assert hk.read().attrs["code"] == "HK.SAMPLE"
+        assert hk.npartitions == 38
+
+
+def test_the_live_entries_take_their_host_from_a_parameter_or_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("FUTU_OPEND_HOST", raising=False)
+    catalog = intake.open_catalog(intake_futu_short.catalog_path("opend"))
+    assert "gateway: opend://127.0.0.1:11111" in catalog.us().yaml()
+    assert "gateway: opend://10.1.2.3:11111" in catalog.us(host="10.1.2.3").yaml()
+    monkeypatch.setenv("FUTU_OPEND_HOST", "gateway.example")
+    assert "gateway: opend://gateway.example:22222" in catalog.hk(port=22222).yaml()
+
+
+def test_the_live_entries_read_from_a_gateway() -> None:
+    with Gateway(sample_histories()) as gateway:
+        catalog = intake.open_catalog(intake_futu_short.catalog_path("opend"))
+        with catalog.us(port=gateway.port, start="2024-10-01") as src:
+            assert src.read()["timestamp_str"].tolist()[-1] == "2024-10-01"
+
+
+def test_a_template_of_an_unset_variable_means_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FUTU_OPEND", raising=False)
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "sources:\n"
+        "  mine:\n"
+        "    driver: futu_short\n"
+        "    args:\n"
+        '      code: "HK.00700"\n'
+        "      start: 2026-01-02\n"
+        '      gateway: "{{ env(FUTU_OPEND) }}"\n'
+    )
+    source = intake.open_catalog(str(path)).mine
+    assert "gateway" not in source.yaml().partition("metadata:")[0]
+    assert "start: '2026-01-02'" in source.yaml()
+
+
+def test_an_unknown_catalog_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="'opend' and 'sample'"):
+        intake_futu_short.catalog_path("missing")

@@ -1,0 +1,108 @@
+"""The call as its documentation has it. That its frames equal the official client's is tested
+against the official client itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+
+from intake_futu_short import RET_ERROR, RET_OK, ConfigError, OpenQuoteContext
+from intake_futu_short.gateway import Gateway, sample_histories
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The example of the documentation, but for its import and its port.
+EXAMPLE = """
+quote_ctx = OpenQuoteContext(host='127.0.0.1', port=PORT)
+
+ret, us_df, hk_df = quote_ctx.get_daily_short_volume("HK.00700")
+if ret == RET_OK:
+    print(hk_df)
+else:
+    print('error:', hk_df)
+quote_ctx.close()
+"""
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    with Gateway(sample_histories()) as server:
+        yield server
+
+
+def test_the_documented_example_prints_the_documented_rows(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"OpenQuoteContext": OpenQuoteContext, "RET_OK": RET_OK, "PORT": gateway.port}
+    exec(EXAMPLE, names)  # noqa: S102 - the text above
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1].split() == ["0", "1778169600", "2026-05-08", "...", "477.4", "11.36"]
+    assert printed[-1] == "[10 rows x 10 columns]"
+
+
+def test_both_frames_come_and_the_other_markets_is_empty(gateway: Gateway) -> None:
+    with OpenQuoteContext(gateway.host, gateway.port) as context:
+        ret, us_df, hk_df = context.get_daily_short_volume("US.AAPL")
+        assert ret == RET_OK == 0
+        assert isinstance(us_df, pd.DataFrame)
+        assert isinstance(hk_df, pd.DataFrame)
+        assert us_df.shape == (10, 10)  # the gateway's own page size
+        assert hk_df.shape == (0, 10)
+        assert list(hk_df.columns)[2] == "shares_traded"
+        assert us_df["volume"].dtype == "int64"
+        assert set(us_df.attrs) == {"next_key"}
+        assert hk_df.attrs["aggregated_short"] is None
+
+
+def test_paging_by_hand_gives_every_row_once(gateway: Gateway) -> None:
+    days: list[str] = []
+    with OpenQuoteContext(gateway.host, gateway.port) as context:
+        next_key = None
+        while next_key != "-1":
+            _, us_df, _ = context.get_daily_short_volume("US.AAPL", next_key=next_key, num=7)
+            assert isinstance(us_df, pd.DataFrame)
+            next_key = us_df.attrs["next_key"]
+            days += us_df["timestamp_str"].tolist()
+    assert len(days) == len(set(days)) == 29
+    assert (days[0], days[-1]) == ("2024-10-11", "2024-09-03")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("HK00700",), "Did you mean 'HK.00700'?"),
+        ((700,), "code must be a string"),
+        (("US.NOPE",), "Unknown stock. NOPE"),
+        (("US.AAPL", None, 51), "num must be a whole number, 1 to 50"),
+        (("US.AAPL", "no cursor"), "invalid nextKey"),
+    ],
+)
+def test_what_goes_wrong_is_a_message_and_no_exception(
+    gateway: Gateway, arguments: tuple[object, ...], says: str
+) -> None:
+    with OpenQuoteContext(gateway.host, gateway.port) as context:
+        ret, message, nothing = context.get_daily_short_volume(*arguments)  # type: ignore[arg-type]  # that is the test
+    assert ret == RET_ERROR == -1
+    assert isinstance(message, str)
+    assert says in message
+    assert nothing is None
+
+
+def test_a_gateway_that_is_down_is_a_message_and_comes_back(gateway: Gateway) -> None:
+    port = gateway.port
+    gateway.close()
+    with OpenQuoteContext("127.0.0.1", port) as context:
+        ret, message, _ = context.get_daily_short_volume("HK.00700")
+        assert ret == RET_ERROR
+        assert "no gateway answers at opend://127.0.0.1" in str(message)
+        with Gateway(sample_histories(), port=port):
+            assert context.get_daily_short_volume("HK.00700")[0] == RET_OK
+
+
+def test_hosts_and_ports_that_cannot_be_are_refused_at_once() -> None:
+    for host, port in (("", 11111), ("a b", 11111), ("127.0.0.1", 0), ("127.0.0.1", True)):
+        with pytest.raises(ConfigError):
+            OpenQuoteContext(host, port)
