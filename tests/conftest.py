@@ -25,6 +25,15 @@ def pytest_unconfigure() -> None:
     _home.cleanup()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests run in an empty directory, so that what they start finds what is installed only."""
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("cwd"))
+    yield
+    os.chdir(before)
+
+
 @pytest.fixture
 def official_client(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Runs official_client.py in a process of its own: (port, code, num) → what it says."""
