@@ -3,7 +3,6 @@
 # source: intake_futu_short/opend/messages.proto
 # Protobuf Python Version: 4.25.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import symbol_database as _symbol_database
@@ -13,51 +12,49 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n&intake_futu_short/opend/messages.proto\x12\x17intake_futu_short.opend"\x85\x04\n\x0bInitConnect\x1a\x90\x01\n\x03\x43\x32S\x12\x12\n\nclient_ver\x18\x01 \x02(\x05\x12\x11\n\tclient_id\x18\x02 \x02(\t\x12\x13\n\x0brecv_notify\x18\x03 \x01(\x08\x12\x17\n\x0fpacket_enc_algo\x18\x04 \x01(\x05\x12\x16\n\x0epush_proto_fmt\x18\x05 \x01(\x05\x12\x1c\n\x14programming_language\x18\x06 \x01(\t\x1a\xa2\x01\n\x03S2C\x12\x12\n\nserver_ver\x18\x01 \x01(\x05\x12\x15\n\rlogin_user_id\x18\x02 \x01(\x04\x12\x0f\n\x07\x63onn_id\x18\x03 \x01(\x04\x12\x14\n\x0c\x63onn_aes_key\x18\x04 \x01(\t\x12\x1b\n\x13keep_alive_interval\x18\x05 \x01(\x05\x12\x12\n\naes_cbc_iv\x18\x06 \x01(\t\x12\x18\n\x10user_attribution\x18\x07 \x01(\x05\x1a@\n\x07Request\x12\x35\n\x03\x63\x32s\x18\x01 \x02(\x0b\x32(.intake_futu_short.opend.InitConnect.C2S\x1a|\n\x08Response\x12\x16\n\x08ret_type\x18\x01 \x01(\x05:\x04-400\x12\x0f\n\x07ret_msg\x18\x02 \x01(\t\x12\x10\n\x08\x65rr_code\x18\x03 \x01(\x05\x12\x35\n\x03s2c\x18\x04 \x01(\x0b\x32(.intake_futu_short.opend.InitConnect.S2C"\xf1\x01\n\tKeepAlive\x1a\x13\n\x03\x43\x32S\x12\x0c\n\x04time\x18\x01 \x02(\x03\x1a\x13\n\x03S2C\x12\x0c\n\x04time\x18\x01 \x01(\x03\x1a>\n\x07Request\x12\x33\n\x03\x63\x32s\x18\x01 \x02(\x0b\x32&.intake_futu_short.opend.KeepAlive.C2S\x1az\n\x08Response\x12\x16\n\x08ret_type\x18\x01 \x01(\x05:\x04-400\x12\x0f\n\x07ret_msg\x18\x02 \x01(\t\x12\x10\n\x08\x65rr_code\x18\x03 \x01(\x05\x12\x33\n\x03s2c\x18\x04 \x01(\x0b\x32&.intake_futu_short.opend.KeepAlive.S2C"\xe2\x08\n\x10\x44\x61ilyShortVolume\x1a(\n\x08Security\x12\x0e\n\x06market\x18\x01 \x02(\x05\x12\x0c\n\x04\x63ode\x18\x02 \x02(\t\x1aj\n\x03\x43\x32S\x12\x44\n\x08security\x18\x01 \x02(\x0b\x32\x32.intake_futu_short.opend.DailyShortVolume.Security\x12\x10\n\x08next_key\x18\x02 \x01(\t\x12\x0b\n\x03num\x18\x03 \x01(\x05\x1a\xfb\x01\n\x06UsItem\x12\x11\n\ttimestamp\x18\x01 \x01(\x03\x12\x15\n\rtimestamp_str\x18\x02 \x01(\t\x12\x1a\n\x12total_shares_short\x18\x03 \x01(\x04\x12\x1b\n\x13nasdaq_shares_short\x18\x04 \x01(\x04\x12\x19\n\x11nyse_shares_short\x18\x05 \x01(\x04\x12\x15\n\rshort_percent\x18\x06 \x01(\x01\x12\x0e\n\x06volume\x18\x07 \x01(\x04\x12\x13\n\x0b\x63lose_price\x18\x08 \x01(\x01\x12\x18\n\x10last_close_price\x18\t \x01(\x01\x12\x1d\n\x15\x64\x61ily_trade_avg_ratio\x18\n \x01(\x01\x1a\xfc\x01\n\x06HkItem\x12\x11\n\ttimestamp\x18\x01 \x01(\x03\x12\x15\n\rtimestamp_str\x18\x02 \x01(\t\x12\x15\n\rshares_traded\x18\x03 \x01(\x04\x12\x10\n\x08turnover\x18\x04 \x01(\x01\x12 \n\x18short_sell_shares_traded\x18\x05 \x01(\x04\x12\x1b\n\x13short_sell_turnover\x18\x06 \x01(\x01\x12\x12\n\nopen_price\x18\x07 \x01(\x01\x12\x13\n\x0b\x63lose_price\x18\x08 \x01(\x01\x12\x18\n\x10last_close_price\x18\t \x01(\x01\x12\x1d\n\x15\x64\x61ily_trade_avg_ratio\x18\n \x01(\x01\x1a\xef\x01\n\x03S2C\x12\x42\n\x08us_items\x18\x01 \x03(\x0b\x32\x30.intake_futu_short.opend.DailyShortVolume.UsItem\x12\x42\n\x08hk_items\x18\x02 \x03(\x0b\x32\x30.intake_futu_short.opend.DailyShortVolume.HkItem\x12\x10\n\x08next_key\x18\x03 \x01(\t\x12\x18\n\x10\x61ggregated_short\x18\x04 \x01(\x03\x12\x1e\n\x16\x61ggregated_short_ratio\x18\x05 \x01(\x01\x12\x14\n\x0cnew_time_str\x18\x06 \x01(\t\x1a\x45\n\x07Request\x12:\n\x03\x63\x32s\x18\x01 \x02(\x0b\x32-.intake_futu_short.opend.DailyShortVolume.C2S\x1a\x81\x01\n\x08Response\x12\x16\n\x08ret_type\x18\x01 \x01(\x05:\x04-400\x12\x0f\n\x07ret_msg\x18\x02 \x01(\t\x12\x10\n\x08\x65rr_code\x18\x03 \x01(\x05\x12:\n\x03s2c\x18\x04 \x01(\x0b\x32-.intake_futu_short.opend.DailyShortVolume.S2C'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&intake_futu_short/opend/messages.proto\x12\x17intake_futu_short.opend\"\x85\x04\n\x0bInitConnect\x1a\x90\x01\n\x03\x43\x32S\x12\x12\n\nclient_ver\x18\x01 \x02(\x05\x12\x11\n\tclient_id\x18\x02 \x02(\t\x12\x13\n\x0brecv_notify\x18\x03 \x01(\x08\x12\x17\n\x0fpacket_enc_algo\x18\x04 \x01(\x05\x12\x16\n\x0epush_proto_fmt\x18\x05 \x01(\x05\x12\x1c\n\x14programming_language\x18\x06 \x01(\t\x1a\xa2\x01\n\x03S2C\x12\x12\n\nserver_ver\x18\x01 \x01(\x05\x12\x15\n\rlogin_user_id\x18\x02 \x01(\x04\x12\x0f\n\x07\x63onn_id\x18\x03 \x01(\x04\x12\x14\n\x0c\x63onn_aes_key\x18\x04 \x01(\t\x12\x1b\n\x13keep_alive_interval\x18\x05 \x01(\x05\x12\x12\n\naes_cbc_iv\x18\x06 \x01(\t\x12\x18\n\x10user_attribution\x18\x07 \x01(\x05\x1a@\n\x07Request\x12\x35\n\x03\x63\x32s\x18\x01 \x02(\x0b\x32(.intake_futu_short.opend.InitConnect.C2S\x1a|\n\x08Response\x12\x16\n\x08ret_type\x18\x01 \x01(\x05:\x04-400\x12\x0f\n\x07ret_msg\x18\x02 \x01(\t\x12\x10\n\x08\x65rr_code\x18\x03 \x01(\x05\x12\x35\n\x03s2c\x18\x04 \x01(\x0b\x32(.intake_futu_short.opend.InitConnect.S2C\"\xf1\x01\n\tKeepAlive\x1a\x13\n\x03\x43\x32S\x12\x0c\n\x04time\x18\x01 \x02(\x03\x1a\x13\n\x03S2C\x12\x0c\n\x04time\x18\x01 \x01(\x03\x1a>\n\x07Request\x12\x33\n\x03\x63\x32s\x18\x01 \x02(\x0b\x32&.intake_futu_short.opend.KeepAlive.C2S\x1az\n\x08Response\x12\x16\n\x08ret_type\x18\x01 \x01(\x05:\x04-400\x12\x0f\n\x07ret_msg\x18\x02 \x01(\t\x12\x10\n\x08\x65rr_code\x18\x03 \x01(\x05\x12\x33\n\x03s2c\x18\x04 \x01(\x0b\x32&.intake_futu_short.opend.KeepAlive.S2C\"\xe2\x08\n\x10\x44\x61ilyShortVolume\x1a(\n\x08Security\x12\x0e\n\x06market\x18\x01 \x02(\x05\x12\x0c\n\x04\x63ode\x18\x02 \x02(\t\x1aj\n\x03\x43\x32S\x12\x44\n\x08security\x18\x01 \x02(\x0b\x32\x32.intake_futu_short.opend.DailyShortVolume.Security\x12\x10\n\x08next_key\x18\x02 \x01(\t\x12\x0b\n\x03num\x18\x03 \x01(\x05\x1a\xfb\x01\n\x06UsItem\x12\x11\n\ttimestamp\x18\x01 \x01(\x03\x12\x15\n\rtimestamp_str\x18\x02 \x01(\t\x12\x1a\n\x12total_shares_short\x18\x03 \x01(\x04\x12\x1b\n\x13nasdaq_shares_short\x18\x04 \x01(\x04\x12\x19\n\x11nyse_shares_short\x18\x05 \x01(\x04\x12\x15\n\rshort_percent\x18\x06 \x01(\x01\x12\x0e\n\x06volume\x18\x07 \x01(\x04\x12\x13\n\x0b\x63lose_price\x18\x08 \x01(\x01\x12\x18\n\x10last_close_price\x18\t \x01(\x01\x12\x1d\n\x15\x64\x61ily_trade_avg_ratio\x18\n \x01(\x01\x1a\xfc\x01\n\x06HkItem\x12\x11\n\ttimestamp\x18\x01 \x01(\x03\x12\x15\n\rtimestamp_str\x18\x02 \x01(\t\x12\x15\n\rshares_traded\x18\x03 \x01(\x04\x12\x10\n\x08turnover\x18\x04 \x01(\x01\x12 \n\x18short_sell_shares_traded\x18\x05 \x01(\x04\x12\x1b\n\x13short_sell_turnover\x18\x06 \x01(\x01\x12\x12\n\nopen_price\x18\x07 \x01(\x01\x12\x13\n\x0b\x63lose_price\x18\x08 \x01(\x01\x12\x18\n\x10last_close_price\x18\t \x01(\x01\x12\x1d\n\x15\x64\x61ily_trade_avg_ratio\x18\n \x01(\x01\x1a\xef\x01\n\x03S2C\x12\x42\n\x08us_items\x18\x01 \x03(\x0b\x32\x30.intake_futu_short.opend.DailyShortVolume.UsItem\x12\x42\n\x08hk_items\x18\x02 \x03(\x0b\x32\x30.intake_futu_short.opend.DailyShortVolume.HkItem\x12\x10\n\x08next_key\x18\x03 \x01(\t\x12\x18\n\x10\x61ggregated_short\x18\x04 \x01(\x03\x12\x1e\n\x16\x61ggregated_short_ratio\x18\x05 \x01(\x01\x12\x14\n\x0cnew_time_str\x18\x06 \x01(\t\x1a\x45\n\x07Request\x12:\n\x03\x63\x32s\x18\x01 \x02(\x0b\x32-.intake_futu_short.opend.DailyShortVolume.C2S\x1a\x81\x01\n\x08Response\x12\x16\n\x08ret_type\x18\x01 \x01(\x05:\x04-400\x12\x0f\n\x07ret_msg\x18\x02 \x01(\t\x12\x10\n\x08\x65rr_code\x18\x03 \x01(\x05\x12:\n\x03s2c\x18\x04 \x01(\x0b\x32-.intake_futu_short.opend.DailyShortVolume.S2C')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(
-    DESCRIPTOR, "intake_futu_short.opend.messages_pb2", _globals
-)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'intake_futu_short.opend.messages_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
-    DESCRIPTOR._options = None
-    _globals["_INITCONNECT"]._serialized_start = 68
-    _globals["_INITCONNECT"]._serialized_end = 585
-    _globals["_INITCONNECT_C2S"]._serialized_start = 84
-    _globals["_INITCONNECT_C2S"]._serialized_end = 228
-    _globals["_INITCONNECT_S2C"]._serialized_start = 231
-    _globals["_INITCONNECT_S2C"]._serialized_end = 393
-    _globals["_INITCONNECT_REQUEST"]._serialized_start = 395
-    _globals["_INITCONNECT_REQUEST"]._serialized_end = 459
-    _globals["_INITCONNECT_RESPONSE"]._serialized_start = 461
-    _globals["_INITCONNECT_RESPONSE"]._serialized_end = 585
-    _globals["_KEEPALIVE"]._serialized_start = 588
-    _globals["_KEEPALIVE"]._serialized_end = 829
-    _globals["_KEEPALIVE_C2S"]._serialized_start = 601
-    _globals["_KEEPALIVE_C2S"]._serialized_end = 620
-    _globals["_KEEPALIVE_S2C"]._serialized_start = 622
-    _globals["_KEEPALIVE_S2C"]._serialized_end = 641
-    _globals["_KEEPALIVE_REQUEST"]._serialized_start = 643
-    _globals["_KEEPALIVE_REQUEST"]._serialized_end = 705
-    _globals["_KEEPALIVE_RESPONSE"]._serialized_start = 707
-    _globals["_KEEPALIVE_RESPONSE"]._serialized_end = 829
-    _globals["_DAILYSHORTVOLUME"]._serialized_start = 832
-    _globals["_DAILYSHORTVOLUME"]._serialized_end = 1954
-    _globals["_DAILYSHORTVOLUME_SECURITY"]._serialized_start = 852
-    _globals["_DAILYSHORTVOLUME_SECURITY"]._serialized_end = 892
-    _globals["_DAILYSHORTVOLUME_C2S"]._serialized_start = 894
-    _globals["_DAILYSHORTVOLUME_C2S"]._serialized_end = 1000
-    _globals["_DAILYSHORTVOLUME_USITEM"]._serialized_start = 1003
-    _globals["_DAILYSHORTVOLUME_USITEM"]._serialized_end = 1254
-    _globals["_DAILYSHORTVOLUME_HKITEM"]._serialized_start = 1257
-    _globals["_DAILYSHORTVOLUME_HKITEM"]._serialized_end = 1509
-    _globals["_DAILYSHORTVOLUME_S2C"]._serialized_start = 1512
-    _globals["_DAILYSHORTVOLUME_S2C"]._serialized_end = 1751
-    _globals["_DAILYSHORTVOLUME_REQUEST"]._serialized_start = 1753
-    _globals["_DAILYSHORTVOLUME_REQUEST"]._serialized_end = 1822
-    _globals["_DAILYSHORTVOLUME_RESPONSE"]._serialized_start = 1825
-    _globals["_DAILYSHORTVOLUME_RESPONSE"]._serialized_end = 1954
+  DESCRIPTOR._options = None
+  _globals['_INITCONNECT']._serialized_start=68
+  _globals['_INITCONNECT']._serialized_end=585
+  _globals['_INITCONNECT_C2S']._serialized_start=84
+  _globals['_INITCONNECT_C2S']._serialized_end=228
+  _globals['_INITCONNECT_S2C']._serialized_start=231
+  _globals['_INITCONNECT_S2C']._serialized_end=393
+  _globals['_INITCONNECT_REQUEST']._serialized_start=395
+  _globals['_INITCONNECT_REQUEST']._serialized_end=459
+  _globals['_INITCONNECT_RESPONSE']._serialized_start=461
+  _globals['_INITCONNECT_RESPONSE']._serialized_end=585
+  _globals['_KEEPALIVE']._serialized_start=588
+  _globals['_KEEPALIVE']._serialized_end=829
+  _globals['_KEEPALIVE_C2S']._serialized_start=601
+  _globals['_KEEPALIVE_C2S']._serialized_end=620
+  _globals['_KEEPALIVE_S2C']._serialized_start=622
+  _globals['_KEEPALIVE_S2C']._serialized_end=641
+  _globals['_KEEPALIVE_REQUEST']._serialized_start=643
+  _globals['_KEEPALIVE_REQUEST']._serialized_end=705
+  _globals['_KEEPALIVE_RESPONSE']._serialized_start=707
+  _globals['_KEEPALIVE_RESPONSE']._serialized_end=829
+  _globals['_DAILYSHORTVOLUME']._serialized_start=832
+  _globals['_DAILYSHORTVOLUME']._serialized_end=1954
+  _globals['_DAILYSHORTVOLUME_SECURITY']._serialized_start=852
+  _globals['_DAILYSHORTVOLUME_SECURITY']._serialized_end=892
+  _globals['_DAILYSHORTVOLUME_C2S']._serialized_start=894
+  _globals['_DAILYSHORTVOLUME_C2S']._serialized_end=1000
+  _globals['_DAILYSHORTVOLUME_USITEM']._serialized_start=1003
+  _globals['_DAILYSHORTVOLUME_USITEM']._serialized_end=1254
+  _globals['_DAILYSHORTVOLUME_HKITEM']._serialized_start=1257
+  _globals['_DAILYSHORTVOLUME_HKITEM']._serialized_end=1509
+  _globals['_DAILYSHORTVOLUME_S2C']._serialized_start=1512
+  _globals['_DAILYSHORTVOLUME_S2C']._serialized_end=1751
+  _globals['_DAILYSHORTVOLUME_REQUEST']._serialized_start=1753
+  _globals['_DAILYSHORTVOLUME_REQUEST']._serialized_end=1822
+  _globals['_DAILYSHORTVOLUME_RESPONSE']._serialized_start=1825
+  _globals['_DAILYSHORTVOLUME_RESPONSE']._serialized_end=1954
 # @@protoc_insertion_point(module_scope)
