@@ -72,9 +72,11 @@ def _show(source: FutuShortSource, what: str) -> None:
 
 def _metrics(frame: pd.DataFrame) -> pd.DataFrame:
     """A few metrics beside the dates, as fractions."""
+    import pandas as pd  # noqa: PLC0415
+
     ascending = frame.shortvol.by_date()
     metrics = {"short_ratio": ascending.shortvol.short_ratio()}
     if ascending.shortvol.market == "HK":
         metrics["short_turnover_ratio"] = ascending.shortvol.short_turnover_ratio()
     metrics["pooled_short_ratio_20"] = ascending.shortvol.pooled_short_ratio(20)
-    return type(frame)(metrics).tail(5).round(4)
+    return pd.DataFrame(metrics).tail(5).round(4)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from intake_futu_short.errors import PaginationError, ProtocolError
+from intake_futu_short.opend.replies import ADVICE
 from intake_futu_short.security import US
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from collections.abc import Set as AbstractSet
 
     from intake_futu_short.opend.messages_pb2 import DailyShortVolume
     from intake_futu_short.security import Market, Security
@@ -100,14 +103,6 @@ class Walk:
     max_pages : int, optional
         How many pages to return.
 
-    Attributes
-    ----------
-    is_finished : bool
-        Whether every page that can matter was returned.
-    aggregates : Aggregates
-        Of the newest answer.
-    next_key : str or None
-        Of the last answer; None before the first.
     """
 
     def __init__(
@@ -126,17 +121,30 @@ class Walk:
         self._start = start
         self._end = end
         self._max_pages = max_pages
-        self._cursor: str | None = None
-        self._asked: set[str] = set()
-        self._days: set[str] = set()
-        self._returned = 0
-        self._stale = 0
-        self.is_finished = False
-        self.aggregates = Aggregates()
-        self.next_key: str | None = None
+        self._progress = _Progress()
+
+    @property
+    def pages(self) -> Sequence[Page]:
+        """The pages with rows so far."""
+        return self._progress.pages
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every page that can matter is there."""
+        return self._progress.is_finished
+
+    @property
+    def aggregates(self) -> Aggregates:
+        """Aggregates of the newest answer."""
+        return self._progress.aggregates
+
+    @property
+    def next_key(self) -> str | None:
+        """Cursor of the last answer; None before the first."""
+        return self._progress.next_key
 
     def next_page(self) -> Page | None:
-        """Return the next page with rows, or None at the end.
+        """Walk on to the next page with rows and return it, or None at the end.
 
         Raises
         ------
@@ -147,69 +155,92 @@ class Walk:
         """
         while not self.is_finished:
             self._refuse_to_loop()
-            answer = self._fetch(self._cursor)
-            page = self._take(answer)
+            page, progress = self._take(self._fetch(self.next_key))
+            # One assignment: an interruption finds the page taken whole or not at all.
+            self._progress = progress
             if page.rows:
                 return page
         return None
 
     def _refuse_to_loop(self) -> None:
-        if self._cursor in self._asked:
+        now = self._progress
+        if now.next_key in now.asked:
             raise PaginationError(
-                f"{self._asked_for}: the cursor {self._cursor!r} came a second time, "
-                f"after {len(self._asked) + 1} pages; the history would never end"
+                f"{self._asked_for}: the cursor {now.next_key!r} came a second time, after "
+                f"{len(now.asked) + 1} pages; the history would never end. {ADVICE}"
             )
-        if self._stale >= MAX_STALE_PAGES:
+        if now.stale >= MAX_STALE_PAGES:
             raise PaginationError(
-                f"{self._asked_for}: {self._stale} pages in a row brought no new trading day, and "
-                f"the gateway still hands out cursors (the last is {self._cursor!r})"
+                f"{self._asked_for}: {now.stale} pages in a row brought no new trading day, and "
+                f"there are still cursors (the last is {now.next_key!r}). {ADVICE}"
             )
 
-    def _take(self, answer: DailyShortVolume.S2C) -> Page:
-        # Everything that can fail comes first, so that a failure changes nothing.
+    def _take(self, answer: DailyShortVolume.S2C) -> tuple[Page, _Progress]:
         try:
             rows = _rows(answer, self._market)
             days = _days(rows, self._market)
             next_key = _text(answer, "next_key")
             aggregates = _aggregates(answer, self._market)
         except ProtocolError as error:
-            raise ProtocolError(f"{self._asked_for}: {error}") from error.__cause__
+            raise ProtocolError(f"{self._asked_for}: {error}. {ADVICE}") from error.__cause__
+        before = self._progress
         page = Page(rows, days, END if next_key is None else next_key, aggregates)
-        fresh = self._only_new(page)
+        fresh = _only_new(page, before.days)
         wanted = self._only_wanted(fresh)
-
-        if self._cursor is None:
-            self.aggregates = aggregates
-        else:
-            self._asked.add(self._cursor)
-        self._cursor = self.next_key = page.next_key
-        self._days.update(days)
-        self._stale = 0 if fresh.rows else self._stale + 1
-        self._returned += bool(wanted.rows)
-        self.is_finished = (
-            page.next_key in {"", END}
-            or self._returned == self._max_pages
-            or (self._start is not None and min(days, default=_NEVER) <= self._start)
+        pages = (*before.pages, wanted) if wanted.rows else before.pages
+        return wanted, _Progress(
+            pages=pages,
+            next_key=page.next_key,
+            asked=before.asked if before.next_key is None else before.asked | {before.next_key},
+            days=before.days.union(days),
+            stale=0 if fresh.rows else before.stale + 1,
+            aggregates=aggregates if before.next_key is None else before.aggregates,
+            is_finished=(
+                page.next_key in {"", END}
+                or len(pages) == self._max_pages
+                or self._is_past_start(page, before.days)
+            ),
         )
-        return wanted
 
-    def _only_new(self, page: Page) -> Page:
-        """Leave out trading days that came before: a new day in mid-walk moves the rows on."""
-        if self._days.isdisjoint(page.days) and len(set(page.days)) == len(page.days):
-            return page
-        seen = set(self._days)
-        keep = []
-        for i, day in enumerate(page.days):
-            if day not in seen:
-                seen.add(day)
-                keep.append(i)
-        return _pick(page, keep)
+    def _is_past_start(self, page: Page, seen: AbstractSet[str]) -> bool:
+        """Whether no older page can hold a day that is wanted."""
+        if self._start is None or not page.days or min(page.days) > self._start:
+            return False
+        # Rows in another order than newest first prove nothing of the pages to come.
+        newest_first = all(newer >= older for newer, older in pairwise(page.days))
+        return newest_first and page.days[-1] <= min(seen, default=_NEVER)
 
     def _only_wanted(self, page: Page) -> Page:
         start, end = self._start or "", self._end or _NEVER
         if all(start <= day <= end for day in page.days):
             return page
         return _pick(page, [i for i, day in enumerate(page.days) if start <= day <= end])
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """How far a walk has come."""
+
+    pages: tuple[Page, ...] = ()
+    next_key: str | None = None
+    asked: frozenset[str] = frozenset()
+    days: frozenset[str] = frozenset()
+    stale: int = 0
+    aggregates: Aggregates = Aggregates()
+    is_finished: bool = False
+
+
+def _only_new(page: Page, seen: AbstractSet[str]) -> Page:
+    """Leave out trading days that came before: a new day in mid-walk moves the rows on."""
+    if seen.isdisjoint(page.days) and len(set(page.days)) == len(page.days):
+        return page
+    known = set(seen)
+    keep = []
+    for i, day in enumerate(page.days):
+        if day not in known:
+            known.add(day)
+            keep.append(i)
+    return _pick(page, keep)
 
 
 def _pick(page: Page, keep: Sequence[int]) -> Page:

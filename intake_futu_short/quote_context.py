@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from intake_futu_short import arguments
-from intake_futu_short.errors import FutuShortError
+from intake_futu_short.errors import ConfigError, FutuShortError
 from intake_futu_short.opend.address import DEFAULT_PORT, GatewayURL
 from intake_futu_short.opend.client import GatewayClient
 from intake_futu_short.pages import END
@@ -43,14 +43,27 @@ class OpenQuoteContext:
         Where OpenD listens.
     port : int
         Its API port.
+    is_encrypt : bool, optional
+        As in the official client; encryption is not supported yet.
+    is_async_connect : bool
+        As in the official client; makes no difference.
 
     Raises
     ------
     ConfigError
-        When host or port cannot be.
+        When host or port cannot be, or encryption is asked for.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = DEFAULT_PORT,
+        is_encrypt: bool | None = None,
+        is_async_connect: bool = False,
+    ) -> None:
+        del is_async_connect  # every connection is made when it is needed
+        if is_encrypt:
+            raise ConfigError("encrypted connections are not supported yet: leave is_encrypt out")
         self._client = GatewayClient(GatewayURL.of(host, port))
 
     def __enter__(self) -> Self:
@@ -72,6 +85,8 @@ class OpenQuoteContext:
         self, code: str, next_key: str | None = None, num: int | None = None
     ) -> tuple[int, pd.DataFrame | str, pd.DataFrame | None]:
         """Get one page of daily short volume.
+
+        The gateway's limit is kept: after 30 calls within 30 seconds the next one waits.
 
         Parameters
         ----------
@@ -97,6 +112,7 @@ class OpenQuoteContext:
         try:
             security = Security.parse(code)
             rows = None if num is None else arguments.rows_a_page(num)
+            _check_key(next_key)
             s2c = self._client.daily_short_volume(security, next_key, rows)
         except FutuShortError as error:
             return RET_ERROR, str(error), None
@@ -108,6 +124,11 @@ class OpenQuoteContext:
             attrs[name] = getattr(s2c, name) if s2c.HasField(name) else None
         hk_df.attrs.update(attrs)
         return RET_OK, us_df, hk_df
+
+
+def _check_key(next_key: object) -> None:
+    if next_key is not None and not (isinstance(next_key, str) and next_key.isprintable()):
+        raise ConfigError(f"next_key must be that of the page before, not {next_key!r}")
 
 
 def _official_frame(items: Sequence[Item], market: Market) -> pd.DataFrame:

@@ -184,11 +184,14 @@ def _advice(code: str) -> str:  # noqa: PLR0911 - a return a kind of mistake
         return " One code is read at a time."
     if not dot:
         market = next((name for name in MARKETS if prefix.startswith(name)), None)
-        if market is None or prefix == market:
+        rest = prefix[len(market or "") :].lstrip(":-_/ ")
+        if market is None or not rest:
             return " The market prefix is missing."
-        return f" Did you mean '{market}.{prefix[len(market) :]}'?"
+        return f" Did you mean '{market}.{rest}'?"
+    if symbol in MARKETS:
+        return f" Did you mean '{symbol}.{prefix}'?"
     if prefix not in MARKETS:
         return f" The gateway has daily short volume of the markets {' and '.join(MARKETS)} only."
     if not symbol:
         return f" The symbol after '{prefix}.' is missing."
-    return f" Did you mean '{prefix}.{symbol}'?"
+    return f" Did you mean '{prefix}.{''.join(symbol.split())}'?"

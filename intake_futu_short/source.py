@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import accumulate
@@ -14,6 +15,7 @@ from intake.source.base import DataSource, Schema
 
 import intake_futu_short.accessor  # noqa: F401 - df.shortvol on what is read, also without the package
 from intake_futu_short import __version__, arguments, table
+from intake_futu_short.errors import ConfigError
 from intake_futu_short.gateway import SharedSample
 from intake_futu_short.opend.address import DEFAULT_URL, ENVIRONMENT_VARIABLE, GatewayURL
 from intake_futu_short.opend.client import GatewayClient
@@ -22,7 +24,7 @@ from intake_futu_short.security import Security
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     import dask.dataframe as dd
     import pandas as pd
@@ -102,6 +104,8 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         }
         self._gateway = _gateway_url(self._arguments["gateway"])
         self._security = Security.parse(self._arguments["code"])
+        if metadata is not None and not isinstance(metadata, Mapping):
+            raise ConfigError(f"metadata must be a mapping, not {metadata!r}")
         self._given_metadata = dict(metadata or {})
         # Intake prints, pickles, compares and copies sources by these.
         self._captured_init_args = ()
@@ -113,7 +117,6 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         self._lock = threading.RLock()
         self._resources = ExitStack()
         self._walk: Walk | None = None
-        self._pages: list[Page] = []
         self.dtype = table.dtypes(self._security.market)
         self.npartitions = None
 
@@ -139,7 +142,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         """
         with self._lock:
             self._walk_to_end()
-            frame = table.to_frame(self._pages, self._security.market)
+            frame = table.to_frame(self._open_walk().pages, self._security.market)
             frame.attrs.update(self._attributes())
             return frame
 
@@ -164,7 +167,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         number = index(i)
         page = self._page(number) if number >= 0 else None
         if page is None:
-            known = f"has {len(self._pages)} partitions" if number >= 0 else "counts from 0"
+            known = f"has {self.npartitions} partitions" if number >= 0 else "counts from 0"
             raise IndexError(f"partition {number} is out of range: {self._security} {known}")
         return self._frame(page)
 
@@ -186,14 +189,16 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         """
         with self._lock:
             self._walk_to_end()
-        info: dict[str, Any] = super().discover()
-        return info
+            info: dict[str, Any] = super().discover()
+        # Copies: what a caller does to them must not change the source.
+        return {**info, "dtype": dict(info["dtype"]), "metadata": dict(info["metadata"])}
 
     def to_dask(self) -> dd.DataFrame:
         """Give the pages as a Dask DataFrame, a partition a page.
 
         The walk happens here, once, where the gateway is; the partitions carry their rows, so
-        workers do not contact the gateway. Every partition bears the ``attrs`` of `read`.
+        workers do not contact the gateway. Every partition bears the ``attrs`` of `read`, and the
+        index goes on from one to the next, so that ``compute()`` gives what `read` gives.
 
         Raises
         ------
@@ -211,11 +216,9 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         with self._lock:
             whole = self.read()
             # Dask knows no frame without partitions; no rows make one empty partition.
-            sizes = [len(page.rows) for page in self._pages] or [0]
-        ends = list(accumulate(sizes))
+            sizes = [len(page.rows) for page in self._open_walk().pages] or [0]
         parts = [
-            whole.iloc[end - size : end].reset_index(drop=True)
-            for size, end in zip(sizes, ends, strict=True)
+            whole.iloc[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)
         ]
         # Dask would turn strings into another kind of strings; the dtypes here are a promise.
         with dask.config.set({"dataframe.convert-string": False}):
@@ -247,8 +250,8 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             self._walk_to_end()
         return Schema(
             dtype=self.dtype,
-            shape=(sum(len(page.rows) for page in self._pages), len(self.dtype)),
-            npartitions=len(self._pages),
+            shape=(sum(len(page.rows) for page in self._open_walk().pages), len(self.dtype)),
+            npartitions=len(self._open_walk().pages),
             extra_metadata=self._attributes(),
         )
 
@@ -256,10 +259,11 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         return self.read_partition(i)
 
     def _close(self) -> None:
+        # Before the lock: a reader that waits for the gateway in another thread ends with this.
+        self._resources.close()
         with self._lock:
             self._resources.close()
             self._walk = None
-            self._pages = []
             self._schema = None
             self.npartitions = None
             self.shape = None
@@ -271,7 +275,9 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
 
     def _yaml(self) -> dict[str, Any]:
         arguments_given = dict(self._captured_init_kwargs)
-        metadata = arguments_given.pop("metadata", {})
+        # Where a catalog lay is Intake's note for this process; it is of no use to others.
+        metadata = {k: v for k, v in self._given_metadata.items() if k != "catalog_dir"}
+        arguments_given.pop("metadata", None)
         return {
             "sources": {
                 self.name: {
@@ -300,7 +306,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         return (
             isinstance(other, FutuShortSource)
             and type(self) is type(other)
-            and self._captured_init_kwargs == other._captured_init_kwargs
+            and self._arguments == other._arguments
         )
 
     def __hash__(self) -> int:
@@ -314,10 +320,11 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
     def _page(self, number: int) -> Page | None:
         """Page `number`, walking on if need be; None when there are fewer."""
         with self._lock:
-            while len(self._pages) <= number:
+            walk = self._open_walk()
+            while len(walk.pages) <= number:
                 if not self._walk_on():
                     return None
-            return self._pages[number]
+            return walk.pages[number]
 
     def _walk_to_end(self) -> None:
         while self._walk_on():
@@ -327,8 +334,6 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         """Walk one page farther; False at the end, from where on the shape is known."""
         walk = self._open_walk()
         page = walk.next_page()
-        if page is not None:
-            self._pages.append(page)
         if walk.is_finished:
             self._load_metadata()
         return page is not None
@@ -374,7 +379,12 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
 
 def _gateway_url(given: str | None) -> GatewayURL:
     """The gateway meant, once the environment and the default have had their say."""
-    return GatewayURL.parse(given or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_URL)
+    if given is None:
+        try:
+            given = arguments.gateway(os.environ.get(ENVIRONMENT_VARIABLE))
+        except ConfigError as error:
+            raise ConfigError(f"${ENVIRONMENT_VARIABLE}: {error}") from error
+    return GatewayURL.parse(given or DEFAULT_URL)
 
 
 def _same(part: pd.DataFrame) -> pd.DataFrame:

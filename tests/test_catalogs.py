@@ -31,21 +31,21 @@ def test_the_samples_entries_read_what_they_name() -> None:
         assert hk.npartitions == 38
 
 
-def test_the_live_entries_take_their_host_from_a_parameter_or_the_environment(
+def test_the_live_entries_take_their_gateway_from_a_parameter_or_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("FUTU_OPEND_HOST", raising=False)
+    monkeypatch.delenv("FUTU_OPEND", raising=False)
     catalog = intake.open_catalog(intake_futu_short.catalog_path("opend"))
-    assert "gateway: opend://127.0.0.1:11111" in catalog.us().yaml()
-    assert "gateway: opend://10.1.2.3:11111" in catalog.us(host="10.1.2.3").yaml()
-    monkeypatch.setenv("FUTU_OPEND_HOST", "gateway.example")
-    assert "gateway: opend://gateway.example:22222" in catalog.hk(port=22222).yaml()
+    assert "gateway" not in catalog.us().yaml()  # which means the usual one
+    assert "gateway: opend://10.1.2.3:11111" in catalog.us(gateway="opend://10.1.2.3").yaml()
+    monkeypatch.setenv("FUTU_OPEND", "opend://[::1]:22222")
+    assert "gateway: opend://[::1]:22222" in catalog.hk(code="HK.00005").yaml()
 
 
 def test_the_live_entries_read_from_a_gateway() -> None:
     with Gateway(sample_histories()) as gateway:
         catalog = intake.open_catalog(intake_futu_short.catalog_path("opend"))
-        with catalog.us(port=gateway.port, start="2024-10-01") as src:
+        with catalog.us(gateway=gateway.url, start="2024-10-01") as src:
             assert src.read()["timestamp_str"].tolist()[-1] == "2024-10-01"
 
 

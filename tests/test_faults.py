@@ -224,7 +224,7 @@ DAY = {"timestamp": 1781755200, "timestampStr": "2026-06-18"}
 # No good frame, or no good message.
 BROKEN = {
     "wrong SHA-1": Fault(raw(b"\x08\x00", sha1=bytes(20)), ProtocolError, "SHA-1"),
-    "no message": Fault(raw(UNDECODABLE), ProtocolError, "is no intake_futu_short"),
+    "no message": Fault(raw(UNDECODABLE), ProtocolError, "is no message of the protocol"),
     "2 GiB": Fault(raw(b"", length=2**31), ProtocolError, "claims a body of 2147483648 bytes"),
     "4 GiB": Fault(raw(b"", length=2**32 - 1), ProtocolError, "claims a body of 4294967295 bytes"),
     "another version": Fault(raw(b"", version=1), ProtocolError, "version 1"),

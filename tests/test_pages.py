@@ -1,13 +1,19 @@
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intake_futu_short import pages
 from intake_futu_short.errors import GatewayTimeoutError, PaginationError, ProtocolError
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
 from intake_futu_short.pages import Aggregates, Walk
 from intake_futu_short.security import Security
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
 
 AAPL = Security.parse("US.AAPL")
 TENCENT = Security.parse("HK.00700")
@@ -148,6 +154,57 @@ def test_start_ends_the_walk_as_soon_as_older_pages_cannot_matter(
     )
     assert days_of(Walk(script, AAPL, start=start)) == pages
     assert len(script.cursors) == asked
+
+
+def test_rows_in_another_order_than_newest_first_never_end_a_walk_early() -> None:
+    script = Script(
+        answer("2025-12-30", "2025-12-31", key="a"), answer("2026-01-02", "2026-01-05", key="-1")
+    )
+    walk = Walk(script, AAPL, start="2026-01-01")
+    assert days_of(walk) == [["2026-01-02", "2026-01-05"]]
+
+
+def test_an_interruption_at_any_line_loses_nothing() -> None:
+    answers = {
+        None: answer("2026-06-18", "2026-06-17", key="a"),
+        "a": answer("2026-06-17", "2026-06-16", key="b"),
+        "b": answer("2026-06-15", key="-1"),
+    }
+    lines = 0
+
+    def interrupt_at(line: int) -> Callable[..., Any]:
+        seen = 0
+
+        def trace(frame: FrameType, event: str, _argument: object) -> Callable[..., Any] | None:
+            nonlocal seen, lines
+            if frame.f_code.co_filename != pages.__file__:
+                return None
+            if event == "line":
+                seen += 1
+                lines = max(lines, seen)
+                if seen == line:
+                    raise KeyboardInterrupt
+            return trace
+
+        return trace
+
+    line = 0
+    while line <= lines:
+        line += 1
+        walk = Walk(answers.__getitem__, AAPL)
+        before = sys.gettrace()  # coverage's
+        sys.settrace(interrupt_at(line))
+        try:
+            days_of(walk)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        days_of(walk)
+        assert [day for page in walk.pages for day in page.days] == [
+            "2026-06-18", "2026-06-17", "2026-06-16", "2026-06-15",
+        ]  # fmt: skip
+    assert lines > 50
 
 
 def test_end_cuts_newer_rows_and_pages_left_empty_are_none() -> None:

@@ -78,6 +78,8 @@ def test_paging_by_hand_gives_every_row_once(gateway: Gateway) -> None:
         (("US.NOPE",), "Unknown stock. NOPE"),
         (("US.AAPL", None, 51), "num must be a whole number, 1 to 50"),
         (("US.AAPL", "no cursor"), "invalid nextKey"),
+        (("US.AAPL", 123), "next_key must be that of the page before, not 123"),
+        (("US.AAPL", "\ud800"), "next_key must be"),
     ],
 )
 def test_what_goes_wrong_is_a_message_and_no_exception(
@@ -100,6 +102,13 @@ def test_a_gateway_that_is_down_is_a_message_and_comes_back(gateway: Gateway) ->
         assert "no gateway answers at opend://127.0.0.1" in str(message)
         with Gateway(sample_histories(), port=port):
             assert context.get_daily_short_volume("HK.00700")[0] == RET_OK
+
+
+def test_the_official_clients_further_arguments_are_taken(gateway: Gateway) -> None:
+    with OpenQuoteContext(gateway.host, gateway.port, False, is_async_connect=True) as context:
+        assert context.get_daily_short_volume("HK.00700")[0] == RET_OK
+    with pytest.raises(ConfigError, match="not supported yet"):
+        OpenQuoteContext(is_encrypt=True)
 
 
 def test_hosts_and_ports_that_cannot_be_are_refused_at_once() -> None:

@@ -253,7 +253,7 @@ def test_dask_partitions_are_the_pages_with_the_attributes_of_the_whole(gateway:
         asked = cursors(gateway)
     assert ddf.npartitions == 3
     assert ddf.divisions == (None, None, None, None)
-    computed = ddf.compute(scheduler="sync").reset_index(drop=True)
+    computed = ddf.compute(scheduler="sync")
     pd.testing.assert_frame_equal(computed, whole)
     assert computed.attrs == whole.attrs
     for i in range(3):
@@ -304,6 +304,8 @@ def test_yaml_prints_plain_values_and_opens_again(tmp_path: Path) -> None:
     path = tmp_path / "catalog.yaml"
     path.write_text(src.yaml())
     with intake.open_catalog(str(path)).futu_short as again, src:
+        assert again == src
+        assert again.yaml() == src.yaml()
         pd.testing.assert_frame_equal(again.read(), src.read())
         assert len(again.read()) == 9
 
@@ -326,8 +328,10 @@ def test_the_environment_names_the_gateway(
     assert cursors(gateway) == 1
     assert "gateway" not in src.yaml()
     monkeypatch.setenv("FUTU_OPEND", "127.0.0.1")
-    with pytest.raises(ConfigError, match="no scheme"):
+    with pytest.raises(ConfigError, match=r"^\$FUTU_OPEND: .* no scheme"):
         FutuShortSource("HK.00700")
+    monkeypatch.setenv("FUTU_OPEND", " ")
+    FutuShortSource("HK.00700")
 
 
 @pytest.mark.parametrize(

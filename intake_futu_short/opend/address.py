@@ -75,7 +75,7 @@ class GatewayURL:
         """
         if not isinstance(url, str):
             raise ConfigError(f"gateway must be a URL, not {url!r}: {_ACCEPTED}")
-        if url == SAMPLE_URL:
+        if url.lower().rstrip("/") == SAMPLE_URL.rstrip("/"):
             return cls("", 0, None)
         if "@" in url:
             raise ConfigError(f"a gateway URL takes no user or password: expected {_ACCEPTED}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import threading
 from concurrent.futures import CancelledError
@@ -131,16 +132,40 @@ class Lease:
         concurrent.futures.CancelledError
             When the loop ends before the coroutine does.
         """
+        tasks: list[asyncio.Task[T]] = []
+        # A bare lock: an interruption inside the locks of a concurrent future would leave them
+        # held, and the loop, which all connections share, waiting for them.
+        waiting = threading.Lock()
+        waiting.acquire()
+
+        def start() -> None:
+            tasks.append(self._loop.create_task(coroutine))
+            tasks[0].add_done_callback(finish)
+
+        def finish(task: asyncio.Task[T]) -> None:
+            if not task.cancelled():
+                task.exception()  # else asyncio complains when the caller is gone
+            waiting.release()
+
+        def give_up() -> None:
+            if tasks:
+                tasks[0].cancel()
+            else:
+                coroutine.close()
+
         try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+            self._loop.call_soon_threadsafe(start)
+            waiting.acquire()
         except RuntimeError as error:  # the loop is closed
             coroutine.close()
             raise CancelledError from error
-        try:
-            return future.result()
         except BaseException:
-            future.cancel()
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(give_up)
             raise
+        if tasks[0].cancelled():
+            raise CancelledError
+        return tasks[0].result()
 
     def close(self) -> None:
         """Give the lease back; the last one ends the thread."""

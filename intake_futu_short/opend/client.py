@@ -111,7 +111,8 @@ class GatewayClient:
             # Others may wait on the same connection: each gets an error, and a traceback, of its
             # own that says what it asked for.
             own = copy.copy(error)
-            own.args = (f"{asked}: {error}",)
+            names_gateway = str(self._gateway) in str(error)
+            own.args = (f"{security} ({page}): {error}" if names_gateway else f"{asked}: {error}",)
             raise own from error.__cause__
         except CancelledError as error:
             raise GatewayDisconnectedError(f"{asked}: closed here while it waited") from error
@@ -390,11 +391,14 @@ async def _open_socket(gateway: GatewayURL, deadline: float) -> socket.socket:
     loop = asyncio.get_running_loop()
     failures: list[str] = []
     cause: BaseException | None = None
-    for family, address in await _resolve(gateway, deadline):
+    addresses = await _resolve(gateway, deadline)
+    for left, (family, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
         sock = socket.socket(family, socket.SOCK_STREAM)
         sock.setblocking(False)
         try:
-            await asyncio.wait_for(loop.sock_connect(sock, address), deadline - loop.time())
+            # An address that swallows packets leaves the later ones their share of the time.
+            share = (deadline - loop.time()) / left
+            await asyncio.wait_for(loop.sock_connect(sock, address), share)
         except (OSError, asyncio.TimeoutError) as error:
             sock.close()
             cause = error

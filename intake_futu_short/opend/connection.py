@@ -161,7 +161,9 @@ class Connection:
         try:
             yield from self._reader.feed(data)
         except ProtocolError as error:
-            raise ProtocolError(f"{self._peer}: {error}") from error
+            raise ProtocolError(
+                f"{self._peer}: {error}. Is it OpenD's API port? If so, read again"
+            ) from error
 
     def _take(self, frame: wire.Frame) -> None:
         if self._asked.get(frame.serial) != frame.proto_id:
@@ -176,8 +178,8 @@ class Connection:
             )
         if not frame.is_intact(frame.body):
             raise ProtocolError(
-                f"{self._peer} sent a damaged frame: the SHA-1 of its body (protocol "
-                f"{frame.proto_id}, {len(frame.body)} bytes) is not the one in its header"
+                f"{self._peer} sent a damaged frame: the SHA-1 of its body ({len(frame.body)} "
+                f"bytes, protocol {frame.proto_id}) is not the one in its header. Read again"
             )
         if frame.proto_id == INIT_CONNECT:
             self._events.append(self._handshake(frame.body))

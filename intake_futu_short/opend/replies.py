@@ -19,9 +19,10 @@ from intake_futu_short.opend.messages_pb2 import DailyShortVolume, InitConnect, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["decode", "text"]
+__all__ = ["ADVICE", "decode", "text"]
 
 OK = 0
+ADVICE = "Read again; if it stays so, update OpenD"
 
 Response = TypeVar("Response", InitConnect.Response, KeepAlive.Response, DailyShortVolume.Response)
 
@@ -85,14 +86,19 @@ def decode(kind: type[Response], body: bytes, asked: str) -> Response:
         response.ParseFromString(body)
     except DecodeError as error:
         raise ProtocolError(
-            f"{asked}: the answer ({len(body)} bytes) is no {kind.DESCRIPTOR.full_name}"
+            f"{asked}: the body of the answer ({len(body)} bytes) is no message of the protocol. "
+            f"{ADVICE}"
         ) from error
     if not response.HasField("ret_type"):
-        raise ProtocolError(f"{asked}: the answer says neither success nor failure (no retType)")
+        raise ProtocolError(
+            f"{asked}: the answer says neither success nor failure (no retType). {ADVICE}"
+        )
     if response.ret_type != OK:
         raise _refusal(response.ret_type, response.err_code, text(response.ret_msg), asked)
     if not response.HasField("s2c"):
-        raise ProtocolError(f"{asked}: the gateway reported success and sent no content (no s2c)")
+        raise ProtocolError(
+            f"{asked}: the gateway reported success and sent no content (no s2c). {ADVICE}"
+        )
     return response
 
 
@@ -100,11 +106,11 @@ def _refusal(ret_type: int, err_code: int, message: str, asked: str) -> ReplyErr
     words = f"the gateway answered {message!r}" if message else "the gateway refused without a word"
     kind, advice = next(
         ((kind, advice) for pattern, kind, advice in _KINDS if pattern.search(message)),
-        (ReplyError, ""),
+        (ReplyError, "If the words do not help, see what OpenD's own window says, or update it."),
     )
     code = f", errCode {err_code}" if err_code else ""
     return kind(
-        f"{asked}: {words} (retType {ret_type}{code}). {advice}".rstrip(),
+        f"{asked}: {words} (retType {ret_type}{code}). {advice}",
         ret_type=ret_type,
         err_code=err_code,
         message=message,
