@@ -21,6 +21,15 @@ _home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
 os.environ["HOME"] = os.environ["USERPROFILE"] = _home.name
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache directory of this test: nothing counts on from one test to the next."""
+    folder = tmp_path_factory.mktemp("cache")
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(folder))
+    return folder
+
+
 def pytest_unconfigure() -> None:
     _home.cleanup()
 

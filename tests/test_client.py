@@ -348,7 +348,7 @@ class Heard(logging.Handler):
         super().__init__()
         self._beginning = beginning
         self._event = threading.Event()
-        self._logger = logging.getLogger("intake_futu_short.opend.client")
+        self._logger = logging.getLogger("intake_futu_short.opend.turns")
         self.wait = self._event.wait
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -338,6 +338,7 @@ def failure(source: FutuShortSource, fault: Fault) -> FutuShortError:
     return caught.value
 
 
+# Without a limit here, so that "too frequent" is not asked again after a window.
 PAGE_FAULTS = {**BROKEN, **SILENT, **REFUSED, **ABSURD, **ABSURD_AT_ONCE}
 
 
@@ -345,7 +346,9 @@ PAGE_FAULTS = {**BROKEN, **SILENT, **REFUSED, **ABSURD, **ABSURD_AT_ONCE}
 def test_a_fault_in_the_first_answer_is_its_named_error(fault: Fault) -> None:
     with (
         SecondGateway(HISTORIES, at(DAILY_SHORT_VOLUME, 1, fault.act)) as gateway,
-        closing(FutuShortSource(fault.code, gateway=gateway.url, timeout=TIMEOUT_S)) as source,
+        closing(
+            FutuShortSource(fault.code, gateway=f"{gateway.url}?limit=off", timeout=TIMEOUT_S)
+        ) as source,
     ):
         error = failure(source, fault)
         # What is wrong with the rows says whose they are; all else says where it came from.
@@ -397,7 +400,9 @@ del RESUMED["an answer that stalls"]
 def test_after_a_fault_in_the_middle_the_next_read_goes_on_from_there(fault: Fault) -> None:
     with (
         SecondGateway(HISTORIES, at(DAILY_SHORT_VOLUME, 4, fault.act)) as gateway,
-        closing(FutuShortSource("US.AAPL", gateway=gateway.url, timeout=TIMEOUT_S)) as source,
+        closing(
+            FutuShortSource("US.AAPL", gateway=f"{gateway.url}?limit=off", timeout=TIMEOUT_S)
+        ) as source,
     ):
         failure(source, fault)
         assert source.npartitions is None

@@ -25,6 +25,9 @@ ROOMS = [
     "opend.replies",
     "opend.connection",
     "opend.limiter",
+    "opend.ledger",
+    "opend.slot_file",
+    "opend.turns",
     "opend.address",
     "opend.background",
     "opend.client",
@@ -37,7 +40,7 @@ ROOMS = [
 ]
 PURE = {
     "errors", "security", "opend.wire", "opend.replies", "opend.connection", "opend.limiter",
-    "opend.address", "pages", "table", "sessions", "metrics", "checks", "accessor",
+    "opend.ledger", "opend.address", "pages", "table", "sessions", "metrics", "checks", "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip

@@ -2,7 +2,8 @@
 
 Everything in the process that names the same gateway shares one connection to it, made by the
 first request and closed with the last `GatewayClient`. Requests of several threads are in flight
-together; answers are matched by serial number; all of them keep the gateway's limit.
+together; answers are matched by serial number; all of them, and those of the host's other
+processes, keep the gateway's limit.
 """
 
 from __future__ import annotations
@@ -16,25 +17,31 @@ import socket
 import threading
 import time
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from intake_futu_short.errors import (
     GatewayDisconnectedError,
     GatewayError,
     GatewayTimeoutError,
     GatewayUnreachableError,
+    RateLimitError,
 )
 from intake_futu_short.opend import background, replies
 from intake_futu_short.opend.address import ENVIRONMENT_VARIABLE, SAMPLE_URL
 from intake_futu_short.opend.connection import Answer, Connection, Ready
-from intake_futu_short.opend.limiter import Slots
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
+from intake_futu_short.opend.turns import Turns
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from intake_futu_short.opend.address import GatewayURL
+    from intake_futu_short.opend.limiter import Limit
     from intake_futu_short.security import Security
 
 __all__ = ["CONNECT_TIMEOUT_S", "GatewayClient"]
+
+T = TypeVar("T")
 
 DAILY_SHORT_VOLUME = 3248
 
@@ -43,6 +50,9 @@ CONNECT_TIMEOUT_S = 5.0
 # the connection given up after 33 s without a byte.
 HEARTBEAT_SHARE = 0.8
 SILENCE_S = 33.0
+# A page refused as too frequent is asked for again after a window, so many times in all: five
+# minutes of the default limit.
+ASKED_AT_MOST = 10
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +79,11 @@ class GatewayClient:
     def daily_short_volume(
         self, security: Security, next_key: str | None = None, num: int | None = None
     ) -> DailyShortVolume.S2C:
-        """Ask for one page.
+        """Ask for one page, as soon as the gateway's limit allows.
+
+        If the gateway says "too frequent" all the same, since programs that we cannot count use it
+        too, nobody on this host asks for a window, and the page is asked for again, ten times in
+        all. With ``limit=off`` it is asked for once.
 
         Parameters
         ----------
@@ -90,6 +104,8 @@ class GatewayClient:
             When the answer does not come in time.
         ProtocolError
             When what comes is no valid frame or message.
+        RateLimitError
+            When the gateway still says "too frequent".
         ReplyError
             When the gateway answers no.
         """
@@ -103,10 +119,24 @@ class GatewayClient:
         page = "newest page" if next_key is None else f"page after {next_key!r}"
         asked = f"{security} ({page}) from {self._gateway}"
         session = self._acquire()
+        times = 1 if self._gateway.limit is None else ASKED_AT_MOST
+        while True:
+            times -= 1
+            try:
+                return self._page(session, request.SerializeToString(), asked)
+            except RateLimitError:
+                if not times:
+                    raise
+            self._run(session, session.refused(), asked)
+
+    def _page(self, session: _Session, body: bytes, asked: str) -> DailyShortVolume.S2C:
+        request = session.request(DAILY_SHORT_VOLUME, body, self._timeout)
+        answer = self._run(session, request, asked)
+        return replies.decode(DailyShortVolume.Response, answer, asked).s2c
+
+    def _run(self, session: _Session, coroutine: Coroutine[Any, Any, T], asked: str) -> T:
         try:
-            body = session.lease.run(
-                session.request(DAILY_SHORT_VOLUME, request.SerializeToString(), self._timeout)
-            )
+            return session.lease.run(coroutine)
         except GatewayError as error:
             # Others may wait on the same connection: each gets an error, and a traceback, of its
             # own that says what it asked for.
@@ -116,7 +146,6 @@ class GatewayClient:
             raise own from error.__cause__
         except CancelledError as error:
             raise GatewayDisconnectedError(f"{asked}: closed here while it waited") from error
-        return replies.decode(DailyShortVolume.Response, body, asked).s2c
 
     def close(self) -> None:
         """Let the connection go; the last client of a gateway closes it."""
@@ -141,18 +170,14 @@ class _Sessions:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[_Key, tuple[_Session, int]] = {}
-        self._slots: dict[_Key, Slots] = {}
 
     def acquire(self, gateway: GatewayURL) -> _Session:
         key = (gateway.host, gateway.port)
         with self._lock:
             session, users = self._held.get(key, (None, 0))
             if session is None:
-                # What was asked before the last session ended counts on.
-                slots = self._slots.setdefault(key, Slots())
-                slots.limit = gateway.limit
-                session = _Session(gateway, slots)
-            session.slots.tighten(gateway.limit)
+                session = _Session(gateway)
+            session.tighten(gateway.limit)
             self._held[key] = (session, users + 1)
             return session
 
@@ -185,27 +210,54 @@ if hasattr(os, "register_at_fork"):
 class _Session:
     """Keeps the limit of one gateway, and a link to it, made anew when the old one is gone."""
 
-    def __init__(self, gateway: GatewayURL, slots: Slots) -> None:
+    def __init__(self, gateway: GatewayURL) -> None:
         self.gateway = gateway
-        self.slots = slots
         self.lease = background.Lease()
+        self._limit: Limit | None = None
         self._is_closed = False
         self._link: _Link | None = None
         self._connecting: asyncio.Task[_Link] | None = None
-        self._slot_freed = asyncio.Event()
+        self._turns: dict[str, Turns] = {}
+        self._waiting: set[asyncio.Task[int]] = set()
+
+    def tighten(self, limit: Limit | None) -> None:
+        """Heed one more user's limit: of several the strictest holds."""
+        if limit is not None:
+            self._limit = limit.tightened(self._limit)
 
     async def request(self, proto_id: int, body: bytes, timeout: float) -> bytes:
-        loop = asyncio.get_running_loop()
         # Connect first: a gateway that is down uses no slot and need not be waited for.
         link = await self._connected(timeout)
-        await self._take_slot()
+        if self._limit is None:
+            return await link.request(proto_id, body, timeout)
+        turns, slot = await self._take_slot(link, self._limit, timeout)
+        while link.is_closed:  # while it waited
+            await turns.give_back(slot)
+            link = await self._connected(timeout)
+            turns, slot = await self._take_slot(link, self._limit, timeout)
         try:
-            if link.is_closed:  # while it waited
-                link = await self._connected(timeout)
             return await link.request(proto_id, body, timeout)
         finally:
-            self.slots.answered(loop.time())
-            self._slot_freed.set()
+            await turns.end(slot)
+
+    async def refused(self) -> None:
+        """After "too frequent": let nobody on this host ask before a window has passed."""
+        if self._link is not None and self._limit is not None:
+            await self._turns_at(self._link).refused(self._limit)
+
+    async def _take_slot(self, link: _Link, limit: Limit, timeout: float) -> tuple[Turns, int]:
+        turns = self._turns_at(link)
+        taking = asyncio.get_running_loop().create_task(turns.take(limit, timeout))
+        self._waiting.add(taking)
+        try:
+            return turns, await taking
+        finally:
+            self._waiting.discard(taking)
+
+    def _turns_at(self, link: _Link) -> Turns:
+        if link.host not in self._turns:
+            self._turns[link.host] = Turns(link.host, self.gateway.port, str(self.gateway))
+        return self._turns[link.host]
 
     async def _connected(self, timeout: float) -> _Link:
         if self._is_closed:
@@ -226,26 +278,14 @@ class _Session:
             if self._is_closed:
                 self._link.close()
 
-    async def _take_slot(self) -> None:
-        loop = asyncio.get_running_loop()
-        said = False
-        while (wait := self.slots.wait(loop.time())) != 0:
-            if wait is not None and not said:
-                said = True
-                _log.info(
-                    "waiting %.1f s: %s allows %s requests", wait, self.gateway, self.slots.limit
-                )
-            self._slot_freed.clear()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._slot_freed.wait(), wait)
-        self.slots.take()
-
     def close(self) -> None:
         self.lease.run(self._close_link())
         self.lease.close()
 
     async def _close_link(self) -> None:
         self._is_closed = True
+        for taking in self._waiting:
+            taking.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
         if self._link is not None:
@@ -253,9 +293,14 @@ class _Session:
 
 
 class _Link(asyncio.Protocol):
-    """One socket, and the futures that wait for what comes from it."""
+    """One socket, and the futures that wait for what comes from it.
 
-    def __init__(self, peer: str) -> None:
+    `host` is the address at the other end, the same whatever name or address of this host it was
+    reached by.
+    """
+
+    def __init__(self, peer: str, host: str) -> None:
+        self.host = host
         self._peer = peer
         self._connection = Connection(peer)
         self._loop = asyncio.get_running_loop()
@@ -371,7 +416,8 @@ async def _connect(gateway: GatewayURL, timeout: float) -> _Link:
     peer = str(gateway)
     deadline = loop.time() + timeout
     sock = await _open_socket(gateway, deadline)
-    _, link = await loop.create_connection(lambda: _Link(peer), sock=sock)
+    host = _host_at(sock)
+    _, link = await loop.create_connection(lambda: _Link(peer, host), sock=sock)
     try:
         await asyncio.wait_for(asyncio.shield(link.ready), deadline - loop.time())
     except asyncio.TimeoutError as error:
@@ -384,6 +430,15 @@ async def _connect(gateway: GatewayURL, timeout: float) -> _Link:
         link.close()
         raise
     return link
+
+
+def _host_at(sock: socket.socket) -> str:
+    """Address at the other end; of this host itself always the same one."""
+    try:
+        peer, own = sock.getpeername()[0], sock.getsockname()[0]
+    except OSError:  # gone already, which the handshake finds out
+        return "gone"
+    return "127.0.0.1" if peer == own else str(peer).removeprefix("::ffff:")
 
 
 async def _open_socket(gateway: GatewayURL, deadline: float) -> socket.socket:

@@ -7,9 +7,9 @@ the request arrived, no window holds more than N.
 
 from __future__ import annotations
 
+import math
 import re
-from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from intake_futu_short.errors import ConfigError
 
@@ -27,11 +27,6 @@ class Limit:
 
     def __str__(self) -> str:
         return f"{self.requests}/{self.seconds:g}"
-
-    @property
-    def rate(self) -> float:
-        """Requests a second."""
-        return self.requests / self.seconds
 
     @classmethod
     def parse(cls, text: str) -> Limit | None:
@@ -52,48 +47,84 @@ class Limit:
             )
         return cls(int(match[1]), float(match[2]))
 
+    def tightened(self, other: Limit | None) -> Limit:
+        """Fewest requests and longest window of the two: whoever keeps it keeps both."""
+        if other is None:
+            return self
+        return Limit(min(self.requests, other.requests), max(self.seconds, other.seconds))
+
 
 # "Maximum 30 requests per 30 seconds", the call's documentation.
 DEFAULT_LIMIT = Limit(30, 30.0)
 
 
+@dataclass
 class Slots:
-    """Counts the requests to one gateway. Times are seconds of any clock that only goes forwards.
+    """What counts against the limit of one gateway.
+
+    Times are seconds of one clock that only goes forwards.
 
     Attributes
     ----------
-    limit : Limit or None
-        What holds now; None for no limit.
+    ends : dict of int to float
+        Of each slot, by the mark of who took it, when it ended: at its answer or when it was given
+        up. While its request is in flight, that is its deadline.
+    closed_at : float
+        No slot is free until one window after it.
+    fewest, fewest_until : int, float
+        The fewest requests that a user named, and until when that holds for the others.
+    longest_s, longest_until : float
+        The longest window that a user named, likewise.
     """
 
-    def __init__(self) -> None:
-        self.limit: Limit | None = None
-        self._in_flight = 0
-        self._answered: deque[float] = deque()
+    ends: dict[int, float] = field(default_factory=dict)
+    closed_at: float = -math.inf
+    fewest: int = 0
+    fewest_until: float = -math.inf
+    longest_s: float = 0.0
+    longest_until: float = -math.inf
 
-    def tighten(self, limit: Limit | None) -> None:
-        """Heed one more user's limit: of several the strictest holds."""
-        if limit is not None and (self.limit is None or limit.rate < self.limit.rate):
-            self.limit = limit
+    def heed(self, own: Limit, now: float, timeout: float) -> Limit:
+        """Name a limit, and get what holds: the strictest of all that were named lately.
 
-    def wait(self, now: float) -> float | None:
-        """Seconds until a slot can be free: 0 when one is, None when it takes an answer first."""
-        if self.limit is None:
-            self._answered.clear()
-            return 0.0
-        while self._answered and self._answered[0] + self.limit.seconds <= now:
-            self._answered.popleft()
-        if self._in_flight + len(self._answered) < self.limit.requests:
-            return 0.0
-        if not self._answered:
-            return None
-        return self._answered[0] + self.limit.seconds - now
+        A name holds as long as a request of its user may count. Naming it before a slot is free
+        keeps users of a laxer limit from taking every slot that becomes free.
+        """
+        if now >= self.fewest_until or own.requests < self.fewest:
+            self.fewest, self.fewest_until = own.requests, now
+        if now >= self.longest_until or own.seconds > self.longest_s:
+            self.longest_s, self.longest_until = own.seconds, now
+        until = now + timeout + self.longest_s
+        if own.requests == self.fewest:
+            self.fewest_until = max(self.fewest_until, until)
+        if own.seconds == self.longest_s:
+            self.longest_until = max(self.longest_until, until)
+        return Limit(self.fewest, self.longest_s)
 
-    def take(self) -> None:
-        """Use a slot for a request that is about to be sent."""
-        self._in_flight += 1
+    def wait(self, limit: Limit, now: float) -> float:
+        """Seconds until a slot can be free, 0 when one is; what no longer counts is forgotten."""
+        self.ends = {mark: end for mark, end in self.ends.items() if end + limit.seconds > now}
+        wait = self.closed_at + limit.seconds - now
+        too_many = len(self.ends) - limit.requests
+        if too_many >= 0:
+            # What is in flight may be answered at any time from now, and is free a window later.
+            ends = sorted(min(end, now) for end in self.ends.values())
+            wait = max(wait, ends[too_many] + limit.seconds - now)
+        return max(wait, 0.0)
 
-    def answered(self, now: float) -> None:
+    def take(self, mark: int, deadline: float) -> None:
+        """Use a slot for a request that is about to be sent, and given up at its deadline."""
+        self.ends[mark] = deadline
+
+    def end(self, mark: int, now: float) -> None:
         """Start the slot's window: its answer came, or was given up."""
-        self._in_flight -= 1
-        self._answered.append(now)
+        # It counts also when it was forgotten: the request did go out.
+        self.ends[mark] = now
+
+    def give_back(self, mark: int) -> None:
+        """Free a slot whose request was never sent."""
+        self.ends.pop(mark, None)
+
+    def close(self, now: float) -> None:
+        """Let one window pass: what was asked is not known, or the gateway says too much was."""
+        self.closed_at = max(self.closed_at, now)
