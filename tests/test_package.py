@@ -22,10 +22,12 @@ ROOMS = [
     "opend.messages_pb2",
     "security",
     "opend.wire",
+    "opend.cipher",
     "opend.replies",
     "opend.connection",
     "opend.limiter",
     "opend.address",
+    "opend.key_file",
     "opend.background",
     "opend.client",
     "pages",
@@ -36,8 +38,8 @@ ROOMS = [
     "accessor",
 ]
 PURE = {
-    "errors", "security", "opend.wire", "opend.replies", "opend.connection", "opend.limiter",
-    "opend.address", "pages", "table", "sessions", "metrics", "checks", "accessor",
+    "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
+    "opend.limiter", "opend.address", "pages", "table", "sessions", "metrics", "checks", "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip
