@@ -18,6 +18,7 @@ from intake_futu_short.security import HK, US, Security
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from os import PathLike
     from types import TracebackType
 
     from typing_extensions import Self
@@ -43,15 +44,24 @@ class OpenQuoteContext:
         Where OpenD listens.
     port : int
         Its API port.
+    rsa_key : str or path, optional
+        File with the RSA private key that OpenD is set to; the connection is then encrypted.
 
     Raises
     ------
     ConfigError
-        When host or port cannot be.
+        When host, port or rsa_key cannot be.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> None:
-        self._client = GatewayClient(GatewayURL.of(host, port))
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = DEFAULT_PORT,
+        *,
+        rsa_key: str | PathLike[str] | None = None,
+    ) -> None:
+        url = GatewayURL.of(host, port).with_rsa_key(arguments.rsa_key(rsa_key))
+        self._client = GatewayClient(url)
 
     def __enter__(self) -> Self:
         return self

@@ -24,7 +24,7 @@ from intake_futu_short.errors import (
     GatewayTimeoutError,
     GatewayUnreachableError,
 )
-from intake_futu_short.opend import background, replies
+from intake_futu_short.opend import background, key_file, replies
 from intake_futu_short.opend.address import ENVIRONMENT_VARIABLE, SAMPLE_URL
 from intake_futu_short.opend.connection import Answer, Connection, Ready
 from intake_futu_short.opend.limiter import Slots
@@ -32,6 +32,7 @@ from intake_futu_short.opend.messages_pb2 import DailyShortVolume
 
 if TYPE_CHECKING:
     from intake_futu_short.opend.address import GatewayURL
+    from intake_futu_short.opend.cipher import RsaKey
     from intake_futu_short.security import Security
 
 __all__ = ["CONNECT_TIMEOUT_S", "GatewayClient"]
@@ -82,6 +83,8 @@ class GatewayClient:
 
         Raises
         ------
+        ConfigError
+            When the RSA key cannot be used; nothing was sent then.
         GatewayUnreachableError
             When nothing answers at the gateway's address.
         GatewayDisconnectedError
@@ -127,11 +130,15 @@ class GatewayClient:
     def _acquire(self) -> _Session:
         with self._lock:
             if self._session is None or not self._session.lease.usable:
-                self._session = _sessions.acquire(self._gateway)
+                path = self._gateway.rsa_key
+                key = None if path is None else key_file.read(path)
+                self._session = _sessions.acquire(self._gateway, key)
             return self._session
 
 
-_Key = tuple[str, int]
+_Place = tuple[str, int]
+# A connection is shared by those who encrypt it alike; the limit by all who ask there.
+_Identity = tuple[_Place, str | None, int]  # place, fingerprint of the key, algorithm
 
 
 class _Sessions:
@@ -139,32 +146,39 @@ class _Sessions:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: dict[_Key, tuple[_Session, int]] = {}
-        self._slots: dict[_Key, Slots] = {}
+        self._held: dict[_Identity, tuple[_Session, int]] = {}
+        self._slots: dict[_Place, Slots] = {}
 
-    def acquire(self, gateway: GatewayURL) -> _Session:
-        key = (gateway.host, gateway.port)
+    def acquire(self, gateway: GatewayURL, key: RsaKey | None) -> _Session:
+        place = (gateway.host, gateway.port)
+        fingerprint = None if key is None else key.fingerprint
+        identity = (place, fingerprint, int(gateway.algorithm))
         with self._lock:
-            session, users = self._held.get(key, (None, 0))
+            session, users = self._held.get(identity, (None, 0))
             if session is None:
-                # What was asked before the last session ended counts on.
-                slots = self._slots.setdefault(key, Slots())
-                slots.limit = gateway.limit
-                session = _Session(gateway, slots)
+                session = _Session(gateway, key, identity, *self._slots_of(gateway, place))
             session.slots.tighten(gateway.limit)
-            self._held[key] = (session, users + 1)
+            self._held[identity] = (session, users + 1)
             return session
 
+    def _slots_of(self, gateway: GatewayURL, place: _Place) -> tuple[Slots, asyncio.Event]:
+        for (other, *_), (session, _) in self._held.items():
+            if other == place:
+                return session.slots, session.slot_freed
+        # What was asked before the last session ended counts on.
+        slots = self._slots.setdefault(place, Slots())
+        slots.limit = gateway.limit
+        return slots, asyncio.Event()
+
     def release(self, session: _Session) -> None:
-        key = (session.gateway.host, session.gateway.port)
         with self._lock:
-            held, users = self._held.get(key, (None, 0))
+            held, users = self._held.get(session.identity, (None, 0))
             if held is not session:
                 return  # it belongs to the process this one was forked from
             if users > 1:
-                self._held[key] = (session, users - 1)
+                self._held[session.identity] = (session, users - 1)
                 return
-            del self._held[key]
+            del self._held[session.identity]
         session.close()
 
 
@@ -184,14 +198,23 @@ if hasattr(os, "register_at_fork"):
 class _Session:
     """Keeps the limit of one gateway, and a link to it, made anew when the old one is gone."""
 
-    def __init__(self, gateway: GatewayURL, slots: Slots) -> None:
+    def __init__(
+        self,
+        gateway: GatewayURL,
+        key: RsaKey | None,
+        identity: _Identity,
+        slots: Slots,
+        slot_freed: asyncio.Event,
+    ) -> None:
         self.gateway = gateway
+        self.identity = identity
         self.slots = slots
+        self.slot_freed = slot_freed
+        self._key = key
         self.lease = background.Lease()
         self._is_closed = False
         self._link: _Link | None = None
         self._connecting: asyncio.Task[_Link] | None = None
-        self._slot_freed = asyncio.Event()
 
     async def request(self, proto_id: int, body: bytes, timeout: float) -> bytes:
         loop = asyncio.get_running_loop()
@@ -204,7 +227,7 @@ class _Session:
             return await link.request(proto_id, body, timeout)
         finally:
             self.slots.answered(loop.time())
-            self._slot_freed.set()
+            self.slot_freed.set()
 
     async def _connected(self, timeout: float) -> _Link:
         if self._is_closed:
@@ -213,7 +236,7 @@ class _Session:
             return self._link
         # Whoever comes while a connection is being made waits for that one, and fails with it.
         if self._connecting is None:
-            connecting = _connect(self.gateway, min(timeout, CONNECT_TIMEOUT_S))
+            connecting = _connect(self.gateway, self._key, min(timeout, CONNECT_TIMEOUT_S))
             self._connecting = asyncio.get_running_loop().create_task(connecting)
             self._connecting.add_done_callback(self._keep_link)
         return await asyncio.shield(self._connecting)
@@ -234,9 +257,9 @@ class _Session:
                 _log.info(
                     "waiting %.1f s: %s allows %s requests", wait, self.gateway, self.slots.limit
                 )
-            self._slot_freed.clear()
+            self.slot_freed.clear()
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._slot_freed.wait(), wait)
+                await asyncio.wait_for(self.slot_freed.wait(), wait)
         self.slots.take()
 
     def close(self) -> None:
@@ -254,9 +277,9 @@ class _Session:
 class _Link(asyncio.Protocol):
     """One socket, and the futures that wait for what comes from it."""
 
-    def __init__(self, peer: str) -> None:
-        self._peer = peer
-        self._connection = Connection(peer)
+    def __init__(self, gateway: GatewayURL, key: RsaKey | None) -> None:
+        self._peer = str(gateway)
+        self._connection = Connection(self._peer, key, gateway.algorithm)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
@@ -364,20 +387,20 @@ class _Link(asyncio.Protocol):
             self.ready.exception()
 
 
-async def _connect(gateway: GatewayURL, timeout: float) -> _Link:
+async def _connect(gateway: GatewayURL, key: RsaKey | None, timeout: float) -> _Link:
     """Connect and shake hands, all within `timeout` seconds."""
     loop = asyncio.get_running_loop()
-    peer = str(gateway)
     deadline = loop.time() + timeout
     sock = await _open_socket(gateway, deadline)
-    _, link = await loop.create_connection(lambda: _Link(peer), sock=sock)
+    _, link = await loop.create_connection(lambda: _Link(gateway, key), sock=sock)
     try:
         await asyncio.wait_for(asyncio.shield(link.ready), deadline - loop.time())
     except asyncio.TimeoutError as error:
         link.close()
         raise GatewayTimeoutError(
-            f"{peer} took the connection and did not answer the handshake within {timeout:g} s."
-            " Is it OpenD's API port, and is OpenD logged in?"
+            f"{gateway} took the connection and did not answer the handshake within {timeout:g} s."
+            " Is it OpenD's API port, and is OpenD logged in? It must be set to the RSA key that "
+            "rsa_key= names, or to none where none is named"
         ) from error
     except BaseException:
         link.close()
