@@ -9,14 +9,15 @@ from __future__ import annotations
 import datetime as dt
 import math
 import numbers
+import os
 import re
 from typing import Any
 
 from intake_futu_short.errors import ConfigError
-from intake_futu_short.opend.address import GatewayURL
+from intake_futu_short.opend.address import GatewayURL, key_path
 from intake_futu_short.security import Security
 
-__all__ = ["code", "date", "gateway", "interval", "pages", "rows_a_page", "seconds"]
+__all__ = ["code", "date", "gateway", "interval", "pages", "rows_a_page", "rsa_key", "seconds"]
 
 MAX_ROWS_A_PAGE = 50
 DEFAULT_TIMEOUT_S = 12.0
@@ -85,6 +86,13 @@ def gateway(value: object) -> str | None:
     if _is_open(value):
         return None
     return str(GatewayURL.parse(value))
+
+
+def rsa_key(value: object) -> str | None:
+    """Path of an RSA key, as it was given; None when left open."""
+    if _is_open(value):
+        return None
+    return key_path(os.fspath(value) if isinstance(value, os.PathLike) else value)
 
 
 def _is_open(value: object) -> bool:

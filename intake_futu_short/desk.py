@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import DecodeError
 
+from intake_futu_short.opend.cipher import Aes, Algorithm
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume, InitConnect, KeepAlive
 from intake_futu_short.opend.wire import PROTOBUF
 from intake_futu_short.security import MARKETS
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from intake_futu_short.histories import History
+    from intake_futu_short.opend.cipher import Cipher
     from intake_futu_short.opend.wire import Frame
 
     Answer = InitConnect.Response | KeepAlive.Response | DailyShortVolume.Response
@@ -53,12 +55,19 @@ class Visitor:
         Unlike that of every other connection.
     aes_key : str
         16 characters; the handshake must name one, also where nothing is enciphered.
+    aes_cbc_iv : str or None
+        16 characters; None when AES_CBC is not to be had, as in an old OpenD.
+    cipher : Cipher or None
+        Deciphers what the visitor sends next: the RSA key until InitConnect has been answered, AES
+        from then on. None: nothing is enciphered.
     is_known : bool
         Whether InitConnect has been answered.
     """
 
     connection_id: int
     aes_key: str
+    aes_cbc_iv: str | None = None
+    cipher: Cipher | None = None
     is_known: bool = False
 
 
@@ -188,8 +197,12 @@ def _refusal(words: str) -> Answer:
 
 
 def _init_connect(visitor: Visitor, body: bytes) -> Answer:
-    if _parse(InitConnect.Request(), body) is None:
+    asked = _parse(InitConnect.Request(), body)
+    if asked is None:
         return _refusal("the body is no InitConnect.Request")
+    algorithm = asked.c2s.packet_enc_algo
+    if visitor.cipher is not None and algorithm not in set(Algorithm):
+        return _refusal(f"packetEncAlgo must be one of {[*map(int, Algorithm)]}, not {algorithm}")
     visitor.is_known = True
     s2c = InitConnect.S2C(
         server_ver=SERVER_VERSION,
@@ -198,7 +211,19 @@ def _init_connect(visitor: Visitor, body: bytes) -> Answer:
         conn_aes_key=visitor.aes_key,
         keep_alive_interval=KEEP_ALIVE_S,
     )
+    if visitor.cipher is not None:
+        visitor.cipher = _agreed(Algorithm(algorithm), visitor, s2c)
     return InitConnect.Response(ret_type=OK, s2c=s2c)
+
+
+def _agreed(asked: Algorithm, visitor: Visitor, s2c: InitConnect.S2C) -> Aes:
+    """The cipher of what follows the handshake, whose answer tells the visitor of it."""
+    if asked is not Algorithm.AES_CBC:
+        return Aes(asked, visitor.aes_key.encode())
+    if visitor.aes_cbc_iv is None:
+        return Aes(Algorithm.FTAES_ECB, visitor.aes_key.encode())
+    s2c.aes_cbc_iv = visitor.aes_cbc_iv
+    return Aes(asked, visitor.aes_key.encode(), visitor.aes_cbc_iv.encode())
 
 
 def _keep_alive(body: bytes, unix_s: int) -> Answer:

@@ -14,12 +14,14 @@ import secrets
 import socket
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from intake_futu_short import arguments
 from intake_futu_short.desk import DAILY_SHORT_VOLUME, Desk, Request, Visitor
 from intake_futu_short.errors import ConfigError, GatewayError, ProtocolError
 from intake_futu_short.histories import History, read_histories, sample_histories
-from intake_futu_short.opend import background
+from intake_futu_short.opend import background, key_file
 from intake_futu_short.opend.address import GatewayURL
 from intake_futu_short.opend.wire import FrameReader, encode
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from intake_futu_short.opend.cipher import RsaKey
     from intake_futu_short.opend.wire import Frame
 
 __all__ = ["Gateway", "History", "Request", "SharedSample", "read_histories", "sample_histories"]
@@ -39,7 +42,7 @@ MAX_REQUEST_BYTES = 2**16
 
 
 class Gateway:
-    """Serves histories over the protocol of OpenD, without encryption.
+    """Serves histories over the protocol of OpenD.
 
     Making one does no I/O. It runs between `start` and `close`, or within ``with``; then again
     after the next `start`.
@@ -61,6 +64,11 @@ class Gateway:
         Connections at once; further ones are closed.
     clock : callable
         Seconds that never go back, for `limit` and `requests`.
+    rsa_key : str or path, optional
+        File with the RSA private key (PEM) that encrypts every connection, read at every start; a
+        client without the same key is turned away. None: nothing is encrypted.
+    aes_cbc : bool
+        False: like an OpenD that does not know AES_CBC; who asks for it gets FTAES_ECB.
 
     Raises
     ------
@@ -78,6 +86,8 @@ class Gateway:
         latency_s: float = 0.0,
         max_connections: int = MAX_CONNECTIONS,
         clock: Callable[[], float] = time.monotonic,
+        rsa_key: str | os.PathLike[str] | None = None,
+        aes_cbc: bool = True,
     ) -> None:
         _check_host(host)
         if type(port) is not int or not 0 <= port <= 65535:
@@ -94,6 +104,9 @@ class Gateway:
         self._latency_s = latency_s
         self._max_connections = max_connections
         self._clock = clock
+        self._rsa_key = arguments.rsa_key(rsa_key)
+        self._aes_cbc = aes_cbc
+        self._key: RsaKey | None = None
         self._lock = threading.Lock()
         self._run: _Run | None = None
 
@@ -106,7 +119,7 @@ class Gateway:
     @property
     def url(self) -> str:
         """What ``gateway=`` takes, such as ``"opend://127.0.0.1:52431"``."""
-        return str(GatewayURL(self.host, self.port))
+        return str(GatewayURL(self.host, self.port, rsa_key=self._rsa_key))
 
     @property
     def requests(self) -> list[Request]:
@@ -120,9 +133,12 @@ class Gateway:
         ------
         GatewayError
             When the port cannot be had.
+        ConfigError
+            When the RSA key cannot be used.
         """
         with self._lock:
             if self._run is None:
+                self._key = None if self._rsa_key is None else key_file.read(self._rsa_key)
                 try:
                     listening = _listen(self.host, self._wanted_port)
                 except OSError as error:
@@ -145,7 +161,20 @@ class Gateway:
         self.close()
 
     def _new_connection(self, run: _Run) -> _Connection:
-        return _Connection(run, self._desk, self._clock, self._latency_s, self._max_connections)
+        visitor = Visitor(
+            secrets.randbits(63),
+            secrets.token_hex(8),
+            secrets.token_hex(8) if self._aes_cbc else None,
+            self._key,
+        )
+        return _Connection(
+            run,
+            self._desk,
+            visitor,
+            self._clock,
+            latency_s=self._latency_s,
+            max_connections=self._max_connections,
+        )
 
 
 def _check_host(host: object) -> None:
@@ -179,7 +208,7 @@ class _Run:
         self._listening = listening
         self._lease = background.Lease()
         try:
-            self._server = self._lease.run(self._serve(new_connection))
+            self._server = self._lease.run(lambda: self._serve(new_connection))
         except BaseException:
             self._lease.close()
             listening.close()
@@ -191,7 +220,7 @@ class _Run:
 
     def close(self) -> None:
         if self._lease.usable:
-            self._lease.run(self._hang_up())
+            self._lease.run(self._hang_up)
             self._lease.close()
         else:
             # Forked: the connections are the parent's, and so is the port once this copy of the
@@ -220,7 +249,9 @@ class _Connection(asyncio.Protocol):
         self,
         run: _Run,
         desk: Desk,
+        visitor: Visitor,
         clock: Callable[[], float],
+        *,
         latency_s: float,
         max_connections: int,
     ) -> None:
@@ -230,7 +261,7 @@ class _Connection(asyncio.Protocol):
         self._latency_s = latency_s
         self._max_connections = max_connections
         self._reader = FrameReader(MAX_REQUEST_BYTES)
-        self._visitor = Visitor(secrets.randbits(63), secrets.token_hex(8))
+        self._visitor = visitor
         self._transport: asyncio.Transport  # there is none before connection_made
 
     def abort(self) -> None:
@@ -262,12 +293,18 @@ class _Connection(asyncio.Protocol):
         self._transport.resume_reading()
 
     def _handle(self, frame: Frame) -> None:
-        if not frame.is_intact(frame.body):
+        cipher = self._visitor.cipher  # the handshake, which is still RSA's, changes it
+        asked = frame.body if cipher is None else cipher.decrypt(frame.body)
+        if asked is None or not frame.is_intact(asked):
             raise ProtocolError("the SHA-1 is not that of the body")
         body = self._desk.answer(
-            self._visitor, frame, arrived_s=self._clock(), unix_s=int(time.time())
+            self._visitor,
+            replace(frame, body=asked),
+            arrived_s=self._clock(),
+            unix_s=int(time.time()),
         )
-        answer = encode(frame.proto_id, frame.serial, body)
+        travelling = None if cipher is None else cipher.encrypt(body)
+        answer = encode(frame.proto_id, frame.serial, body, travelling)
         if self._latency_s and frame.proto_id == DAILY_SHORT_VOLUME:
             asyncio.get_running_loop().call_later(self._latency_s, self._send, answer)
         else:
@@ -278,39 +315,40 @@ class _Connection(asyncio.Protocol):
             self._transport.write(answer)
 
 
-class _Sample:
-    """The sample gateway of this process, and how many use it."""
+class _Samples:
+    """The sample gateways of this process, one an RSA key, and how many use each."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._gateway: Gateway | None = None
-        self._users = 0
+        self._running: dict[str | None, tuple[Gateway, int]] = {}
         # Kept between runs: reading them takes longer than all else at a start.
         self._histories: dict[str, History] | None = None
 
-    def acquire(self) -> str:
+    def acquire(self, rsa_key: str | None) -> str:
         with self._lock:
-            if self._gateway is None:
+            gateway, users = self._running.get(rsa_key, (None, 0))
+            if gateway is None:
                 self._histories = self._histories or sample_histories()
-                self._gateway = Gateway(self._histories).start()
-            self._users += 1
-            return self._gateway.url
+                gateway = Gateway(self._histories, rsa_key=rsa_key).start()
+            self._running[rsa_key] = (gateway, users + 1)
+            return gateway.url
 
-    def release(self) -> None:
+    def release(self, rsa_key: str | None) -> None:
         with self._lock:
-            self._users -= 1
-            if self._users == 0 and self._gateway is not None:
-                gateway, self._gateway = self._gateway, None
+            gateway, users = self._running.pop(rsa_key)
+            if users > 1:
+                self._running[rsa_key] = (gateway, users - 1)
+            else:
                 gateway.close()
 
 
-_sample = _Sample()
+_samples = _Samples()
 
 
 def _after_fork_in_child() -> None:
     # The parent serves on; the child starts a sample of its own when it needs one.
-    global _sample  # noqa: PLW0603 - the one place where the shared state is replaced
-    _sample = _Sample()
+    global _samples  # noqa: PLW0603 - the one place where the shared state is replaced
+    _samples = _Samples()
 
 
 if hasattr(os, "register_at_fork"):
@@ -320,20 +358,26 @@ if hasattr(os, "register_at_fork"):
 class SharedSample:
     """A share in the sample gateway of this process: the first starts it, the last ends it.
 
+    Parameters
+    ----------
+    rsa_key : str, optional
+        Path of the RSA key that encrypts it; the sample without one is another gateway.
+
     Attributes
     ----------
     url : str
         Where it listens, such as ``"opend://127.0.0.1:52431"``.
     """
 
-    def __init__(self) -> None:
-        self._owner = _sample
+    def __init__(self, rsa_key: str | None = None) -> None:
+        self._rsa_key = rsa_key
+        self._owner = _samples
         self._is_open = True
-        self.url = self._owner.acquire()
+        self.url = self._owner.acquire(self._rsa_key)
 
     def close(self) -> None:
         """Give the share back. Harmless when done twice."""
         if self._is_open:
             self._is_open = False
-            if self._owner is _sample:
-                self._owner.release()
+            if self._owner is _samples:
+                self._owner.release(self._rsa_key)

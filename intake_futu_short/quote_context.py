@@ -18,6 +18,7 @@ from intake_futu_short.security import HK, US, Security
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from os import PathLike
     from types import TracebackType
 
     from typing_extensions import Self
@@ -44,14 +45,16 @@ class OpenQuoteContext:
     port : int
         Its API port.
     is_encrypt : bool, optional
-        As in the official client; encryption is not supported yet.
+        As in the official client. Not needed: a connection is encrypted when there is a key.
     is_async_connect : bool
-        As in the official client; makes no difference.
+        As in the official client. Makes no difference: a connection is made when it is needed.
+    rsa_key : str or path, optional
+        File with the RSA private key that OpenD is set to; the connection is then encrypted.
 
     Raises
     ------
     ConfigError
-        When host or port cannot be, or encryption is asked for.
+        When host, port or rsa_key cannot be, or is_encrypt contradicts rsa_key.
     """
 
     def __init__(
@@ -60,11 +63,17 @@ class OpenQuoteContext:
         port: int = DEFAULT_PORT,
         is_encrypt: bool | None = None,
         is_async_connect: bool = False,
+        *,
+        rsa_key: str | PathLike[str] | None = None,
     ) -> None:
-        del is_async_connect  # every connection is made when it is needed
-        if is_encrypt:
-            raise ConfigError("encrypted connections are not supported yet: leave is_encrypt out")
-        self._client = GatewayClient(GatewayURL.of(host, port))
+        del is_async_connect
+        path = arguments.rsa_key(rsa_key)
+        if is_encrypt is not None and bool(is_encrypt) != (path is not None):
+            raise ConfigError(
+                f"is_encrypt={is_encrypt!r} contradicts rsa_key={path!r}: with rsa_key=PATH a "
+                "connection is encrypted, and without it plain"
+            )
+        self._client = GatewayClient(GatewayURL.of(host, port).with_rsa_key(path))
 
     def __enter__(self) -> Self:
         return self

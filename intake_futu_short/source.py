@@ -55,6 +55,9 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         None takes the environment variable ``FUTU_OPEND``, else ``opend://127.0.0.1:11111``.
     max_pages : int, optional
         Read no more than the newest so many pages.
+    rsa_key : str or path, optional
+        File with the RSA private key (PEM) that OpenD is set to; the connection is then encrypted.
+        The path is what ``yaml()`` and ``repr`` print. Needs the extra ``[encryption]``.
     timeout : float, default 12
         Seconds to wait for each answer; a connection gets 5 seconds at most.
     metadata : dict, optional
@@ -89,6 +92,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         gateway: str | None = None,
         *,
         max_pages: int | None = None,
+        rsa_key: str | os.PathLike[str] | None = None,
         timeout: float = arguments.DEFAULT_TIMEOUT_S,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
@@ -100,9 +104,11 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             "num": arguments.rows_a_page(num),
             "gateway": arguments.gateway(gateway),
             "max_pages": arguments.pages(max_pages),
+            "rsa_key": arguments.rsa_key(rsa_key),
             "timeout": arguments.seconds(timeout),
         }
-        self._gateway = _gateway_url(self._arguments["gateway"])
+        url = _gateway_url(self._arguments["gateway"])
+        self._gateway = url.with_rsa_key(self._arguments["rsa_key"])
         self._security = Security.parse(self._arguments["code"])
         if metadata is not None and not isinstance(metadata, Mapping):
             raise ConfigError(f"metadata must be a mapping, not {metadata!r}")
@@ -364,7 +370,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
     def _open_client(self) -> GatewayClient:
         url = self._gateway
         if url.is_sample:
-            sample = SharedSample()
+            sample = SharedSample(url.rsa_key)
             self._resources.callback(sample.close)
             url = replace(GatewayURL.parse(sample.url), limit=None)
         client = GatewayClient(url, timeout=self._arguments["timeout"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from keys import rsa_pem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,12 +46,15 @@ def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def official_client(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Runs official_client.py in a process of its own: (port, code, num) → what it says."""
+    """Runs official_client.py in a process of its own: (port, code, num, key) → what it says."""
 
-    def run(port: int, code: str, num: int | None = None) -> dict[str, Any]:
+    def run(
+        port: int, code: str, num: int | None = None, rsa_key: str | None = None
+    ) -> dict[str, Any]:
         script = Path(__file__).with_name("official_client.py")
+        key = [] if rsa_key is None else [rsa_key]
         result = subprocess.run(
-            [sys.executable, str(script), "127.0.0.1", str(port), code, str(num or "")],
+            [sys.executable, str(script), "127.0.0.1", str(port), code, str(num or ""), *key],
             capture_output=True, text=True, timeout=60, check=False,
             env={**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)},
         )  # fmt: skip
@@ -69,3 +73,18 @@ def nothing_left_behind(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     # What asyncio complains of, it complains of when things are collected.
     gc.collect()
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+@pytest.fixture(scope="session")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Files with throw-away keys: (bits, which) → the same file for the same arguments."""
+    folder = tmp_path_factory.mktemp("keys")
+
+    def make(bits: int = 1024, which: int = 1) -> Path:
+        path = folder / f"{which}_{bits}.pem"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_bytes(rsa_pem(bits))
+        return path
+
+    return make

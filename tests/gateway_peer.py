@@ -8,7 +8,7 @@ import struct
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from second_gateway import official
+from second_gateway import PacketCipher, official
 
 from intake_futu_short.gateway import Gateway, History, sample_histories
 
@@ -26,17 +26,26 @@ HEADER = struct.Struct("<1s1sI2B2I20s8s")
 PATIENCE_S = 30.0
 
 
-def frame(proto_id: int, body: bytes, serial: int, *, body_format: int = 0) -> bytes:
+def frame(
+    proto_id: int,
+    body: bytes,
+    serial: int,
+    *,
+    body_format: int = 0,
+    cipher: PacketCipher | None = None,
+) -> bytes:
     sha1 = hashlib.sha1(body, usedforsecurity=False).digest()
+    body = body if cipher is None else cipher.encrypt(proto_id, body)
     header = HEADER.pack(b"F", b"T", proto_id, body_format, 0, serial, len(body), sha1, bytes(8))
     return header + body
 
 
-def hello() -> bytes:
+def hello(algorithm: int | None = -1) -> bytes:
     request = official("InitConnect_pb2").Request()
     request.c2s.clientVer = 300
     request.c2s.clientID = "test"
-    request.c2s.packetEncAlgo = -1
+    if algorithm is not None:
+        request.c2s.packetEncAlgo = algorithm
     return bytes(request.SerializeToString())
 
 
@@ -59,11 +68,14 @@ def sample() -> Mapping[str, History]:
 
 
 class Peer:
-    """One connection to a gateway."""
+    """One connection to a gateway; `cipher` enciphers what goes and deciphers what comes."""
 
-    def __init__(self, gateway: Gateway, *, greet: bool = True) -> None:
+    def __init__(
+        self, gateway: Gateway, *, greet: bool = True, cipher: PacketCipher | None = None
+    ) -> None:
         self.sock = socket.create_connection((gateway.host, gateway.port), timeout=PATIENCE_S)
         self.serial = 0
+        self.cipher = cipher
         if greet:
             assert self.ask(INIT_CONNECT, hello(), "InitConnect_pb2").retType == 0
 
@@ -75,7 +87,7 @@ class Peer:
 
     def send(self, proto_id: int, body: bytes) -> int:
         self.serial += 1
-        self.sock.sendall(frame(proto_id, body, self.serial))
+        self.sock.sendall(frame(proto_id, body, self.serial, cipher=self.cipher))
         return self.serial
 
     def receive(self) -> tuple[int, int, bytes]:
@@ -84,6 +96,7 @@ class Peer:
             self._exactly(HEADER.size)
         )
         body = self._exactly(length)
+        body = body if self.cipher is None else self.cipher.decrypt(proto_id, body)
         assert (f, t, body_format, version, reserved) == (b"F", b"T", 0, 0, bytes(8))
         assert sha1 == hashlib.sha1(body, usedforsecurity=False).digest()
         return proto_id, serial, body

@@ -1,10 +1,11 @@
 """The official client, unchanged, reading one ticker to the end.
 
-    python official_client.py HOST PORT CODE [NUM]
+    python official_client.py HOST PORT CODE [NUM [RSA_KEY]]
 
 It prints JSON: ``{"pages": [...], "error": null}``. A page holds its two frames,
 ``us`` and ``hk``, each as ``columns``, ``dtypes``, ``rows`` (lists of values) and ``attrs``;
 ``error`` is what the client said when the gateway refused. It reads 100 pages at most.
+With the path of an RSA key it encrypts.
 """
 
 from __future__ import annotations
@@ -27,9 +28,12 @@ def as_json(frame: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def read(host: str, port: int, code: str, num: int | None) -> dict[str, Any]:
-    from futu import RET_OK, OpenQuoteContext  # noqa: PLC0415 - it must find stdout replaced
+def read(host: str, port: int, code: str, num: int | None, rsa_key: str | None) -> dict[str, Any]:
+    from futu import RET_OK, OpenQuoteContext, SysConfig  # noqa: PLC0415 - stdout is replaced first
 
+    if rsa_key is not None:
+        SysConfig.enable_proto_encrypt(is_encrypt=True)
+        SysConfig.set_init_rsa_file(rsa_key)
     pages: list[dict[str, Any]] = []
     context = OpenQuoteContext(host=host, port=port)
     next_key = None
@@ -50,6 +54,7 @@ if __name__ == "__main__":
     os.dup2(2, 1)
     _, host, port, code, *rest = sys.argv
     num = int(rest[0]) if rest and rest[0] else None
-    output.write(json.dumps(read(host, int(port), code, num)))
+    rsa_key = rest[1] if len(rest) > 1 else None
+    output.write(json.dumps(read(host, int(port), code, num, rsa_key)))
     output.close()
     os._exit(0)  # its threads would keep the process

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
@@ -78,6 +78,16 @@ COUNTS = {
 }
 
 Row = Mapping[str, int | float | str]
+
+
+class PacketCipher(Protocol):
+    """Somebody's encryption of bodies; `key` and `iv` are what the handshake names."""
+
+    key: str
+    iv: str | None
+
+    def encrypt(self, proto_id: int, plaintext: bytes) -> bytes: ...
+    def decrypt(self, proto_id: int, body: bytes) -> bytes: ...
 
 
 def official(module: str) -> Any:
@@ -196,7 +206,10 @@ def frame(
     body_format: int = 0,
     version: int = 0,
 ) -> bytes:
-    """One frame; what is given instead of what would be right makes it a wrong one."""
+    """One frame; what is given instead of what would be right makes it a wrong one.
+
+    On an encrypted connection the SHA-1 is that of the plaintext.
+    """
     digest = sha1_of(body) if sha1 is None else sha1
     size = len(body) if length is None else length
     head = HEADER.pack(b"F", b"T", proto_id, body_format, version, serial, size, digest, RESERVED)
@@ -204,13 +217,18 @@ def frame(
 
 
 def init_connect_body(
-    keep_alive_interval: int = 10, connection_id: int = 7474749583963343045
+    keep_alive_interval: int = 10,
+    connection_id: int = 7474749583963343045,
+    key: str = "0123456789ABCDEF",
+    iv: str | None = None,
 ) -> bytes:
     response = official("InitConnect_pb2").Response(retType=0, retMsg="")
     response.s2c.serverVer = 1011
     response.s2c.loginUserID = 0
     response.s2c.connID = connection_id
-    response.s2c.connAESKey = "0123456789ABCDEF"
+    response.s2c.connAESKey = key
+    if iv is not None:
+        response.s2c.aesCBCiv = iv
     response.s2c.keepAliveInterval = keep_alive_interval
     return bytes(response.SerializeToString())
 
@@ -234,6 +252,8 @@ class SecondGateway:
         row given, which every row then needs.
     keep_alive_interval
         Seconds, as the handshake names them.
+    cipher
+        What every body is enciphered and deciphered with; None leaves them plain.
     """
 
     def __init__(
@@ -243,11 +263,13 @@ class SecondGateway:
         *,
         cursor: str = "offset",
         keep_alive_interval: int = 10,
+        cipher: PacketCipher | None = None,
     ) -> None:
         self.histories = dict(histories or {})
         self.script = script
         self.cursor = cursor
         self.keep_alive_interval = keep_alive_interval
+        self.cipher = cipher
         self.frames: list[bytes] = []  # every frame as it came
         self.queries: list[Query] = []
         self.init_connects: list[Any] = []
@@ -332,11 +354,12 @@ class SecondGateway:
             )
             body = _receive(connection, length)
             assert (f + t, body_format, version, reserved) == (b"FT", 0, 0, RESERVED), head
-            assert sha1_of(body) == sha1, "wrong SHA-1"
+            plaintext = body if self.cipher is None else self.cipher.decrypt(proto_id, body)
+            assert sha1_of(plaintext) == sha1, "wrong SHA-1"
             assert (proto_id == INIT_CONNECT) is not shaken_hands, f"{proto_id} out of order"
             shaken_hands = True
             self.frames.append(head + body)
-            yield proto_id, serial, body
+            yield proto_id, serial, plaintext
 
     def _exchange(
         self, connection: socket.socket, number: int, proto_id: int, serial: int, body: bytes
@@ -345,7 +368,7 @@ class SecondGateway:
             query = None
             if proto_id == INIT_CONNECT:
                 self.init_connects.append(official("InitConnect_pb2").Request.FromString(body).c2s)
-                answer = init_connect_body(self.keep_alive_interval)
+                answer = self._init_connect_body()
             elif proto_id == KEEP_ALIVE:
                 messages = official("KeepAlive_pb2")
                 c2s = messages.Request.FromString(body).c2s
@@ -363,10 +386,21 @@ class SecondGateway:
                 self._counts[proto_id],
                 proto_id,
                 serial,
-                frame(proto_id, serial, answer),
+                self._answer(proto_id, serial, answer),
                 connection,
                 query,
             )
+
+    def _init_connect_body(self) -> bytes:
+        if self.cipher is None:
+            return init_connect_body(self.keep_alive_interval)
+        return init_connect_body(self.keep_alive_interval, key=self.cipher.key, iv=self.cipher.iv)
+
+    def _answer(self, proto_id: int, serial: int, plaintext: bytes) -> bytes:
+        if self.cipher is None:
+            return frame(proto_id, serial, plaintext)
+        body = self.cipher.encrypt(proto_id, plaintext)
+        return frame(proto_id, serial, body, sha1=sha1_of(plaintext))
 
     def page(self, code: str, next_key: str | None, num: int | None) -> bytes:
         """The body that answers a query, as the live gateway is known to answer it."""

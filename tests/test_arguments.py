@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ import pytest
 
 from intake_futu_short import arguments
 from intake_futu_short.errors import ConfigError
+from intake_futu_short.opend.address import GatewayURL
 
 
 @pytest.mark.parametrize(
@@ -101,6 +104,16 @@ def test_timeouts_are_positive_seconds() -> None:
         ("opend://h?limit=60/30", "opend://h:11111?limit=60/30"),
         ("opend://h?limit=3/0.5", "opend://h:11111?limit=3/0.5"),
         ("opend://h?limit=off", "opend://h:11111?limit=off"),
+        ("opend://h?rsa_key=~/opend.pem&limit=30/30", "opend://h:11111?rsa_key=~/opend.pem"),
+        (
+            "opend://h?limit=off&cipher=AES_ECB&rsa_key=C:/a+b%20%26%40.pem",
+            "opend://h:11111?rsa_key=C:/a%2Bb%20%26%40.pem&cipher=AES_ECB&limit=off",
+        ),
+        (
+            "opend://h:11111?rsa_key=C:/a%2Bb%20%26%40.pem&cipher=AES_ECB&limit=off",
+            "opend://h:11111?rsa_key=C:/a%2Bb%20%26%40.pem&cipher=AES_ECB&limit=off",
+        ),
+        ("opend://h?cipher=AES_CBC", "opend://h:11111"),
     ],
 )
 def test_gateway_urls_have_one_plain_form(url: object, plain: str | None) -> None:
@@ -120,6 +133,8 @@ def test_gateway_urls_have_one_plain_form(url: object, plain: str | None) -> Non
         ("opend://h:11111/path", "more than a host and a port"),
         ("opend://h:11111?unknown=1", "limit=N/SECONDS"),
         ("opend://h:11111?limit=30/30&limit=off", "limit=N/SECONDS"),
+        ("opend://h:11111?rsa_key=a&rsa_key=a", "limit=N/SECONDS"),
+        ("opend://h:11111?limit", "limit must be 'N/SECONDS'"),
         ("opend://h:11111?limit=0/30", "limit must be 'N/SECONDS'"),
         ("opend://h:11111?limit=fast", "limit must be 'N/SECONDS'"),
         ("opend://[::1", "Invalid IPv6"),
@@ -136,6 +151,52 @@ def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
     with pytest.raises(ConfigError) as caught:
         arguments.gateway("opend://me:hunter2@127.0.0.1:11111")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        (None, None),
+        ("", None),
+        ("~/opend.pem", "~/opend.pem"),
+        (Path("opend.pem"), "opend.pem"),
+    ],
+)
+def test_a_key_is_the_path_of_its_file_as_given(value: object, path: str | None) -> None:
+    assert arguments.rsa_key(value) == path
+
+
+@pytest.mark.parametrize("value", [True, 1, b"opend.pem", ["opend.pem"]])
+def test_what_is_no_path_is_refused_as_a_key(value: object) -> None:
+    with pytest.raises(ConfigError, match="rsa_key must be the path of a file"):
+        arguments.rsa_key(value)
+
+
+@pytest.mark.parametrize(
+    "key", ["-----BEGIN RSA PRIVATE KEY-----\nMIIC\n-----END RSA PRIVATE KEY-----", "MIIC\nXQIB"]
+)
+def test_a_key_in_place_of_its_path_is_refused_and_not_repeated(key: str) -> None:
+    with pytest.raises(ConfigError, match="not the key itself") as caught:
+        arguments.rsa_key(key)
+    assert "MIIC" not in str(caught.value)
+    with pytest.raises(ConfigError, match="not the key itself") as caught:
+        arguments.gateway(f"opend://h?rsa_key={quote(key)}")
+    assert "MIIC" not in str(caught.value)
+
+
+def test_other_options_of_the_key_are_refused_with_the_accepted_form() -> None:
+    with pytest.raises(ConfigError, match="one of FTAES_ECB, AES_ECB, AES_CBC, not 'DES'"):
+        arguments.gateway("opend://h?cipher=DES")
+    with pytest.raises(ConfigError, match="rsa_key must be the path of a file"):
+        arguments.gateway("opend://h?rsa_key=")
+
+
+def test_an_argument_and_a_url_must_not_name_different_keys() -> None:
+    url = GatewayURL.parse("opend://h?rsa_key=a.pem")
+    assert url.with_rsa_key(None) == url.with_rsa_key("a.pem") == url
+    assert GatewayURL.parse("opend://h").with_rsa_key("a.pem") == url
+    with pytest.raises(ConfigError, match=r"rsa_key is 'b\.pem', but .* names 'a\.pem'"):
+        url.with_rsa_key("b.pem")
 
 
 def test_a_list_is_refused_as_a_code() -> None:

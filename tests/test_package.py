@@ -22,6 +22,7 @@ ROOMS = [
     "opend.messages_pb2",
     "security",
     "opend.wire",
+    "opend.cipher",
     "opend.replies",
     "opend.connection",
     "opend.limiter",
@@ -29,7 +30,9 @@ ROOMS = [
     "opend.slot_file",
     "opend.turns",
     "opend.address",
+    "opend.key_file",
     "opend.background",
+    "opend.session",
     "opend.client",
     "pages",
     "table",
@@ -39,8 +42,9 @@ ROOMS = [
     "accessor",
 ]
 PURE = {
-    "errors", "security", "opend.wire", "opend.replies", "opend.connection", "opend.limiter",
-    "opend.ledger", "opend.address", "pages", "table", "sessions", "metrics", "checks", "accessor",
+    "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
+    "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "sessions", "metrics",
+    "checks", "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip

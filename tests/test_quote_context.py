@@ -107,7 +107,7 @@ def test_a_gateway_that_is_down_is_a_message_and_comes_back(gateway: Gateway) ->
 def test_the_official_clients_further_arguments_are_taken(gateway: Gateway) -> None:
     with OpenQuoteContext(gateway.host, gateway.port, False, is_async_connect=True) as context:
         assert context.get_daily_short_volume("HK.00700")[0] == RET_OK
-    with pytest.raises(ConfigError, match="not supported yet"):
+    with pytest.raises(ConfigError, match="contradicts rsa_key"):
         OpenQuoteContext(is_encrypt=True)
 
 

@@ -1,14 +1,27 @@
-"""Gateway URLs: ``opend://HOST:PORT[?limit=N/SECONDS]`` and ``sample://``. Pure."""
+"""Gateway URLs: ``opend://HOST:PORT[?OPTIONS]`` and ``sample://``. Pure.
+
+Options are joined by ``&`` and percent-encoded where they must be: ``rsa_key=PATH``,
+``cipher=AES_CBC`` (or another `Algorithm`), ``limit=N/SECONDS`` or ``limit=off``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
 from intake_futu_short.errors import ConfigError
+from intake_futu_short.opend.cipher import Algorithm
 from intake_futu_short.opend.limiter import DEFAULT_LIMIT, Limit
 
-__all__ = ["DEFAULT_PORT", "DEFAULT_URL", "ENVIRONMENT_VARIABLE", "SAMPLE_URL", "GatewayURL"]
+__all__ = [
+    "DEFAULT_PORT",
+    "DEFAULT_URL",
+    "ENVIRONMENT_VARIABLE",
+    "SAMPLE_URL",
+    "GatewayURL",
+    "key_path",
+]
 
 DEFAULT_PORT = 11111
 DEFAULT_URL = f"opend://127.0.0.1:{DEFAULT_PORT}"
@@ -30,11 +43,17 @@ class GatewayURL:
         TCP port; 0 for the sample, which takes a free one when it starts.
     limit : Limit or None
         How many requests the gateway allows; None for no limit.
+    rsa_key : str or None
+        Path of the RSA key; None leaves the connection unencrypted.
+    algorithm : Algorithm
+        What is asked for when there is a key.
     """
 
     host: str
     port: int
     limit: Limit | None = DEFAULT_LIMIT
+    rsa_key: str | None = None
+    algorithm: Algorithm = Algorithm.AES_CBC
 
     @property
     def is_sample(self) -> bool:
@@ -45,8 +64,31 @@ class GatewayURL:
         if self.is_sample:
             return SAMPLE_URL
         host = f"[{self.host}]" if ":" in self.host else self.host
-        options = "" if self.limit == DEFAULT_LIMIT else f"?limit={self.limit or 'off'}"
-        return f"opend://{host}:{self.port}{options}"
+        options = []
+        if self.rsa_key is not None:
+            options.append(f"rsa_key={quote(self.rsa_key, safe='/~:')}")
+        if self.algorithm is not Algorithm.AES_CBC:
+            options.append(f"cipher={self.algorithm.name}")
+        if self.limit != DEFAULT_LIMIT:
+            options.append(f"limit={self.limit or 'off'}")
+        query = "?" + "&".join(options) if options else ""
+        return f"opend://{host}:{self.port}{query}"
+
+    def with_rsa_key(self, path: str | None) -> GatewayURL:
+        """Give the URL the key that an argument names; None leaves it as it is.
+
+        Raises
+        ------
+        ConfigError
+            When the URL names another one.
+        """
+        if path is None:
+            return self
+        if self.rsa_key not in {None, path}:
+            raise ConfigError(
+                f"rsa_key is {path!r}, but the gateway's URL names {self.rsa_key!r}: one of them"
+            )
+        return replace(self, rsa_key=path)
 
     @classmethod
     def of(cls, host: object, port: object, limit: Limit | None = DEFAULT_LIMIT) -> GatewayURL:
@@ -94,15 +136,49 @@ class GatewayURL:
             raise ConfigError(f"gateway {url!r} has more than a host and a port: {_ACCEPTED}")
         if not host:
             raise ConfigError(f"gateway {url!r} names no host: expected {_ACCEPTED}")
-        return cls.of(host, DEFAULT_PORT if port is None else port, _limit(url, parts.query))
+        address = cls.of(host, DEFAULT_PORT if port is None else port)
+        return replace(address, **_options(url, parts.query))
 
 
-def _limit(url: str, query: str) -> Limit | None:
-    options = parse_qsl(query, keep_blank_values=True)
-    unknown = [name for name, _ in options if name != "limit"]
-    if unknown or len(options) > 1 or (query and not options):
+def key_path(value: object) -> str:
+    """Check the path of an RSA key.
+
+    Raises
+    ------
+    ConfigError
+        When it is no path. The message does not repeat a key given in its place.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(f"rsa_key must be the path of a file, not {value!r}")
+    if "-----" in value or "\n" in value:
         raise ConfigError(
-            f"gateway {url!r} has options that are not known: the one option is limit=N/SECONDS "
-            "or limit=off"
+            "rsa_key must be the path of the file with the key, not the key itself, which a "
+            "catalog would print"
         )
-    return Limit.parse(options[0][1]) if options else DEFAULT_LIMIT
+    return value
+
+
+def _options(url: str, query: str) -> dict[str, Any]:
+    """Attributes that the options of a URL set."""
+    options: dict[str, Any] = {}
+    for option in query.split("&") if query else []:
+        name, _, encoded = option.partition("=")
+        value = unquote(encoded)
+        if name == "rsa_key" and name not in options:
+            options[name] = key_path(value)
+        elif name == "limit" and name not in options:
+            options[name] = Limit.parse(value)
+        elif name == "cipher" and "algorithm" not in options:
+            options["algorithm"] = _algorithm(value)
+        else:
+            raise ConfigError(
+                f"gateway {url!r} has options that are not known, or one twice: there are "
+                "rsa_key=PATH, cipher=AES_CBC, limit=N/SECONDS and limit=off"
+            )
+    return options
+
+
+def _algorithm(name: str) -> Algorithm:
+    if name not in Algorithm.__members__:
+        raise ConfigError(f"cipher must be one of {', '.join(Algorithm.__members__)}, not {name!r}")
+    return Algorithm[name]

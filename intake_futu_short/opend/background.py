@@ -16,7 +16,7 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
 __all__ = ["Lease"]
 
@@ -122,8 +122,8 @@ class Lease:
         """False once closed, and in a child forked after the lease was taken."""
         return self._open and self._owner is _shared
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the shared loop and wait for its result.
+    def run(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Make a coroutine on the shared loop, run it there and wait for its result.
 
         An interruption of the waiting thread (Ctrl-C) cancels the coroutine.
 
@@ -139,7 +139,7 @@ class Lease:
         waiting.acquire()
 
         def start() -> None:
-            tasks.append(self._loop.create_task(coroutine))
+            tasks.append(self._loop.create_task(make()))
             tasks[0].add_done_callback(finish)
 
         def finish(task: asyncio.Task[T]) -> None:
@@ -150,14 +150,11 @@ class Lease:
         def give_up() -> None:
             if tasks:
                 tasks[0].cancel()
-            else:
-                coroutine.close()
 
         try:
             self._loop.call_soon_threadsafe(start)
             waiting.acquire()
         except RuntimeError as error:  # the loop is closed
-            coroutine.close()
             raise CancelledError from error
         except BaseException:
             with contextlib.suppress(RuntimeError):

@@ -26,17 +26,18 @@ from intake_futu_short.errors import (
     GatewayUnreachableError,
     RateLimitError,
 )
-from intake_futu_short.opend import background, replies
+from intake_futu_short.opend import key_file, replies
 from intake_futu_short.opend.address import ENVIRONMENT_VARIABLE, SAMPLE_URL
 from intake_futu_short.opend.connection import Answer, Connection, Ready
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
-from intake_futu_short.opend.turns import Turns
+from intake_futu_short.opend.session import Sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from intake_futu_short.opend.address import GatewayURL
-    from intake_futu_short.opend.limiter import Limit
+    from intake_futu_short.opend.cipher import RsaKey
+    from intake_futu_short.opend.session import Session
     from intake_futu_short.security import Security
 
 __all__ = ["CONNECT_TIMEOUT_S", "GatewayClient"]
@@ -74,7 +75,7 @@ class GatewayClient:
         self._gateway = gateway
         self._timeout = timeout
         self._lock = threading.Lock()
-        self._session: _Session | None = None
+        self._session: Session | None = None
 
     def daily_short_volume(
         self, security: Security, next_key: str | None = None, num: int | None = None
@@ -96,6 +97,8 @@ class GatewayClient:
 
         Raises
         ------
+        ConfigError
+            When the RSA key cannot be used; nothing was sent then.
         GatewayUnreachableError
             When nothing answers at the gateway's address.
         GatewayDisconnectedError
@@ -117,7 +120,7 @@ class GatewayClient:
         if num is not None:
             request.c2s.num = num
         page = "newest page" if next_key is None else f"page after {next_key!r}"
-        asked = f"{security} ({page}) from {self._gateway}"
+        asked = f"{security} ({page})"
         session = self._acquire()
         times = 1 if self._gateway.limit is None else ASKED_AT_MOST
         while True:
@@ -127,25 +130,28 @@ class GatewayClient:
             except RateLimitError:
                 if not times:
                     raise
-            self._run(session, session.refused(), asked)
+            self._run(session, session.refused, asked)
 
-    def _page(self, session: _Session, body: bytes, asked: str) -> DailyShortVolume.S2C:
-        request = session.request(DAILY_SHORT_VOLUME, body, self._timeout)
-        answer = self._run(session, request, asked)
-        return replies.decode(DailyShortVolume.Response, answer, asked).s2c
+    def _page(self, session: Session, body: bytes, asked: str) -> DailyShortVolume.S2C:
+        answer = self._run(
+            session, lambda: session.request(DAILY_SHORT_VOLUME, body, self._timeout), asked
+        )
+        origin = f"{asked} from {self._gateway}"
+        return replies.decode(DailyShortVolume.Response, answer, origin).s2c
 
-    def _run(self, session: _Session, coroutine: Coroutine[Any, Any, T], asked: str) -> T:
+    def _run(self, session: Session, make: Callable[[], Coroutine[Any, Any, T]], asked: str) -> T:
+        origin = f"{asked} from {self._gateway}"
         try:
-            return session.lease.run(coroutine)
+            return session.lease.run(make)
         except GatewayError as error:
             # Others may wait on the same connection: each gets an error, and a traceback, of its
             # own that says what it asked for.
             own = copy.copy(error)
             names_gateway = str(self._gateway) in str(error)
-            own.args = (f"{security} ({page}): {error}" if names_gateway else f"{asked}: {error}",)
+            own.args = (f"{asked if names_gateway else origin}: {error}",)
             raise own from error.__cause__
         except CancelledError as error:
-            raise GatewayDisconnectedError(f"{asked}: closed here while it waited") from error
+            raise GatewayDisconnectedError(f"{origin}: closed here while it waited") from error
 
     def close(self) -> None:
         """Let the connection go; the last client of a gateway closes it."""
@@ -154,155 +160,22 @@ class GatewayClient:
         if session is not None:
             _sessions.release(session)
 
-    def _acquire(self) -> _Session:
+    def _acquire(self) -> Session:
         with self._lock:
             if self._session is None or not self._session.lease.usable:
-                self._session = _sessions.acquire(self._gateway)
+                path = self._gateway.rsa_key
+                key = None if path is None else key_file.read(path)
+                self._session = _sessions.acquire(self._gateway, key)
             return self._session
 
 
-_Key = tuple[str, int]
-
-
-class _Sessions:
-    """The sessions of this process, one a gateway, counted."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._held: dict[_Key, tuple[_Session, int]] = {}
-
-    def acquire(self, gateway: GatewayURL) -> _Session:
-        key = (gateway.host, gateway.port)
-        with self._lock:
-            session, users = self._held.get(key, (None, 0))
-            if session is None:
-                session = _Session(gateway)
-            session.tighten(gateway.limit)
-            self._held[key] = (session, users + 1)
-            return session
-
-    def release(self, session: _Session) -> None:
-        key = (session.gateway.host, session.gateway.port)
-        with self._lock:
-            held, users = self._held.get(key, (None, 0))
-            if held is not session:
-                return  # it belongs to the process this one was forked from
-            if users > 1:
-                self._held[key] = (session, users - 1)
-                return
-            del self._held[key]
-        session.close()
-
-
-_sessions = _Sessions()
-
-
-def _after_fork_in_child() -> None:
-    # Connections belong to the parent, whose heartbeat keeps them; the child makes its own.
-    global _sessions  # noqa: PLW0603 - the one place where the registry is replaced
-    _sessions = _Sessions()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-class _Session:
-    """Keeps the limit of one gateway, and a link to it, made anew when the old one is gone."""
-
-    def __init__(self, gateway: GatewayURL) -> None:
-        self.gateway = gateway
-        self.lease = background.Lease()
-        self._limit: Limit | None = None
-        self._is_closed = False
-        self._link: _Link | None = None
-        self._connecting: asyncio.Task[_Link] | None = None
-        self._turns: dict[str, Turns] = {}
-        self._waiting: set[asyncio.Task[int]] = set()
-
-    def tighten(self, limit: Limit | None) -> None:
-        """Heed one more user's limit: of several the strictest holds."""
-        if limit is not None:
-            self._limit = limit.tightened(self._limit)
-
-    async def request(self, proto_id: int, body: bytes, timeout: float) -> bytes:
-        # Connect first: a gateway that is down uses no slot and need not be waited for.
-        link = await self._connected(timeout)
-        if self._limit is None:
-            return await link.request(proto_id, body, timeout)
-        turns, slot = await self._take_slot(link, self._limit, timeout)
-        while link.is_closed:  # while it waited
-            await turns.give_back(slot)
-            link = await self._connected(timeout)
-            turns, slot = await self._take_slot(link, self._limit, timeout)
-        try:
-            return await link.request(proto_id, body, timeout)
-        finally:
-            await turns.end(slot)
-
-    async def refused(self) -> None:
-        """After "too frequent": let nobody on this host ask before a window has passed."""
-        if self._link is not None and self._limit is not None:
-            await self._turns_at(self._link).refused(self._limit)
-
-    async def _take_slot(self, link: _Link, limit: Limit, timeout: float) -> tuple[Turns, int]:
-        turns = self._turns_at(link)
-        taking = asyncio.get_running_loop().create_task(turns.take(limit, timeout))
-        self._waiting.add(taking)
-        try:
-            return turns, await taking
-        finally:
-            self._waiting.discard(taking)
-
-    def _turns_at(self, link: _Link) -> Turns:
-        if link.host not in self._turns:
-            self._turns[link.host] = Turns(link.host, self.gateway.port, str(self.gateway))
-        return self._turns[link.host]
-
-    async def _connected(self, timeout: float) -> _Link:
-        if self._is_closed:
-            raise GatewayDisconnectedError("closed here")
-        if self._link is not None and not self._link.is_closed:
-            return self._link
-        # Whoever comes while a connection is being made waits for that one, and fails with it.
-        if self._connecting is None:
-            connecting = _connect(self.gateway, min(timeout, CONNECT_TIMEOUT_S))
-            self._connecting = asyncio.get_running_loop().create_task(connecting)
-            self._connecting.add_done_callback(self._keep_link)
-        return await asyncio.shield(self._connecting)
-
-    def _keep_link(self, connected: asyncio.Task[_Link]) -> None:
-        self._connecting = None
-        if not connected.cancelled() and connected.exception() is None:
-            self._link = connected.result()
-            if self._is_closed:
-                self._link.close()
-
-    def close(self) -> None:
-        self.lease.run(self._close_link())
-        self.lease.close()
-
-    async def _close_link(self) -> None:
-        self._is_closed = True
-        for taking in self._waiting:
-            taking.cancel()
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._link is not None:
-            self._link.close()
-
-
 class _Link(asyncio.Protocol):
-    """One socket, and the futures that wait for what comes from it.
+    """One socket, and the futures that wait for what comes from it."""
 
-    `host` is the address at the other end, the same whatever name or address of this host it was
-    reached by.
-    """
-
-    def __init__(self, peer: str, host: str) -> None:
+    def __init__(self, gateway: GatewayURL, key: RsaKey | None, host: str) -> None:
         self.host = host
-        self._peer = peer
-        self._connection = Connection(peer)
+        self._peer = str(gateway)
+        self._connection = Connection(self._peer, key, gateway.algorithm)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
@@ -410,21 +283,22 @@ class _Link(asyncio.Protocol):
             self.ready.exception()
 
 
-async def _connect(gateway: GatewayURL, timeout: float) -> _Link:
-    """Connect and shake hands, all within `timeout` seconds."""
+async def _connect(gateway: GatewayURL, key: RsaKey | None, timeout: float) -> _Link:
+    """Connect and shake hands, all within `timeout` seconds or five."""
+    timeout = min(timeout, CONNECT_TIMEOUT_S)
     loop = asyncio.get_running_loop()
-    peer = str(gateway)
     deadline = loop.time() + timeout
     sock = await _open_socket(gateway, deadline)
     host = _host_at(sock)
-    _, link = await loop.create_connection(lambda: _Link(peer, host), sock=sock)
+    _, link = await loop.create_connection(lambda: _Link(gateway, key, host), sock=sock)
     try:
         await asyncio.wait_for(asyncio.shield(link.ready), deadline - loop.time())
     except asyncio.TimeoutError as error:
         link.close()
         raise GatewayTimeoutError(
-            f"{peer} took the connection and did not answer the handshake within {timeout:g} s."
-            " Is it OpenD's API port, and is OpenD logged in?"
+            f"{gateway} took the connection and did not answer the handshake within {timeout:g} s."
+            " Is it OpenD's API port, and is OpenD logged in? It must be set to the RSA key that "
+            "rsa_key= names, or to none where none is named"
         ) from error
     except BaseException:
         link.close()
@@ -520,3 +394,16 @@ def _unreachable(gateway: GatewayURL, why: str) -> GatewayUnreachableError:
         f"its settings; gateway= or ${ENVIRONMENT_VARIABLE} name another one. Without OpenD, "
         f"gateway={SAMPLE_URL!r} serves examples"
     )
+
+
+_sessions = Sessions(_connect)
+
+
+def _after_fork_in_child() -> None:
+    # Connections belong to the parent, whose heartbeat keeps them; the child makes its own.
+    global _sessions  # noqa: PLW0603 - the one place where the registry is replaced
+    _sessions = Sessions(_connect)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 
 from intake_futu_short.errors import GatewayDisconnectedError, GatewayError, ProtocolError
 from intake_futu_short.opend import replies, wire
+from intake_futu_short.opend.cipher import Aes, Algorithm
 from intake_futu_short.opend.messages_pb2 import InitConnect, KeepAlive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from intake_futu_short.opend.cipher import Cipher, RsaKey
 
 __all__ = ["Answer", "Connection", "Event", "Failed", "Ready"]
 
@@ -66,10 +69,20 @@ class Connection:
     ----------
     peer : str
         The gateway's URL, for messages.
+    key : RsaKey, optional
+        Encrypts the connection; None leaves it plain.
+    algorithm : Algorithm
+        What is asked for when there is a key. A gateway that does not know ``AES_CBC`` falls back
+        to ``FTAES_ECB``.
     """
 
-    def __init__(self, peer: str) -> None:
+    def __init__(
+        self, peer: str, key: RsaKey | None = None, algorithm: Algorithm = Algorithm.AES_CBC
+    ) -> None:
         self._peer = peer
+        self._is_encrypted = key is not None
+        self._algorithm = algorithm
+        self._cipher: Cipher | None = key  # until the handshake names the next one
         self._reader = wire.FrameReader()
         self._outgoing = bytearray()
         self._events: list[Event] = []
@@ -85,7 +98,7 @@ class Connection:
         request.c2s.client_id = CLIENT_ID
         request.c2s.recv_notify = False
         # Absent would mean FTAES_ECB.
-        request.c2s.packet_enc_algo = NO_ENCRYPTION
+        request.c2s.packet_enc_algo = self._algorithm if self._is_encrypted else NO_ENCRYPTION
         request.c2s.push_proto_fmt = wire.PROTOBUF
         request.c2s.programming_language = "Python"
         self.request(INIT_CONNECT, request.SerializeToString())
@@ -94,7 +107,8 @@ class Connection:
         """Queue a request; returns the serial number its answer will bear."""
         self._serial = self._serial % 0xFFFF_FFFF + 1
         self._asked[self._serial] = proto_id
-        self._outgoing += wire.encode(proto_id, self._serial, body)
+        travelling = None if self._cipher is None else self._cipher.encrypt(body)
+        self._outgoing += wire.encode(proto_id, self._serial, body, travelling)
         return self._serial
 
     def keep_alive(self, unix_time: int) -> None:
@@ -132,10 +146,16 @@ class Connection:
     def receive_eof(self) -> None:
         """The gateway closed the connection."""
         if not self._ready:
+            asked = (
+                "is OpenD set to the same RSA key as rsa_key= here?"
+                if self._is_encrypted
+                else "does OpenD take unencrypted connections from this host? When it has an RSA "
+                "key, rsa_key= must name the same one"
+            )
             self._fail(
                 GatewayDisconnectedError(
                     f"{self._peer} closed the connection during the handshake. Is it OpenD's API "
-                    "port, and does OpenD take unencrypted connections from this host?"
+                    f"port, and {asked}"
                 )
             )
         elif self._reader.unfinished:
@@ -176,19 +196,39 @@ class Connection:
                 f"{self._peer} answered protocol {frame.proto_id} in format {frame.body_format}; "
                 f"it was asked in format {wire.PROTOBUF} (protobuf)"
             )
-        if not frame.is_intact(frame.body):
-            raise ProtocolError(
-                f"{self._peer} sent a damaged frame: the SHA-1 of its body ({len(frame.body)} "
-                f"bytes, protocol {frame.proto_id}) is not the one in its header. Read again"
-            )
+        plaintext = self._plaintext(frame)
         if frame.proto_id == INIT_CONNECT:
-            self._events.append(self._handshake(frame.body))
+            self._events.append(self._handshake(plaintext))
             self._ready = True
         elif frame.proto_id != KEEP_ALIVE:
-            self._events.append(Answer(frame.serial, frame.body))
+            self._events.append(Answer(frame.serial, plaintext))
+
+    def _plaintext(self, frame: wire.Frame) -> bytes:
+        """Body of an answer, deciphered, whose SHA-1 is right."""
+        plaintext = frame.body if self._cipher is None else self._cipher.decrypt(frame.body)
+        if plaintext is not None and frame.is_intact(plaintext):
+            return plaintext
+        if self._cipher is not None and frame.is_intact(frame.body):
+            raise ProtocolError(
+                f"{self._peer} answered unencrypted: set OpenD to the RSA key that rsa_key= names, "
+                "or leave rsa_key= out"
+            )
+        advice = "Read again"
+        if frame.proto_id == INIT_CONNECT:
+            advice = (
+                "OpenD must be set to the same RSA key as rsa_key= here"
+                if self._is_encrypted
+                else "When OpenD has an RSA key, rsa_key= must name the same one"
+            )
+        raise ProtocolError(
+            f"{self._peer} sent a damaged frame: the SHA-1 of its body ({len(frame.body)} bytes, "
+            f"protocol {frame.proto_id}) is not the one in its header. {advice}"
+        )
 
     def _handshake(self, body: bytes) -> Ready:
         s2c = replies.decode(InitConnect.Response, body, f"handshake with {self._peer}").s2c
+        if self._is_encrypted:
+            self._cipher = self._agreed(s2c)
         return Ready(
             server_version=s2c.server_ver,
             connection_id=s2c.conn_id,
@@ -197,3 +237,16 @@ class Connection:
             if s2c.keep_alive_interval > 0
             else DEFAULT_KEEP_ALIVE_S,
         )
+
+    def _agreed(self, s2c: InitConnect.S2C) -> Aes:
+        algorithm = self._algorithm
+        if algorithm is Algorithm.AES_CBC and not s2c.HasField("aes_cbc_iv"):
+            # So does the official client; the protocol has no other way to decline.
+            algorithm = Algorithm.FTAES_ECB
+        try:
+            key, iv = (replies.text(t).encode() for t in (s2c.conn_aes_key, s2c.aes_cbc_iv))
+            return Aes(algorithm, key, iv)
+        except ValueError as error:
+            raise ProtocolError(
+                f"{self._peer} answered the handshake without a usable AES key or vector"
+            ) from error

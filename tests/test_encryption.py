@@ -1,0 +1,465 @@
+"""Encrypted connections over real sockets.
+
+The judges: the official client's own encryption code at either end (1024 bits, AES_CBC and
+FTAES_ECB), and a second implementation for what it does not know (2048 bits, AES_ECB).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import subprocess
+import sys
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import intake
+import pytest
+import yaml
+from gateway_peer import INIT_CONNECT, PATIENCE_S, Peer, days, hello, question
+from second_cipher import AES_CBC, AES_ECB, FTAES_ECB, SecondCipher
+from second_gateway import DAILY_SHORT_VOLUME, Exchange, History, SecondGateway, make_rows
+
+from intake_futu_short import RET_ERROR, RET_OK, OpenQuoteContext
+from intake_futu_short.errors import (
+    ConfigError,
+    GatewayDisconnectedError,
+    GatewayError,
+    ProtocolError,
+)
+from intake_futu_short.gateway import Gateway, sample_histories
+from intake_futu_short.opend.address import GatewayURL
+from intake_futu_short.opend.client import GatewayClient
+from intake_futu_short.security import Security
+from intake_futu_short.source import FutuShortSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    KeyFile = Callable[..., Path]
+
+ALGORITHMS = {"AES_CBC": AES_CBC, "AES_ECB": AES_ECB, "FTAES_ECB": FTAES_ECB}
+AAPL = Security.parse("US.AAPL")
+# The default arguments of official_encryption.py make the same rows.
+ROWS = {"US": make_rows("US", 60), "HK": make_rows("HK", 60)}
+HISTORIES = {"US.AAPL": History("US", ROWS["US"]), "HK.00700": History("HK", ROWS["HK"])}
+SHORT = {"US": ("total_shares_short", "totalSharesShort"), "HK": ("turnover", "turnover")}
+
+pytestmark = pytest.mark.usefixtures("nothing_left_behind")
+
+
+def assert_whole(source: FutuShortSource, market: str) -> None:
+    """The source reads every row of a gateway that serves `ROWS`."""
+    frame = source.read()
+    column, field = SHORT[market]
+    assert frame["timestamp"].tolist() == [row["timestamp"] for row in ROWS[market]]
+    assert frame[column].tolist() == [row[field] for row in ROWS[market]]
+
+
+# -- the official client's code at the other end ------------------------------------------------
+
+
+@contextmanager
+def official_encryption(key: Path, mode: str, code: str, home: Path) -> Iterator[dict[str, Any]]:
+    """A gateway that enciphers as the official client does; at the end it tells what it saw."""
+    script = Path(__file__).with_name("official_encryption.py")
+    with subprocess.Popen(
+        [sys.executable, str(script), str(key), mode, code, "60"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "HOME": str(home), "USERPROFILE": str(home)},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        try:
+            port = process.stdout.readline()
+            assert port, process.communicate(timeout=PATIENCE_S)[1]
+            gateway = {"url": f"opend://127.0.0.1:{int(port)}"}
+            yield gateway
+            output, errors = process.communicate("", timeout=PATIENCE_S)
+        except BaseException:
+            process.kill()
+            raise
+        assert process.returncode == 0, errors
+        gateway.update(json.loads(output))
+
+
+@pytest.mark.parametrize("mode", ["cbc", "ftaes"])
+@pytest.mark.parametrize(("market", "code"), [("US", "US.AAPL"), ("HK", "HK.00700")])
+def test_our_client_reads_a_gateway_that_enciphers_with_the_official_code(
+    mode: str, market: str, code: str, key_file: KeyFile, tmp_path: Path
+) -> None:
+    key = key_file(1024)
+    with (
+        official_encryption(key, mode, code, tmp_path) as gateway,
+        FutuShortSource(code, num=7, gateway=gateway["url"], rsa_key=key) as source,
+    ):
+        assert_whole(source, market)
+    assert gateway["asked"] == [AES_CBC]
+    assert gateway["queries"] == 9  # 8 whole pages of 7, and one of 4
+    assert gateway["complaints"] == []
+
+
+@pytest.mark.parametrize("aes_cbc", [True, False], ids=["AES_CBC", "FTAES_ECB"])
+@pytest.mark.parametrize("code", ["US.AAPL", "HK.SAMPLE"])
+def test_the_official_client_reads_our_encrypted_gateway(
+    aes_cbc: bool, code: str, key_file: KeyFile, official_client: Callable[..., dict[str, Any]]
+) -> None:
+    key = str(key_file(1024))
+    histories = sample_histories()
+    with Gateway(histories) as plain, Gateway(histories, rsa_key=key, aes_cbc=aes_cbc) as encrypted:
+        said = official_client(encrypted.port, code, 50, key)
+        expected = official_client(plain.port, code, 50)
+        assert len(encrypted.requests) == len(plain.requests) > 0
+    assert said["error"] is None
+    # Spelled out, since NaN is not equal to itself.
+    assert repr(said["pages"]) == repr(expected["pages"])
+    rows = [row for page in said["pages"] for key in ("us", "hk") for row in page[key]["rows"]]
+    assert len(rows) == len(histories[code].rows)
+
+
+# -- the second implementation at the other end -------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [1024, 2048])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_our_client_reads_the_second_gateway(bits: int, algorithm: str, key_file: KeyFile) -> None:
+    key = key_file(bits)
+    cipher = SecondCipher(key.read_bytes(), ALGORITHMS[algorithm])
+    with SecondGateway(HISTORIES, cipher=cipher) as gateway:
+        url = f"{gateway.url}?cipher={algorithm}"
+        with FutuShortSource("HK.00700", num=7, gateway=url, rsa_key=key) as source:
+            assert_whole(source, "HK")
+    assert [c2s.packetEncAlgo for c2s in gateway.init_connects] == [ALGORITHMS[algorithm]]
+
+
+def test_a_gateway_that_names_no_vector_gets_ftaes_ecb(key_file: KeyFile) -> None:
+    key = key_file(2048)
+    with (
+        SecondGateway(HISTORIES, cipher=SecondCipher(key.read_bytes(), FTAES_ECB)) as gateway,
+        FutuShortSource("US.AAPL", gateway=gateway.url, rsa_key=key) as source,
+    ):
+        assert_whole(source, "US")
+    assert [c2s.packetEncAlgo for c2s in gateway.init_connects] == [AES_CBC]
+
+
+def test_heartbeats_are_enciphered_too(key_file: KeyFile) -> None:
+    key = key_file()
+    cipher = SecondCipher(key.read_bytes(), AES_CBC)
+    with SecondGateway(HISTORIES, cipher=cipher, keep_alive_interval=1) as gateway:
+        url = GatewayURL.parse(gateway.url).with_rsa_key(str(key))
+        with closing(GatewayClient(url, timeout=PATIENCE_S)) as client:
+            client.daily_short_volume(AAPL)
+            gateway.wait_until(lambda: len(gateway.keep_alives) >= 2)
+            client.daily_short_volume(AAPL)
+        assert gateway.connections == 1
+
+
+@pytest.mark.parametrize("bits", [1024, 2048])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_our_gateway_serves_the_second_implementation(
+    bits: int, algorithm: str, key_file: KeyFile
+) -> None:
+    key = key_file(bits)
+    cipher = SecondCipher(key.read_bytes(), ALGORITHMS[algorithm])
+    with (
+        Gateway(sample_histories(), rsa_key=str(key)) as gateway,
+        Peer(gateway, greet=False, cipher=cipher) as peer,
+    ):
+        s2c = peer.ask(INIT_CONNECT, hello(ALGORITHMS[algorithm]), "InitConnect_pb2").s2c
+        assert s2c.HasField("aesCBCiv") is (algorithm == "AES_CBC")
+        cipher.key = s2c.connAESKey
+        cipher.iv = s2c.aesCBCiv or None
+        assert len(cipher.key) == 16
+        assert days(peer.page(num=2)) == ["2024-10-11", "2024-10-10"]
+        assert peer.page("NONE").retMsg == "Unknown stock. NONE"
+
+
+def test_our_gateway_takes_no_algorithm_for_ftaes_ecb(key_file: KeyFile) -> None:
+    cipher = SecondCipher(key_file().read_bytes(), FTAES_ECB)
+    with (
+        Gateway(sample_histories(), rsa_key=str(key_file())) as gateway,
+        Peer(gateway, greet=False, cipher=cipher) as peer,
+    ):
+        s2c = peer.ask(INIT_CONNECT, hello(None), "InitConnect_pb2").s2c
+        assert not s2c.HasField("aesCBCiv")
+        cipher.key = s2c.connAESKey
+        assert peer.page().retType == 0
+
+
+@pytest.mark.parametrize("algorithm", [-1, 3])
+def test_our_gateway_refuses_to_go_on_in_another_way(algorithm: int, key_file: KeyFile) -> None:
+    cipher = SecondCipher(key_file().read_bytes(), AES_CBC)
+    with (
+        Gateway(sample_histories(), rsa_key=str(key_file())) as gateway,
+        Peer(gateway, greet=False, cipher=cipher) as peer,
+    ):
+        refusal = peer.ask(INIT_CONNECT, hello(algorithm), "InitConnect_pb2")
+        assert refusal.retType == -1
+        assert "packetEncAlgo" in refusal.retMsg
+
+
+def test_connections_have_keys_of_their_own(key_file: KeyFile) -> None:
+    named = set()
+    with Gateway(sample_histories(), rsa_key=str(key_file())) as gateway:
+        for _ in range(2):
+            cipher = SecondCipher(key_file().read_bytes(), AES_CBC)
+            with Peer(gateway, greet=False, cipher=cipher) as peer:
+                s2c = peer.ask(INIT_CONNECT, hello(AES_CBC), "InitConnect_pb2").s2c
+                named |= {s2c.connAESKey, s2c.aesCBCiv}
+    assert len(named) == 4
+
+
+# -- both ends ours -----------------------------------------------------------------------------
+
+
+def test_the_url_of_an_encrypted_gateway_names_its_key(key_file: KeyFile, tmp_path: Path) -> None:
+    path = tmp_path / "my key & a+b.pem"
+    path.touch(mode=0o600)
+    path.write_bytes(key_file().read_bytes())
+    with Gateway(sample_histories(), rsa_key=path) as gateway:
+        with FutuShortSource("US.AAPL", gateway=gateway.url) as source:
+            assert len(source.read()) == 29
+        with OpenQuoteContext(gateway.host, gateway.port, rsa_key=path) as context:
+            ret, us_df, _ = context.get_daily_short_volume("US.AAPL")
+    assert ret == RET_OK
+    assert len(us_df) == 10
+
+
+def test_the_sample_can_be_encrypted(key_file: KeyFile) -> None:
+    with (
+        FutuShortSource("US.AAPL", gateway="sample://", rsa_key=key_file(2048)) as encrypted,
+        FutuShortSource("US.AAPL", gateway="sample://", rsa_key=key_file(2048)) as again,
+        FutuShortSource("US.AAPL", gateway="sample://") as plain,
+    ):
+        assert encrypted.read().equals(plain.read())
+        assert again.read().equals(plain.read())
+
+
+def test_connections_are_shared_by_those_with_the_same_key_only(
+    key_file: KeyFile, tmp_path: Path
+) -> None:
+    key = key_file()
+    copy = tmp_path / "copy.pem"
+    copy.touch(mode=0o600)
+    copy.write_bytes(key.read_bytes())
+    with SecondGateway(HISTORIES, cipher=SecondCipher(key.read_bytes(), AES_CBC)) as gateway:
+
+        def client(path: Path | None) -> GatewayClient:
+            url = GatewayURL.parse(f"{gateway.url}?limit=2/0.2")
+            return GatewayClient(
+                url.with_rsa_key(None if path is None else str(path)), timeout=PATIENCE_S
+            )
+
+        with (
+            closing(client(key)) as one,
+            closing(client(copy)) as same,
+            closing(client(key_file(1024, which=2))) as other,
+            closing(client(None)) as plain,
+        ):
+            one.daily_short_volume(AAPL)
+            same.daily_short_volume(AAPL)
+            assert gateway.connections == 1
+            for stranger in (other, plain):
+                with pytest.raises(GatewayError):
+                    stranger.daily_short_volume(AAPL)
+            assert gateway.connections == 3
+            for _ in range(3):  # the others' failure is no business of theirs
+                one.daily_short_volume(AAPL)
+                same.daily_short_volume(AAPL)
+        assert gateway.connections == 3
+        gateway.complaints.clear()
+    # The limit is the gateway's, whoever asks.
+    arrived = [query.arrived for query in gateway.queries]
+    assert min(later - first for first, later in zip(arrived, arrived[2:], strict=False)) >= 0.2
+
+
+# -- what goes wrong ----------------------------------------------------------------------------
+
+
+def read_error(url: str, key: Path | None) -> GatewayError:
+    source = FutuShortSource("US.AAPL", gateway=url, rsa_key=key, timeout=PATIENCE_S)
+    with closing(source), pytest.raises(GatewayError) as caught:
+        source.read()
+    return caught.value
+
+
+def test_another_key_than_the_gateway_s(key_file: KeyFile) -> None:
+    with Gateway(sample_histories(), rsa_key=str(key_file())) as gateway:
+        error = read_error(f"opend://127.0.0.1:{gateway.port}", key_file(1024, which=2))
+    assert isinstance(error, GatewayDisconnectedError)
+    assert "is OpenD set to the same RSA key as rsa_key= here?" in str(error)
+
+
+def test_an_answer_enciphered_with_another_key(key_file: KeyFile) -> None:
+    class OtherAnswers(SecondCipher):
+        def encrypt(self, proto_id: int, plaintext: bytes) -> bytes:
+            return SecondCipher(key_file(1024, which=2).read_bytes(), AES_CBC).encrypt(
+                proto_id, plaintext
+            )
+
+    key = key_file()
+    with SecondGateway(HISTORIES, cipher=OtherAnswers(key.read_bytes(), AES_CBC)) as gateway:
+        error = read_error(gateway.url, key)
+    assert isinstance(error, ProtocolError)
+    assert "the same RSA key as rsa_key= here" in str(error)
+
+
+def test_a_gateway_that_does_not_encrypt(key_file: KeyFile) -> None:
+    with Gateway(sample_histories()) as gateway:
+        error = read_error(gateway.url, key_file())
+    assert isinstance(error, GatewayDisconnectedError)
+    assert "is OpenD set to the same RSA key as rsa_key= here?" in str(error)
+
+
+def test_a_gateway_that_answers_unencrypted(key_file: KeyFile) -> None:
+    class Deciphers(SecondCipher):
+        def encrypt(self, proto_id: int, plaintext: bytes) -> bytes:
+            return plaintext
+
+    key = key_file()
+    with SecondGateway(HISTORIES, cipher=Deciphers(key.read_bytes(), AES_CBC)) as gateway:
+        error = read_error(gateway.url, key)
+    assert isinstance(error, ProtocolError)
+    assert "answered unencrypted" in str(error)
+
+
+def test_a_gateway_that_encrypts_asked_without_a_key(key_file: KeyFile) -> None:
+    with Gateway(sample_histories(), rsa_key=str(key_file())) as gateway:
+        error = read_error(f"opend://127.0.0.1:{gateway.port}", None)
+        with OpenQuoteContext(gateway.host, gateway.port) as context:
+            ret, message, _ = context.get_daily_short_volume("US.AAPL")
+    assert isinstance(error, GatewayDisconnectedError)
+    assert "When it has an RSA key, rsa_key= must name the same one" in str(error)
+    assert ret == RET_ERROR
+    assert "rsa_key=" in str(message)
+
+
+def tampered(change: Callable[[bytes], bytes]) -> Callable[[Exchange], None]:
+    """Answers with rows whose enciphered body is changed, under the same SHA-1."""
+
+    def script(exchange: Exchange) -> None:
+        head, body = exchange.answer[:44], exchange.answer[44:]
+        if exchange.proto_id == DAILY_SHORT_VOLUME:
+            body = change(body)
+            head = head[:12] + len(body).to_bytes(4, "little") + head[16:]
+        exchange.send(head + body)
+
+    return script
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: bytes([body[0] ^ 1]) + body[1:],
+        lambda body: body[:-1] + bytes([body[-1] ^ 0x80]),
+        lambda body: body[:-17] + bytes([body[-17] ^ 1]) + body[-16:],
+        lambda body: body[:-16],
+        lambda body: body[:-1],
+        lambda body: body + bytes(16),
+        lambda _: b"",
+    ],
+    ids=["first bit", "last bit", "last block but one", "block cut off", "byte cut off",
+         "block more", "nothing"],
+)  # fmt: skip
+def test_damage_is_a_protocol_error_of_one_wording(
+    algorithm: str, change: Callable[[bytes], bytes], key_file: KeyFile
+) -> None:
+    key = key_file()
+    cipher = SecondCipher(key.read_bytes(), ALGORITHMS[algorithm])
+    with SecondGateway(HISTORIES, tampered(change), cipher=cipher) as gateway:
+        error = read_error(f"{gateway.url}?cipher={algorithm}", key)
+    assert isinstance(error, ProtocolError)
+    # What kind of damage it was, padding or content, nobody learns.
+    assert "sent a damaged frame: the SHA-1 of its body (protocol 3248, " in str(error)
+
+
+@pytest.mark.parametrize("name", ["key", "iv"])
+def test_a_handshake_without_a_usable_key_or_vector(name: str, key_file: KeyFile) -> None:
+    key = key_file()
+    cipher = SecondCipher(key.read_bytes(), AES_CBC)
+    setattr(cipher, name, "too short")
+    with SecondGateway(HISTORIES, cipher=cipher) as gateway:
+        error = read_error(gateway.url, key)
+    assert isinstance(error, ProtocolError)
+    assert "without a usable AES key or vector" in str(error)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda b: b[:-1], lambda b: b[:-1] + bytes([b[-1] ^ 1]), lambda b: b + b[-16:]]
+)
+def test_our_gateway_closes_on_damage(change: Callable[[bytes], bytes], key_file: KeyFile) -> None:
+    class Damaging(SecondCipher):
+        def seal(self, plaintext: bytes) -> bytes:
+            return change(super().seal(plaintext))
+
+    cipher = Damaging(key_file().read_bytes(), AES_CBC)
+    with (
+        Gateway(sample_histories(), rsa_key=str(key_file())) as gateway,
+        Peer(gateway, greet=False, cipher=cipher) as peer,
+    ):
+        s2c = peer.ask(INIT_CONNECT, hello(AES_CBC), "InitConnect_pb2").s2c
+        cipher.key, cipher.iv = s2c.connAESKey, s2c.aesCBCiv
+        peer.send(DAILY_SHORT_VOLUME, question())
+        assert peer.is_closed_by_gateway()
+
+
+def test_a_bad_key_file_is_an_error_before_anything_is_sent(tmp_path: Path) -> None:
+    with SecondGateway(HISTORIES) as gateway:
+        missing = tmp_path / "none.pem"
+        with (
+            FutuShortSource("US.AAPL", gateway=gateway.url, rsa_key=missing) as source,
+            pytest.raises(ConfigError, match=r"none\.pem"),
+        ):
+            source.read()
+        with OpenQuoteContext("127.0.0.1", gateway.port, rsa_key=missing) as context:
+            ret, message, _ = context.get_daily_short_volume("US.AAPL")
+        assert ret == RET_ERROR
+        assert "none.pem" in str(message)
+        with pytest.raises(ConfigError, match=r"none\.pem"):
+            Gateway({}, rsa_key=str(missing)).start()
+    assert gateway.connections == 0
+
+
+def test_the_key_is_an_argument_like_others(
+    key_file: KeyFile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = FutuShortSource("US.AAPL", rsa_key="~/opend.pem")
+    args = yaml.safe_load(source.yaml())["sources"]["futu_short"]["args"]
+    assert args["rsa_key"] == "~/opend.pem"
+    assert source != FutuShortSource("US.AAPL", rsa_key="~/other.pem")
+    assert source == FutuShortSource("US.AAPL", rsa_key=Path("~/opend.pem"))
+    assert FutuShortSource("US.AAPL", rsa_key="") == FutuShortSource("US.AAPL")
+    with pytest.raises(ConfigError, match="one of them"):
+        FutuShortSource("US.AAPL", gateway="opend://h?rsa_key=~/a.pem", rsa_key="~/opend.pem")
+
+    with Gateway(sample_histories(), rsa_key=key_file()) as gateway:
+        catalog = tmp_path / "catalog.yaml"
+        catalog.write_text(FutuShortSource("US.AAPL", rsa_key=key_file()).yaml())
+        monkeypatch.setenv("FUTU_OPEND", f"opend://127.0.0.1:{gateway.port}")
+        with intake.open_catalog(str(catalog)).futu_short as entry:
+            assert len(entry.read()) == 29
+
+
+def test_no_key_is_shown_anywhere(key_file: KeyFile, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    key = key_file()
+    cipher = SecondCipher(key.read_bytes(), AES_CBC, key="SESSIONKEYOFTEST")
+    with SecondGateway(HISTORIES, cipher=cipher) as gateway:
+        with FutuShortSource("US.AAPL", gateway=gateway.url, rsa_key=key) as source:
+            source.read()
+            url = str(source._gateway)
+            shown = [repr(source), source.yaml(), url, pickle.dumps(source).decode("latin-1")]
+            copy = pickle.loads(pickle.dumps(source))  # noqa: S301 - made here
+        assert copy == source
+        with closing(copy):
+            assert_whole(copy, "US")
+    shown += [caplog.text, str(copy.discover)]
+    secret = key.read_text().splitlines()[1:-1]
+    for text in shown:
+        assert not [line for line in secret if line in text]
+        assert "SESSIONKEYOFTEST" not in text
+        assert "FEDCBA9876543210" not in text
+    assert str(key) in source.yaml()
