@@ -373,7 +373,7 @@ def test_damage_is_a_protocol_error_of_one_wording(
         error = read_error(f"{gateway.url}?cipher={algorithm}", key)
     assert isinstance(error, ProtocolError)
     # What kind of damage it was, padding or content, nobody learns.
-    assert "sent a damaged frame: the SHA-1 of its body (protocol 3248, " in str(error)
+    assert "sent a damaged frame: the SHA-1 of its body (" in str(error)
 
 
 @pytest.mark.parametrize("name", ["key", "iv"])
