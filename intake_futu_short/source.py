@@ -121,6 +121,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         super().__init__(storage_options={}, metadata=dict(self._given_metadata))
 
         self._lock = threading.RLock()
+        self._process = os.getpid()
         self._resources = ExitStack()
         self._walk: Walk | None = None
         self.dtype = table.dtypes(self._security.market)
@@ -146,7 +147,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         PaginationError
             When the gateway's cursor loops.
         """
-        with self._lock:
+        with self._alone():
             self._walk_to_end()
             frame = table.to_frame(self._open_walk().pages, self._security.market)
             frame.attrs.update(self._attributes())
@@ -193,7 +194,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             ``dtype``, ``shape``, ``npartitions`` (exact) and ``metadata``, which holds the same
             values as ``read().attrs``.
         """
-        with self._lock:
+        with self._alone():
             self._walk_to_end()
             info: dict[str, Any] = super().discover()
         # Copies: what a caller does to them must not change the source.
@@ -219,7 +220,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
                 'to_dask() needs Dask: pip install "intake-futu-short[dask]"'
             ) from error
 
-        with self._lock:
+        with self._alone():
             whole = self.read()
             # Dask knows no frame without partitions; no rows make one empty partition.
             sizes = [len(page.rows) for page in self._open_walk().pages] or [0]
@@ -244,7 +245,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             ``aggregated_short`` (shares), ``aggregated_short_ratio`` (percent) and
             ``new_time_str``; None where the gateway sends none, all three for US.
         """
-        with self._lock:
+        with self._alone():
             if self._open_walk().next_key is None:
                 self._page(0)
             return self._open_walk().aggregates.as_dict()
@@ -267,7 +268,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
     def _close(self) -> None:
         # Before the lock: a reader that waits for the gateway in another thread ends with this.
         self._resources.close()
-        with self._lock:
+        with self._alone():
             self._resources.close()
             self._walk = None
             self._schema = None
@@ -321,11 +322,18 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
     def __dask_tokenize__(self) -> object:
         return (type(self).__name__, *self._arguments.items())
 
+    def _alone(self) -> threading.RLock:
+        """Lock of the walk; a forked child, whose parent may have held it, has its own."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._lock = threading.RLock()
+        return self._lock
+
     # -- the walk ---------------------------------------------------------------------------
 
     def _page(self, number: int) -> Page | None:
         """Page `number`, walking on if need be; None when there are fewer."""
-        with self._lock:
+        with self._alone():
             walk = self._open_walk()
             while len(walk.pages) <= number:
                 if not self._walk_on():

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 import pickle
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -244,6 +247,36 @@ def test_threads_share_one_walk(gateway: Gateway) -> None:
     whole = pd.concat([frames[i] for i in range(10)])
     assert whole["timestamp_str"].tolist() == file_days("US.AAPL")
     assert cursors(gateway) == 10
+
+
+FORKED = """
+import os, threading
+from intake_futu_short.gateway import Gateway, sample_histories
+from intake_futu_short.source import FutuShortSource
+
+with Gateway(sample_histories(), latency_s=1.0) as gateway:
+    source = FutuShortSource("US.AAPL", gateway=gateway.url)
+    reader = threading.Thread(target=source.read)
+    reader.start()
+    while not gateway.requests:  # until the thread is in the middle of its read
+        pass
+    child = os.fork()
+    if not child:
+        os._exit(0 if len(source.read()) == 29 else 1)
+    reader.join()
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(source.read()))
+    source.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_child_forked_in_the_middle_of_a_read_reads_for_itself() -> None:
+    # Python 3.12 and newer warn of every fork of a process with threads.
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert result.stdout.split() == ["0", "29"], result.stderr
 
 
 def test_dask_partitions_are_the_pages_with_the_attributes_of_the_whole(gateway: Gateway) -> None:
