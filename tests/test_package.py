@@ -38,13 +38,14 @@ ROOMS = [
     "table",
     "sessions",
     "metrics",
+    "calendars",
     "checks",
     "accessor",
 ]
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
     "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "sessions", "metrics",
-    "checks", "accessor",
+    "calendars", "checks", "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip
