@@ -264,6 +264,19 @@ class ShortVolumeAccessor:
             When no column or index level says the days.
         ConfigError
             When a row has no day, or one that cannot be read.
+
+        Examples
+        --------
+        >>> import pandas as pd, intake_futu_short
+        >>> df = pd.DataFrame({
+        ...     "timestamp_str": ["2026-06-18", "2026-06-17"],
+        ...     "total_shares_short": [300, 200],
+        ...     "volume": [1000, 1000],
+        ...     "short_percent": [30.0, 21.0],
+        ... })
+        >>> df.shortvol.check()[["date", "what", "reported", "computed", "difference"]]
+                date           what  reported  computed  difference
+        0 2026-06-17  short_percent      21.0      20.0         1.0
         """
         return checks.check(self._frame)
 
@@ -326,6 +339,22 @@ class ShortVolumeAccessor:
             When no column or index level says the days.
         ImportError
             When matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import pandas as pd, intake_futu_short
+        >>> df = pd.DataFrame({
+        ...     "timestamp_str": ["2026-06-18", "2026-06-17"],
+        ...     "total_shares_short": [300, 200],
+        ...     "volume": [1000, 1000],
+        ...     "close_price": [140.0, 139.5],
+        ... })
+        >>> price, ratio = df.shortvol.plot()
+        >>> print(ratio.get_ylabel())
+        Short ratio
+        (% of volume)
+        >>> [float(fraction) for fraction in ratio.lines[0].get_ydata()]
+        [0.2, 0.3]
         """
         options = plotting.Options(kind, start, end, last)
         return plotting.plot(self._frame, options, ax=ax, figsize=figsize)

@@ -46,7 +46,8 @@ _SMALL = 8.0
 
 RATIO = "Short ratio"
 POOLED = "20-day pooled ratio"
-BAND = "Mean ± 1 sd of the 20 trading days before"
+MEAN = "Mean of the 20 trading days before"
+BAND = "± 1 sd of them"
 REPORTED = "daily_trade_avg_ratio, as the gateway sends it"
 
 
@@ -71,7 +72,7 @@ def panels(axes: Sequence[Axes], ticker: Ticker) -> None:
 def _stack(axes: Sequence[Axes], ticker: Ticker) -> None:
     _price(axes[0], ticker)
     _ratio(axes[1], ticker)
-    _legend(axes[1], columns=3)
+    _legend([axes[1]], columns=4)
     for ax in axes[2:]:
         _positions(ax, ticker)
     for ax in axes:
@@ -82,8 +83,8 @@ def ratio_alone(ax: Axes, ticker: Ticker) -> None:
     """Short ratio of one ticker."""
     _ratio(ax, ticker)
     _dates(ax, [ticker])
-    _legend(ax, columns=1)
-    rows = len(ax.get_legend_handles_labels()[0])
+    _legend([ax], columns=2)
+    rows = -(-len(ax.get_legend_handles_labels()[0]) // 2)
     ax.set_title(_heading(ticker), loc="left", fontsize=10, pad=8 + 12 * rows)
 
 
@@ -111,7 +112,7 @@ def grid_of_tickers(figure: Figure, tickers: Sequence[Ticker]) -> NDArray[Any]:
     figure.suptitle(f"{heading}\nOne scale for all", x=0.01, ha="left", fontsize=11)
     handles = {h.get_label(): h for ax in axes for h in ax.get_legend_handles_labels()[0]}
     figure.legend(
-        handles=list(handles.values()), loc="outside lower left", ncols=3, frameon=False,
+        handles=list(handles.values()), loc="outside lower left", ncols=4, frameon=False,
         fontsize=_SMALL,
     )  # fmt: skip
     return np.asarray(axes, dtype=object)
@@ -146,6 +147,7 @@ def heat_map(ax: Axes, tickers: Sequence[Ticker]) -> Axes:
     known = ratios[np.isfinite(ratios)]
     if not len(known):
         _say(ax, "no short ratio in these rows" if len(table) else "no rows")
+        ax.tick_params(bottom=False, labelbottom=False)
         return ax
     edges, columns = _cells(pd.DatetimeIndex(table.index))
     cells = np.full((len(edges) - 1, len(tickers)), np.nan)
@@ -158,7 +160,7 @@ def heat_map(ax: Axes, tickers: Sequence[Ticker]) -> Axes:
         cmap="viridis", vmin=0, vmax=top, rasterized=True,
     )  # fmt: skip
     ax.set_ylim(len(tickers) - 0.5, -0.5)
-    _date_axis(ax, table.index[0], table.index[-1] + pd.Timedelta(days=1), pad=0)
+    _date_axis(ax, table.index[0], table.index[-1] + pd.Timedelta(days=1), margin=0)
     above = bool(known.max() > top)
     bar = ax.get_figure().colorbar(  # type: ignore[union-attr] # drawn axes have a figure
         mesh, ax=ax, extend="max" if above else "neither", format=_percent(top), pad=0.02
@@ -183,16 +185,18 @@ def _price(ax: Axes, ticker: Ticker) -> None:
     close = "Close" if ticker.price_column == "close_price" else "Close of the session before"
     if ticker.market is US:
         close += ", adjusted"
+    ax.set_ylabel(f"{close}\n({ticker.currency})")
     if not price.notna().any() and not value.notna().any():
-        ax.set_ylabel(f"{close} ({ticker.currency})")
         _say(ax, "no prices in these rows" if len(price) else "no rows")
         return
+    shown = [ax]
     if value.notna().any():
         unit, name = _unit(float(value.max()))
         what = "Short turnover" if ticker.market is HK else "Short shares x close"
         twin = ax.twinx()
+        shown.append(twin)
         twin.bar(
-            value.index, value / unit, width=0.9, color=SKY, linewidth=0, snap=len(value) <= 300,
+            value.index, value / unit, width=0.9, color=SKY, linewidth=0, snap=len(value) <= 150,
             label=f"{what} (right scale)",
         )  # fmt: skip
         # The bars keep to the lower part, below most of the line.
@@ -205,10 +209,9 @@ def _price(ax: Axes, ticker: Ticker) -> None:
     if price.notna().any():
         # What text is written in: it shows on dark styles too.
         _line(ax, price, color=mpl.rcParams["text.color"], linewidth=1.3, label=close)
-    ax.set_ylabel(f"{close}\n({ticker.currency})")
-    if not price.notna().any():
-        ax.set_yticks([])
-    _legend(ax, columns=2, more=ax.figure.axes)
+    else:
+        ax.tick_params(left=False, labelleft=False)
+    _legend(shown, columns=2)
 
 
 def _ratio(ax: Axes, ticker: Ticker) -> None:
@@ -222,20 +225,22 @@ def _ratio(ax: Axes, ticker: Ticker) -> None:
             return
         _line(ax, days["reported_pooled"], color=VERMILION, linewidth=1.6, label=REPORTED)
         ax.set_ylabel("daily_trade_avg_ratio\n(%)")
-    if known["mean"]:
-        band = _broken(days[["mean", "sd"]])
-        ax.fill_between(
-            band.index, (band["mean"] - band["sd"]).clip(lower=0), band["mean"] + band["sd"],
-            color=ORANGE, alpha=0.25, linewidth=0,
-        )  # fmt: skip
-        _line(ax, days["mean"], color=ORANGE, linewidth=1.2, linestyle="--", label=BAND)
     if known["short_ratio"]:
         width = 0.9 if len(days) <= 4 * _MOST_DOTS else 0.5
         _line(ax, days["short_ratio"], color=BLUE, linewidth=width, label=RATIO)
     if known["pooled"]:
         _line(
             ax, days["pooled"], color=VERMILION, linewidth=1.8, linestyle="-.", label=POOLED,
-            dots=False,
+            dots=False, zorder=3,
+        )  # fmt: skip
+    if known["mean"]:
+        _line(
+            ax, days["mean"], color=ORANGE, linewidth=1.2, linestyle="--", label=MEAN, dots=False,
+        )  # fmt: skip
+        band = _broken(days[["mean", "sd"]])
+        ax.fill_between(
+            band.index, (band["mean"] - band["sd"]).clip(lower=0), band["mean"] + band["sd"],
+            color=ORANGE, alpha=0.25, linewidth=0, label=BAND, zorder=1,
         )  # fmt: skip
     ax.set_ylim(0, _top(ax))
     ax.yaxis.set_major_formatter(_percent(_top(ax)))
@@ -250,7 +255,7 @@ def _positions(ax: Axes, ticker: Ticker) -> None:
     """Open short positions that HKEX reported."""
     shares = ticker.positions["aggregated_short"]
     if shares.empty:
-        ax.set_ylabel("Open short\nposition (shares)")
+        ax.set_ylabel("Open position\n(shares)")
         _say(ax, "no reported open short position")
         return
     unit, name = _unit(float(shares.max()))
@@ -259,8 +264,8 @@ def _positions(ax: Axes, ticker: Ticker) -> None:
         markersize=3 if len(shares) <= _MOST_DOTS else 0,
         label=f"Open short position reported by HKEX{_newest_position(ticker)}",
     )  # fmt: skip
-    ax.set_ylabel(f"Open short position\n({name}shares)")
-    _legend(ax, columns=1)
+    ax.set_ylabel(f"Open position\n({name}shares)")
+    _legend([ax], columns=1)
 
 
 def _newest_position(ticker: Ticker) -> str:
@@ -293,29 +298,30 @@ def _broken(days: pd.DataFrame) -> pd.DataFrame:
 def _dates(ax: Axes, tickers: Sequence[Ticker]) -> None:
     days = [t.days.index for t in tickers if len(t.days)]
     if not days:
-        ax.set_xticks([])
+        ax.tick_params(bottom=False, labelbottom=False)
         return
     _date_axis(ax, min(d[0] for d in days), max(d[-1] for d in days))
     ax.grid(visible=True, linewidth=0.5, alpha=0.4)
     ax.set_axisbelow(True)
 
 
-def _date_axis(ax: Axes, first: pd.Timestamp, last: pd.Timestamp, pad: float = 0.015) -> None:
-    """Days from first to last, at least a few, under dates that say no more than they must."""
+def _date_axis(ax: Axes, first: pd.Timestamp, last: pd.Timestamp, margin: float = 0.7) -> None:
+    """Days from first to last, at least a week, under dates that say no more than they must."""
     begin, end = date2num(first.to_pydatetime()), date2num(last.to_pydatetime())
-    margin = max((end - begin) * pad, 0 if pad == 0 and end - begin > 5 else (6 - end + begin) / 2)
+    if margin:  # a whole bar at each end
+        margin = max(margin, (end - begin) * 0.015, (6 - end + begin) / 2)
     ax.set_xlim(begin - margin, end + margin)
-    locator = AutoDateLocator(minticks=3, maxticks=9)
+    # Days are naive: no time zone of the user's settings moves them.
+    locator = AutoDateLocator(tz="UTC", minticks=3, maxticks=9)
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz="UTC"))
 
 
-def _legend(ax: Axes, *, columns: int, more: Sequence[Axes] = ()) -> None:
-    """Names of the lines, above the data."""
-    same = [other for other in more if other is not ax and other.bbox.bounds == ax.bbox.bounds]
-    handles = [h for each in (ax, *same) for h in each.get_legend_handles_labels()[0]]
+def _legend(axes: Sequence[Axes], *, columns: int) -> None:
+    """Names of the lines, above the first of some axes that lie on each other."""
+    handles = [handle for ax in axes for handle in ax.get_legend_handles_labels()[0]]
     if handles:
-        ax.legend(
+        axes[0].legend(
             handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns,
             frameon=False, fontsize=_SMALL, borderaxespad=0.2, columnspacing=1.2,
         )  # fmt: skip
@@ -329,8 +335,8 @@ def _tick_names(ax: Axes, names: Sequence[str]) -> None:
 
 def _say(ax: Axes, text: str) -> None:
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=11)
-    ax.set_xticks([])
-    ax.set_yticks([])
+    # The ticks themselves may be shared with other axes.
+    ax.tick_params(left=False, labelleft=False)
 
 
 def _unit(most: float) -> tuple[float, str]:
@@ -364,6 +370,8 @@ def _extent(ticker: Ticker) -> str:
     market = {"US": "US market", "HK": "Hong Kong market"}[ticker.market.name]
     if not len(days):
         return f"{market}, no rows"
+    if len(days) == 1:
+        return f"{market}, one trading day, {days[0]:%Y-%m-%d}"
     return f"{market}, {len(days):,} trading days, {days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}"
 
 
@@ -381,8 +389,8 @@ def _notes(ticker: Ticker) -> list[str]:
         notes.append(f"Open short position reported by HKEX{_newest_position(ticker)}.")
     if ticker.market is US and len(ticker.days):
         notes.append(
-            "Short shares are those of Nasdaq and NYSE only. Prices are adjusted to today, share "
-            "counts are as traded."
+            "Short shares are those of Nasdaq and NYSE only. Prices are adjusted for later "
+            "dividends and splits, share counts are as traded."
         )
     if ticker.lacking:
         notes.append(f"Not in these rows: {', '.join(ticker.lacking)}.")

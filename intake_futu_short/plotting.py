@@ -270,7 +270,7 @@ def _tickers(frame: pd.DataFrame, options: Options) -> list[Ticker]:
         shown &= sessions.days >= days[-min(options.last, len(days))]
     begins = np.unique(sessions.first) if len(rows) else np.zeros(1, dtype=np.intp)
     ends = np.append(begins[1:], len(rows))
-    found = [
+    return [
         _ticker(
             frame,
             market,
@@ -280,8 +280,6 @@ def _tickers(frame: pd.DataFrame, options: Options) -> list[Ticker]:
         )
         for begin, end in zip(begins, ends, strict=True)
     ]
-    some = [ticker for ticker in found if len(ticker.days)]
-    return some or found[:1]
 
 
 def _code(frame: pd.DataFrame, codes: pd.Index[Any] | None, row: int) -> str:
