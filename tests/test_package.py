@@ -40,12 +40,16 @@ ROOMS = [
     "metrics",
     "calendars",
     "checks",
+    "figure_data",
+    "chart_parts",
+    "drawing",
+    "plotting",
     "accessor",
 ]
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
     "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "sessions", "metrics",
-    "calendars", "checks", "accessor",
+    "calendars", "checks", "figure_data", "chart_parts", "drawing", "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip

@@ -231,6 +231,12 @@ def test_the_open_positions_are_those_of_the_ticker() -> None:
     assert "Open short position reported by HKEX: 5 shares, as of 2026-06-05." in text
 
 
+def test_an_open_position_of_another_ticker_is_not_written() -> None:
+    frame = sample("HK.SAMPLE").iloc[:30].assign(code="HK.2")
+    assert frame.attrs["aggregated_short"] == 17_650_300
+    assert "Open short position" not in words(frame.shortvol.plot()[0].figure)
+
+
 def test_an_as_of_date_that_is_none_is_left_out() -> None:
     frame = sample("HK.SAMPLE").iloc[:30]
     frame.attrs["new_time_str"] = "soon"
@@ -505,6 +511,8 @@ def test_one_axes_takes_the_short_ratio() -> None:
     drawn(figure)
     assert figure.axes == [ax]
     assert labels(ax) == LABELS
+    other = Figure().add_subplot()
+    assert sample("US.AAPL").shortvol.plot(ax=[other]) is other
     assert ax.get_title(loc="left") == "US.AAPL: daily short volume, as of 2024-10-11"
     assert plt.get_fignums() == []
 
@@ -602,6 +610,28 @@ def test_other_kinds_of_file_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="a figure is saved as png, pdf, svg by its name"):
         plotting.save(sample("US.AAPL"), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+# --- hvplot, where it is installed
+
+
+def test_hvplot_draws_the_same_numbers() -> None:
+    pytest.importorskip("hvplot")
+    frame = sample("US.AAPL")
+    lines = frame.shortvol.hvplot(width=400)
+    values = {name: curve.dimension_values(1) for name, curve in lines.items()}
+    assert list(values) == ["Short ratio", "20-day pooled ratio"]
+    ratios = frame["total_shares_short"] / frame["volume"]
+    np.testing.assert_array_equal(values["Short ratio"], ratios[::-1])
+    several = panel(3).shortvol.hvplot(last=5)
+    assert list(several.keys()) == ["US.T00", "US.T01", "US.T02"]
+
+
+def test_without_hvplot_its_name_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hvplot", None)
+    monkeypatch.setitem(sys.modules, "hvplot.pandas", None)
+    with pytest.raises(ImportError, match=r"hvplot\(\) needs the package hvplot .*: pip install"):
+        sample("US.AAPL").shortvol.hvplot()
 
 
 # --- processes of their own
