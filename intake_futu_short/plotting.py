@@ -76,18 +76,21 @@ def plot(
         import matplotlib.pyplot as plt  # noqa: PLC0415 - see the module's docstring
 
         # Of pyplot, so that a notebook shows it; which backend that takes is the user's choice.
-        figure = plt.figure(figsize=figsize or _figsize(tickers, options), layout="constrained")
+        size = _figsize(tickers, options)
+        figure = plt.figure(figsize=figsize or size, layout="constrained")
         return _fill(drawing, figure, tickers, options)
     if figsize is not None:
         raise ConfigError("figsize is that of a new figure; with ax= the figure is there already")
-    if hasattr(ax, "plot"):
+    from matplotlib.axes import Axes  # noqa: PLC0415 - see the module's docstring
+
+    if isinstance(ax, Axes):
         if _is_heat_map(tickers, options, default=len(tickers) > 1):
             drawing.heat_map(ax, tickers)
         else:
             drawing.ratio_alone(ax, _only(tickers))
         return ax
     axes = np.asarray(ax, dtype=object).ravel()
-    if not len(axes) or not all(hasattr(each, "plot") for each in axes):
+    if not len(axes) or not all(isinstance(each, Axes) for each in axes):
         raise ConfigError(f"ax must be one matplotlib Axes or several, not {ax!r}")
     if len(axes) == 1:
         return plot(frame, options, ax=axes[0])
@@ -156,7 +159,8 @@ def save(
     drawing = _drawing()
     from matplotlib.figure import Figure  # noqa: PLC0415 - see the module's docstring
 
-    figure = Figure(figsize=figsize or _figsize(tickers, options), layout="constrained")
+    size = _figsize(tickers, options)
+    figure = Figure(figsize=figsize or size, layout="constrained")
     _fill(drawing, figure, tickers, options)
     figure.savefig(target, dpi=dpi)
     return target
@@ -212,8 +216,14 @@ def _only(tickers: Sequence[Ticker]) -> Ticker:
 
 
 def _figsize(tickers: Sequence[Ticker], options: Options) -> tuple[float, float]:
+    """Size of a new figure, once it is known that there is room for all in it."""
     if _is_heat_map(tickers, options):
         return 9.0, min(2.0 + 0.16 * max(len(tickers), 10), 20.0)
+    if len(tickers) > MOST_PANELS:
+        raise ConfigError(
+            f"{len(tickers)} tickers are too many for panels ({MOST_PANELS} at most): choose some, "
+            "or kind='heatmap'"
+        )
     return 9.0, 7.0
 
 
@@ -223,11 +233,6 @@ def _fill(
     """Draw on a new figure."""
     if _is_heat_map(tickers, options):
         return cast("Axes", drawing.heat_map(figure.add_subplot(), tickers))
-    if len(tickers) > MOST_PANELS:
-        raise ConfigError(
-            f"{len(tickers)} tickers are too many for panels ({MOST_PANELS} at most): choose some, "
-            "or kind='heatmap'"
-        )
     if len(tickers) > 1:
         return cast("NDArray[Any]", drawing.grid_of_tickers(figure, tickers))
     return cast("NDArray[Any]", drawing.figure_of_one(figure, tickers[0]))

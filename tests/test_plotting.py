@@ -397,6 +397,17 @@ def test_one_row_and_few_rows_make_a_figure(kind: str) -> None:
     assert "no pooled ratio, and no mean of 20 days before" in words(one[0].figure)
 
 
+@pytest.mark.parametrize("market", [US, HK])
+def test_frames_as_the_official_client_makes_them(market: Any) -> None:
+    empty: Any = pd.DataFrame(columns=market.column_names)
+    assert said(empty.shortvol.plot()[1]) == ["no rows"]
+    day = {"timestamp_str": "2026-06-18", market.column_names[-2]: 5.0}
+    sparse: Any = pd.DataFrame([day]).reindex(columns=market.column_names).astype(object)
+    axes = sparse.where(sparse.notna(), None).shortvol.plot()
+    drawn(axes[0].figure)
+    assert said(axes[1]) == ["no short ratio in these rows"]
+
+
 def test_columns_that_lack_altogether_are_as_good_as_empty_ones() -> None:
     frame = sample("US.AAPL")[["timestamp_str", "total_shares_short", "volume"]]
     axes = frame.shortvol.plot()
@@ -493,7 +504,8 @@ def test_one_outlier_does_not_take_the_colours_of_all_others() -> None:
 
 def test_too_many_tickers_for_panels_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"13 tickers are too many for panels \(12 at most\)"):
-        panel(13).shortvol.plot(kind="panels")
+        panel(13).shortvol.plot(kind="panels", figsize=(20, 20))
+    assert plt.get_fignums() == []
 
 
 def test_only_so_many_names_as_can_be_read_stand_beside_a_heat_map() -> None:
@@ -624,7 +636,8 @@ def test_hvplot_draws_the_same_numbers() -> None:
     ratios = frame["total_shares_short"] / frame["volume"]
     np.testing.assert_array_equal(values["Short ratio"], ratios[::-1])
     several = panel(3).shortvol.hvplot(last=5)
-    assert list(several.keys()) == ["US.T00", "US.T01", "US.T02"]
+    assert several.kdims[0].values == ["US.T00", "US.T01", "US.T02"]
+    assert len(several["US.T01"]["Short ratio"]) == 4
 
 
 def test_without_hvplot_its_name_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
