@@ -65,7 +65,8 @@ class Ticker:
     @property
     def name(self) -> str:
         """The code, and whether its rows are made up."""
-        return f"{self.code} (synthetic)" if self.code in SYNTHETIC else self.code
+        plain = self.code.replace("$", r"\$")  # two of them would begin a formula
+        return f"{plain} (synthetic)" if self.code in SYNTHETIC else plain
 
     @property
     def currency(self) -> str:

@@ -310,6 +310,12 @@ def test_colours_are_those_of_okabe_and_ito_and_styles_differ() -> None:
     assert len({found[label].get_linestyle() for label in LINES}) == 3
 
 
+def test_a_code_is_no_formula() -> None:
+    for kind in ("panels", "heatmap"):
+        odd = sample("US.SAMPLE").iloc[:30].assign(code="US.$a^$")
+        drawn(np.ravel(odd.shortvol.plot(kind=kind))[0].figure)
+
+
 # --- which days
 
 
