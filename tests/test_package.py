@@ -36,6 +36,7 @@ ROOMS = [
     "opend.client",
     "pages",
     "table",
+    "partitions",
     "sessions",
     "metrics",
     "calendars",
@@ -48,8 +49,8 @@ ROOMS = [
 ]
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
-    "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "sessions", "metrics",
-    "calendars", "checks", "figure_data", "chart_parts", "drawing", "accessor",
+    "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "sessions",
+    "metrics", "calendars", "checks", "figure_data", "chart_parts", "drawing", "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip
