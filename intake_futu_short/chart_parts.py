@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
 
     from intake_futu_short.figure_data import Ticker
 
@@ -20,6 +22,7 @@ __all__ = [
     "LONGEST_CLOSURE",
     "MOST_DOTS",
     "SMALL",
+    "WIDE",
     "broken",
     "date_axis",
     "dates",
@@ -29,6 +32,7 @@ __all__ = [
     "say",
     "top",
     "unit",
+    "width",
 ]
 
 # Lines are broken where a ticker has no row for longer than any holiday.
@@ -36,6 +40,8 @@ LONGEST_CLOSURE = pd.Timedelta(days=12)
 # With more days than this a dot a day is no longer told from its neighbours.
 MOST_DOTS = 70
 SMALL = 8.0  # size of type in points
+# Inches of a figure in which four names of lines stand beside each other.
+WIDE = 7.5
 
 
 def line(ax: Axes, values: pd.Series[float], *, dots: bool = True, **style: Any) -> None:
@@ -80,12 +86,20 @@ def date_axis(ax: Axes, first: pd.Timestamp, last: pd.Timestamp, margin: float =
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz="UTC"))
 
 
+def width(figure: Figure | SubFigure) -> float:
+    """Inches from left to right."""
+    return float(figure.bbox.width / figure.dpi)
+
+
 def legend(axes: Sequence[Axes], *, columns: int) -> None:
     """Names of the lines, above the first of some axes that lie on each other."""
     handles = [handle for ax in axes for handle in ax.get_legend_handles_labels()[0]]
     if handles:
+        room = width(axes[0].figure)
+        characters = max(20, int((room - 1.6) * 17))  # about 17 an inch, beside the scales
         axes[0].legend(
-            handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns,
+            handles, [fill(str(handle.get_label()), characters) for handle in handles],
+            loc="lower left", bbox_to_anchor=(0, 1), ncols=columns if room >= WIDE else 2,
             frameon=False, fontsize=SMALL, borderaxespad=0.2, columnspacing=1.2,
         )  # fmt: skip
 

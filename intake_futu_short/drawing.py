@@ -6,6 +6,7 @@ colour vision tell apart; lines differ in their style too. Legends stand above t
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -55,9 +56,15 @@ def figure_of_one(figure: Figure, ticker: Ticker) -> NDArray[Any]:
     _stack(list(axes), ticker)
     for above in axes[:-1]:
         above.xaxis.get_offset_text().set_visible(False)
-    figure.suptitle(f"{ticker.heading}\n{ticker.extent}", x=0.01, ha="left", fontsize=11)
-    figure.supxlabel("\n".join(ticker.notes), x=0.01, ha="left", fontsize=parts.SMALL - 0.5)
+    _title(figure, ticker.heading, ticker.extent)
+    notes = [fill(note, int(parts.width(figure) * 17)) for note in ticker.notes]
+    figure.supxlabel("\n".join(notes), x=0.01, ha="left", fontsize=parts.SMALL - 0.5)
     return np.asarray(axes, dtype=object)
+
+
+def _title(figure: Figure, *lines: str) -> None:
+    size = min(11.0, 2 * parts.width(figure))
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=size)
 
 
 def panels(axes: Sequence[Axes], ticker: Ticker) -> None:
@@ -102,10 +109,11 @@ def grid_of_tickers(figure: Figure, tickers: Sequence[Ticker]) -> NDArray[Any]:
     for i, ax in enumerate(axes):
         if i % columns:
             ax.set_ylabel("")
-    figure.suptitle(f"{heading_of(tickers)}\nOne scale for all", x=0.01, ha="left", fontsize=11)
+    _title(figure, heading_of(tickers), "One scale for all")
     handles = {h.get_label(): h for ax in axes for h in ax.get_legend_handles_labels()[0]}
     figure.legend(
-        handles=list(handles.values()), loc="outside lower left", ncols=4, frameon=False,
+        handles=list(handles.values()), loc="outside lower left", frameon=False,
+        ncols=4 if parts.width(figure) >= parts.WIDE else 2,
         fontsize=parts.SMALL,
     )  # fmt: skip
     return np.asarray(axes, dtype=object)

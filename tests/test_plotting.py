@@ -104,7 +104,8 @@ def line(ax: Axes, label: str) -> pd.Series[float]:
 
 def labels(ax: Axes) -> list[str]:
     legend = ax.get_legend()
-    return [] if legend is None else [text.get_text() for text in legend.get_texts()]
+    texts = [] if legend is None else legend.get_texts()
+    return [text.get_text().replace("\n", " ") for text in texts]  # long ones are wrapped
 
 
 def said(ax: Axes) -> list[str]:
@@ -564,6 +565,13 @@ def test_axes_for_several_tickers() -> None:
         panel(3).shortvol.plot(ax=axes, kind="heatmap")
     with pytest.raises(ConfigError, match="3 tickers: panels take as many Axes"):
         panel(3).shortvol.plot(ax=ax, kind="panels")
+
+
+@pytest.mark.parametrize("size", [(5, 4), (6.4, 4.8), (16, 9)])
+def test_figures_of_any_size_are_laid_out(size: tuple[float, float]) -> None:
+    for frame in (sample("US.AAPL"), with_history(sample("HK.SAMPLE").iloc[:60]), panel(4)):
+        drawn(np.ravel(frame.shortvol.plot(figsize=size))[0].figure)
+    drawn(panel(13).shortvol.plot(figsize=size).figure)
 
 
 def test_the_size_is_that_of_a_new_figure() -> None:
