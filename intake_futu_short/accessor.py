@@ -385,5 +385,9 @@ class ShortVolumeAccessor:
             As `plot` does.
         ImportError
             When hvplot is not installed.
+
+        Examples
+        --------
+        >>> df.shortvol.hvplot(last=250, width=800)  # doctest: +SKIP
         """
         return plotting.interactive(self._frame, plotting.Options(None, start, end, last), **style)
