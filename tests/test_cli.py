@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import sysconfig
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -11,11 +12,11 @@ import intake_futu_short
 from intake_futu_short.cli import main
 from intake_futu_short.errors import ConfigError
 
-if TYPE_CHECKING:
-    from pathlib import Path
+# Where pip puts it, which is on the PATH of an activated environment only.
+FUTU_SHORT = str(Path(sysconfig.get_path("scripts"), "futu-short"))
 
 
-@pytest.mark.parametrize("command", [["futu-short"], [sys.executable, "-m", "intake_futu_short"]])
+@pytest.mark.parametrize("command", [[FUTU_SHORT], [sys.executable, "-m", "intake_futu_short"]])
 def test_the_demo_shows_both_markets_and_says_what_is_synthetic(
     command: list[str], tmp_path: Path
 ) -> None:
