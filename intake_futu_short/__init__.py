@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from intake_futu_short.catalog_files import catalog_path
     from intake_futu_short.quote_context import RET_ERROR, RET_OK, OpenQuoteContext
     from intake_futu_short.source import FutuShortSource
+    from intake_futu_short.ticker_catalog import FutuShortCatalog
 
 __version__ = "0.1.0"
 
@@ -55,6 +56,7 @@ __all__ = [
     "RET_OK",
     "ConfigError",
     "CorruptStoreError",
+    "FutuShortCatalog",
     "FutuShortError",
     "FutuShortSource",
     "GatewayDisconnectedError",
@@ -77,6 +79,7 @@ __all__ = [
 
 # Intake, protobuf and asyncio are not loaded for the accessor's sake.
 _HOMES = {
+    "FutuShortCatalog": "intake_futu_short.ticker_catalog",
     "FutuShortSource": "intake_futu_short.source",
     "OpenQuoteContext": "intake_futu_short.quote_context",
     "RET_ERROR": "intake_futu_short.quote_context",

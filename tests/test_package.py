@@ -140,4 +140,8 @@ def test_setup_cfg_names_the_license_and_the_entry_points() -> None:
     assert config["metadata"]["license"] == "BSD-3-Clause"
     assert (ROOT / "LICENSE").read_text().startswith("BSD 3-Clause License")
     names = {e.name: e.group for e in distribution("intake-futu-short").entry_points}
-    assert names == {"futu_short": "intake.drivers", "futu-short": "console_scripts"}
+    assert names == {
+        "futu_short": "intake.drivers",
+        "futu_short_catalog": "intake.drivers",
+        "futu-short": "console_scripts",
+    }
