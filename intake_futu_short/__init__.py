@@ -46,6 +46,7 @@ from intake_futu_short.errors import (
 if TYPE_CHECKING:
     from intake_futu_short.catalog_files import catalog_path
     from intake_futu_short.quote_context import RET_ERROR, RET_OK, OpenQuoteContext
+    from intake_futu_short.reader import FutuShort
     from intake_futu_short.source import FutuShortSource
     from intake_futu_short.ticker_catalog import FutuShortCatalog
 
@@ -56,6 +57,7 @@ __all__ = [
     "RET_OK",
     "ConfigError",
     "CorruptStoreError",
+    "FutuShort",
     "FutuShortCatalog",
     "FutuShortError",
     "FutuShortSource",
@@ -79,6 +81,7 @@ __all__ = [
 
 # Intake, protobuf and asyncio are not loaded for the accessor's sake.
 _HOMES = {
+    "FutuShort": "intake_futu_short.reader",
     "FutuShortCatalog": "intake_futu_short.ticker_catalog",
     "FutuShortSource": "intake_futu_short.source",
     "OpenQuoteContext": "intake_futu_short.quote_context",

@@ -119,6 +119,18 @@ def test_the_opener_is_there_when_only_intake_was_imported(tmp_path: Path) -> No
     assert run(code, tmp_path).split() == ["FutuShortSource", "True"]
 
 
+def test_importing_intake_alone_knows_the_readers_and_stays_cheap(tmp_path: Path) -> None:
+    code = (
+        "import sys, threading, intake; from intake.readers.utils import subclasses; "
+        "assert 'FutuShort' in {c.__name__ for c in subclasses(intake.BaseData)}; "
+        "assert threading.active_count() == 1; "
+        "print([n for n in ('pandas', 'dask', 'google.protobuf', 'intake_futu_short') "
+        "if n in sys.modules])"
+    )
+    assert run(code, tmp_path).strip() == "[]"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_everything_public_is_there_and_documented() -> None:
     for name in intake_futu_short.__all__:
         value = getattr(intake_futu_short, name)
@@ -143,5 +155,6 @@ def test_setup_cfg_names_the_license_and_the_entry_points() -> None:
     assert names == {
         "futu_short": "intake.drivers",
         "futu_short_catalog": "intake.drivers",
+        "intake_futu_short": "intake.imports",
         "futu-short": "console_scripts",
     }

@@ -1,0 +1,157 @@
+"""Intake 2's data type and readers, imported by Intake itself (entry point ``intake.imports``).
+
+They live outside the package and are to be had as ``intake_futu_short.reader``: whoever imports
+the package gets ``df.shortvol``, and with it pandas, which not everybody who imports Intake wants
+to wait for. Everything else is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from intake.readers.datatypes import BaseData
+from intake.readers.readers import BaseReader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import dask.dataframe as dd
+    import pandas as pd
+
+    from intake_futu_short.source import FutuShortSource
+
+__all__ = ["DaskFutuShort", "FutuShort", "PandasFutuShort"]
+
+_PUBLIC_NAME = "intake_futu_short.reader"  # what catalogs and pickles bear
+
+
+class FutuShort(BaseData):  # type: ignore[misc]  # Intake has no types
+    """Daily short volume of US and HK stocks and funds, from a gateway.
+
+    Parameters
+    ----------
+    url : str or None
+        The gateway's URL, as ``gateway=`` of ``intake.open_futu_short``:
+        ``"opend://HOST:PORT"`` or ``"sample://"``; None leaves it to the environment.
+    code : str
+        ``"US.<symbol>"`` or ``"HK.<symbol>"``, such as ``"HK.00700"``.
+    metadata : dict, optional
+        Kept beside the data.
+    **arguments
+        Any other argument of ``intake.open_futu_short``, such as ``start`` or ``num``.
+
+    Attributes
+    ----------
+    url, code, start, end, ...
+        The arguments as plain JSON values: dates as ``YYYY-MM-DD``, numbers as numbers.
+
+    Raises
+    ------
+    ConfigError
+        For an argument that cannot work, before any I/O.
+
+    Examples
+    --------
+    >>> data = FutuShort("sample://", "US.AAPL", start="2024-10-01")
+    >>> len(data.to_reader("pandas").read())
+    9
+    """
+
+    __module__ = _PUBLIC_NAME
+
+    filepattern = "^(opend|sample)://"
+    structure: ClassVar = {"table", "timeseries"}
+
+    url: str | None
+    code: str
+    start: str | None
+    end: str | None
+
+    def __init__(
+        self,
+        url: str | None,
+        code: str | Sequence[str],
+        start: Any = None,
+        end: Any = None,
+        metadata: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(dict(metadata or {}))
+        source = _source(url=url, code=code, start=start, end=end, **arguments)
+        plain = dict(source._captured_init_kwargs)  # what yaml() prints
+        self.url = plain.pop("gateway", None)
+        self.start = self.end = None
+        self.__dict__.update(plain)
+
+    def to_reader_cls(self, outtype: Any = None, reader: Any = None) -> Any:
+        """Choose a reader; pandas unless something else is asked for.
+
+        Intake looks through an unordered set, and would now take this and now that one.
+        """
+        if outtype is None and reader is None:
+            return PandasFutuShort
+        return super().to_reader_cls(outtype, reader)
+
+
+class _Reader(BaseReader):  # type: ignore[misc]  # Intake has no types
+    """What both readers share: arguments of a read go before those of the data."""
+
+    __module__ = _PUBLIC_NAME
+
+    func = "intake_futu_short.source:FutuShortSource"
+    optional_imports: ClassVar = {"cryptography"}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Catalogs hand it over, and then it counts when readers are compared.
+        self.output_instance: str = self.output_instance
+
+    def _source(self, data: FutuShort, changes: dict[str, Any]) -> FutuShortSource:
+        arguments = {k: v for k, v in vars(data).items() if not k.startswith("_")}
+        return _source(**{**arguments, **changes, "metadata": data.metadata})
+
+    def discover(self, **changes: Any) -> Any:
+        """Read the newest page only, which costs one request a ticker."""
+        return self.read(**{**changes, "max_pages": 1})
+
+
+class PandasFutuShort(_Reader):
+    """Read the whole history into a pandas DataFrame, newest first.
+
+    Arguments of ``intake.open_futu_short`` may be given to the reader and to `read`; they go
+    before those of the data.
+    """
+
+    __module__ = _PUBLIC_NAME
+
+    implements: ClassVar = {FutuShort}
+    imports: ClassVar = {"pandas"}
+    output_instance = "pandas:DataFrame"
+
+    def _read(self, data: FutuShort, **changes: Any) -> pd.DataFrame:
+        with self._source(data, changes) as source:
+            return source.read()
+
+
+class DaskFutuShort(_Reader):
+    """Read the history into a Dask DataFrame, a partition a page of the gateway.
+
+    The gateway is asked here and now, once; computing scales out from the rows.
+    """
+
+    __module__ = _PUBLIC_NAME
+
+    implements: ClassVar = {FutuShort}
+    imports: ClassVar = {"dask", "pandas"}
+    output_instance = "dask.dataframe:DataFrame"
+
+    def _read(self, data: FutuShort, **changes: Any) -> dd.DataFrame:
+        with self._source(data, changes) as source:
+            return source.to_dask()
+
+
+def _source(*, url: str | None, **arguments: Any) -> FutuShortSource:
+    """The one implementation of reading: Intake 1's driver."""
+    from intake_futu_short.source import FutuShortSource  # noqa: PLC0415 - see the module's text
+
+    return FutuShortSource(gateway=url, **arguments)
