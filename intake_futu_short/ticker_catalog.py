@@ -20,7 +20,7 @@ from intake_futu_short.source import FutuShortSource
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FutuShortCatalog"]
+__all__ = ["FutuShortCatalog", "read_watchlist"]
 
 
 class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
@@ -129,7 +129,7 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         codes = self._codes
         if codes is None:
             assert self._watchlist is not None  # noqa: S101 - one of the two is there
-            codes = _read_watchlist(self._watchlist, self._watchlist_options)
+            codes = read_watchlist(self._watchlist, self._watchlist_options)
         entries = {
             code: self._new_entry(code, f"Daily short volume of {code}", code) for code in codes
         }
@@ -236,10 +236,19 @@ def _checked(codes: list[object]) -> list[str]:
     return list(dict.fromkeys(Security.parse(code).code for code in codes))
 
 
-def _read_watchlist(url: str, storage_options: Mapping[str, Any]) -> list[str]:
+def read_watchlist(url: str, storage_options: Mapping[str, Any] | None = None) -> list[str]:
+    """Codes of the watchlist at an fsspec URL.
+
+    Raises
+    ------
+    ConfigError
+        For a line that holds no code.
+    OSError
+        When the file cannot be read.
+    """
     import fsspec  # noqa: PLC0415 - not everybody has a watchlist
 
-    with fsspec.open(url, "rb", **storage_options) as file:
+    with fsspec.open(url, "rb", **(storage_options or {})) as file:
         data: bytes = file.read()
     try:
         text = data.decode("utf-8")
