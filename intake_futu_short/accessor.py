@@ -233,9 +233,18 @@ class ShortVolumeAccessor:
         ``duplicate_day``
             The ticker has ``reported`` rows of that day and not 1. Where days are compared with
             days, the first of them in the frame stands for all.
+        ``missing_day``
+            A session of the exchange between the ticker's first and last row of which it has no
+            row (``reported`` 0, ``computed`` 1). A ticker whose trading was halted has none.
+        ``no_session``
+            ``reported`` rows of a day on which the exchange did not trade (``computed`` 0).
+
+        The last two need the package ``exchange_calendars`` (the extra ``[calendar]``; XNYS and
+        XHKG, days from 2000 to 2049) and are not looked for without it. Closures at short notice,
+        such as a typhoon, count as sessions when they are younger than its installed version.
 
         Prices and percentages that differ in floating point only are equal. What a row or the
-        frame lacks is not checked. Missing days are not looked for.
+        frame lacks is not checked.
 
         Returns
         -------

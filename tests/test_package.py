@@ -39,13 +39,14 @@ ROOMS = [
     "partitions",
     "sessions",
     "metrics",
+    "calendars",
     "checks",
     "accessor",
 ]
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
     "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "sessions",
-    "metrics", "checks", "accessor",
+    "metrics", "calendars", "checks", "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip
