@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from intake_futu_short.catalog_files import catalog_path
     from intake_futu_short.quote_context import RET_ERROR, RET_OK, OpenQuoteContext
     from intake_futu_short.source import FutuShortSource
+    from intake_futu_short.store import FutuShortStore
 
 __version__ = "0.1.0"
 
@@ -57,6 +58,7 @@ __all__ = [
     "CorruptStoreError",
     "FutuShortError",
     "FutuShortSource",
+    "FutuShortStore",
     "GatewayDisconnectedError",
     "GatewayError",
     "GatewayTimeoutError",
@@ -78,6 +80,7 @@ __all__ = [
 # Intake, protobuf and asyncio are not loaded for the accessor's sake.
 _HOMES = {
     "FutuShortSource": "intake_futu_short.source",
+    "FutuShortStore": "intake_futu_short.store",
     "OpenQuoteContext": "intake_futu_short.quote_context",
     "RET_ERROR": "intake_futu_short.quote_context",
     "RET_OK": "intake_futu_short.quote_context",
