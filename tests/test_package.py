@@ -37,6 +37,10 @@ ROOMS = [
     "pages",
     "table",
     "partitions",
+    "kept",
+    "joining",
+    "slices",
+    "history",
     "sessions",
     "metrics",
     "calendars",
@@ -46,7 +50,7 @@ ROOMS = [
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
     "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "sessions",
-    "metrics", "calendars", "checks", "accessor",
+    "kept", "joining", "slices", "history", "metrics", "calendars", "checks", "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip
