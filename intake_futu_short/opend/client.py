@@ -69,11 +69,21 @@ class GatewayClient:
         Where OpenD listens; not the sample.
     timeout : float
         Seconds to wait for each answer; a connection gets the same, 5 seconds at most.
+    on_wait : callable, optional
+        Told the seconds to wait, each time that requests of this client begin to wait for the
+        gateway's limit. Called from the thread that all connections share: it must not block.
     """
 
-    def __init__(self, gateway: GatewayURL, *, timeout: float = 12.0) -> None:
+    def __init__(
+        self,
+        gateway: GatewayURL,
+        *,
+        timeout: float = 12.0,
+        on_wait: Callable[[float], None] | None = None,
+    ) -> None:
         self._gateway = gateway
         self._timeout = timeout
+        self._on_wait = on_wait
         self._lock = threading.Lock()
         self._session: Session | None = None
 
@@ -134,7 +144,9 @@ class GatewayClient:
 
     def _page(self, session: Session, body: bytes, asked: str) -> DailyShortVolume.S2C:
         answer = self._run(
-            session, lambda: session.request(DAILY_SHORT_VOLUME, body, self._timeout), asked
+            session,
+            lambda: session.request(DAILY_SHORT_VOLUME, body, self._timeout, self._on_wait),
+            asked,
         )
         origin = f"{asked} from {self._gateway}"
         return replies.decode(DailyShortVolume.Response, answer, origin).s2c
