@@ -271,7 +271,7 @@ def test_closing_ends_the_wait_for_the_limit_also_when_others_go_on() -> None:
             limited.daily_short_volume(AAPL)
             with ThreadPoolExecutor(1) as pool:
                 waiting = pool.submit(limited.daily_short_volume, AAPL)
-                session = limited._acquire()
+                session = limited._acquire()[0]
                 while not session._waiting:
                     time.sleep(0.001)
                 limited.close()

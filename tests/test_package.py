@@ -37,6 +37,7 @@ ROOMS = [
     "pages",
     "table",
     "partitions",
+    "panel",
     "sessions",
     "metrics",
     "checks",
@@ -44,8 +45,8 @@ ROOMS = [
 ]
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
-    "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "sessions",
-    "metrics", "checks", "accessor",
+    "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "panel",
+    "sessions", "metrics", "checks", "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip
@@ -77,7 +78,19 @@ def test_data_flows_one_way(room: str) -> None:
         if name.startswith("intake_futu_short.")
     }
     later = {f"{name}" for name in ROOMS[ROOMS.index(room) :]}
-    joiners = {"source", "quote_context", "cli", "gateway", "desk", "histories", "catalog_files"}
+    joiners = {
+        "source",
+        "opening",
+        "described",
+        "progress",
+        "crew",
+        "quote_context",
+        "cli",
+        "gateway",
+        "desk",
+        "histories",
+        "catalog_files",
+    }
     assert not own & (later | joiners)
 
 
