@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import dask.dataframe as dd
     import pandas as pd
+    from fsspec.callbacks import Callback
 
     from intake_futu_short.source import FutuShortSource
 
@@ -30,11 +31,12 @@ class FutuShort(BaseData):  # type: ignore[misc]  # Intake has no types
 
     Parameters
     ----------
-    url : str or None
+    url : str, list of str or None
         The gateway's URL, as ``gateway=`` of ``intake.open_futu_short``:
         ``"opend://HOST:PORT"`` or ``"sample://"``; None leaves it to the environment.
-    code : str
-        ``"US.<symbol>"`` or ``"HK.<symbol>"``, such as ``"HK.00700"``.
+    code : str or list of str
+        ``"US.<symbol>"`` or ``"HK.<symbol>"``, such as ``"HK.00700"``; a list, of one market,
+        makes a panel.
     metadata : dict, optional
         Kept beside the data.
     **arguments
@@ -62,14 +64,14 @@ class FutuShort(BaseData):  # type: ignore[misc]  # Intake has no types
     filepattern = "^(opend|sample)://"
     structure: ClassVar = {"table", "timeseries"}
 
-    url: str | None
-    code: str
+    url: str | list[str] | None
+    code: str | list[str]
     start: str | None
     end: str | None
 
     def __init__(
         self,
-        url: str | None,
+        url: str | Sequence[str] | None,
         code: str | Sequence[str],
         start: Any = None,
         end: Any = None,
@@ -128,9 +130,11 @@ class PandasFutuShort(_Reader):
     imports: ClassVar = {"pandas"}
     output_instance = "pandas:DataFrame"
 
-    def _read(self, data: FutuShort, **changes: Any) -> pd.DataFrame:
+    def _read(
+        self, data: FutuShort, callback: Callback | None = None, **changes: Any
+    ) -> pd.DataFrame:
         with self._source(data, changes) as source:
-            return source.read()
+            return source.read(callback=callback)
 
 
 class DaskFutuShort(_Reader):
@@ -145,12 +149,14 @@ class DaskFutuShort(_Reader):
     imports: ClassVar = {"dask", "pandas"}
     output_instance = "dask.dataframe:DataFrame"
 
-    def _read(self, data: FutuShort, **changes: Any) -> dd.DataFrame:
+    def _read(
+        self, data: FutuShort, callback: Callback | None = None, **changes: Any
+    ) -> dd.DataFrame:
         with self._source(data, changes) as source:
-            return source.to_dask()
+            return source.to_dask(callback=callback)
 
 
-def _source(*, url: str | None, **arguments: Any) -> FutuShortSource:
+def _source(*, url: Any, **arguments: Any) -> FutuShortSource:
     """The one implementation of reading: Intake 1's driver."""
     from intake_futu_short.source import FutuShortSource  # noqa: PLC0415 - see the module's text
 

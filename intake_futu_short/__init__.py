@@ -35,6 +35,7 @@ from intake_futu_short.errors import (
     NotShortVolumeError,
     PaginationError,
     PanelError,
+    PanelWarning,
     ProtocolError,
     QuoteRightError,
     RateLimitError,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from intake_futu_short.quote_context import RET_ERROR, RET_OK, OpenQuoteContext
     from intake_futu_short.reader import FutuShort
     from intake_futu_short.source import FutuShortSource
+    from intake_futu_short.store import FutuShortStore
     from intake_futu_short.ticker_catalog import FutuShortCatalog
 
 __version__ = "0.1.0"
@@ -61,6 +63,7 @@ __all__ = [
     "FutuShortCatalog",
     "FutuShortError",
     "FutuShortSource",
+    "FutuShortStore",
     "GatewayDisconnectedError",
     "GatewayError",
     "GatewayTimeoutError",
@@ -69,6 +72,7 @@ __all__ = [
     "OpenQuoteContext",
     "PaginationError",
     "PanelError",
+    "PanelWarning",
     "ProtocolError",
     "QuoteRightError",
     "RateLimitError",
@@ -84,6 +88,7 @@ _HOMES = {
     "FutuShort": "intake_futu_short.reader",
     "FutuShortCatalog": "intake_futu_short.ticker_catalog",
     "FutuShortSource": "intake_futu_short.source",
+    "FutuShortStore": "intake_futu_short.store",
     "OpenQuoteContext": "intake_futu_short.quote_context",
     "RET_ERROR": "intake_futu_short.quote_context",
     "RET_OK": "intake_futu_short.quote_context",

@@ -1,11 +1,12 @@
 """Arguments as users and catalogs write them → plain YAML values, or a `ConfigError`. Pure.
 
 Catalogs hand over what their templates give, which is strings: ``""`` for a variable that is not
-set, ``"50"`` for a number, ``"2026-01-02 00:00:00"`` for a date.
+set, ``"50"`` for a number, ``"2026-01-02 00:00:00"`` for a date, ``"['US.A', 'US.B']"`` for a list.
 """
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
 import math
 import numbers
@@ -17,7 +18,17 @@ from intake_futu_short.errors import ConfigError
 from intake_futu_short.opend.address import GatewayURL, key_path
 from intake_futu_short.security import Security
 
-__all__ = ["code", "date", "gateway", "interval", "pages", "rows_a_page", "rsa_key", "seconds"]
+__all__ = [
+    "codes",
+    "date",
+    "errors",
+    "gateways",
+    "interval",
+    "pages",
+    "rows_a_page",
+    "rsa_key",
+    "seconds",
+]
 
 MAX_ROWS_A_PAGE = 50
 DEFAULT_TIMEOUT_S = 12.0
@@ -25,11 +36,22 @@ DEFAULT_TIMEOUT_S = 12.0
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?")
 
 
-def code(value: object) -> str:
-    """A security's code."""
-    if isinstance(value, (list, tuple)):
-        raise ConfigError(f"code must be one code, not the list {value!r}: one code a source")
-    return Security.parse(value).code
+def codes(value: object) -> str | list[str]:
+    """``code``: one code, or a list of codes of one market, each once in the order given."""
+    listed = _listed(value)
+    if listed is None:
+        return Security.parse(value).code
+    if not listed:
+        raise ConfigError("code is an empty list: a panel needs one code or more")
+    securities = [Security.parse(item) for item in listed]
+    first = securities[0]
+    other = next((s for s in securities if s.market != first.market), None)
+    if other is not None:
+        raise ConfigError(
+            f"code names the markets {first.market.name} ({first}) and {other.market.name} "
+            f"({other}), whose columns differ: read a panel of each"
+        )
+    return list(dict.fromkeys(security.code for security in securities))
 
 
 def rows_a_page(value: object) -> int:
@@ -81,11 +103,34 @@ def interval(start: object, end: object) -> tuple[str | None, str | None]:
     return first, last
 
 
-def gateway(value: object) -> str | None:
-    """A gateway's URL in its plain form; None when left open, which asks the environment."""
+def gateways(value: object) -> str | list[str] | None:
+    """``gateway``: a URL in its plain form, or a list of them; None asks the environment."""
     if _is_open(value):
         return None
-    return str(GatewayURL.parse(value))
+    listed = _listed(value)
+    if listed is None:
+        return str(GatewayURL.parse(value))
+    if not listed:
+        raise ConfigError("gateway is an empty list: name one gateway or more, or leave it out")
+    urls = list(dict.fromkeys(GatewayURL.parse(item) for item in listed))
+    if len(urls) > 1 and any(url.is_sample for url in urls):
+        raise ConfigError("gateway names the sample beside others; its rows do not mix with theirs")
+    places = [(url.host, url.port) for url in urls]
+    twice = next((place for place in places if places.count(place) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"gateway names {twice[0]}:{twice[1]} twice, with different options")
+    return str(urls[0]) if len(urls) == 1 else [str(url) for url in urls]
+
+
+def errors(value: object) -> str | None:
+    """``errors``: "warn", or None for "raise", which is what left open means."""
+    if _is_open(value) or value == "raise":
+        return None
+    if value != "warn":
+        raise ConfigError(
+            f"errors must be 'raise' or 'warn' (what one failed ticker of many does), not {value!r}"
+        )
+    return "warn"
 
 
 def rsa_key(value: object) -> str | None:
@@ -98,6 +143,18 @@ def rsa_key(value: object) -> str | None:
 def _is_open(value: object) -> bool:
     """Whether nothing was given: None, or the empty string of a template that found nothing."""
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _listed(value: Any) -> list[object] | None:
+    """Items of a list, also one that a template wrote as a string; None for what is no list."""
+    if isinstance(value, str) and value.strip()[:1] in {"[", "("}:
+        try:
+            value = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return None  # whoever reads it as something else says what is expected
+    elif type(value).__name__ in {"ndarray", "Series", "Index"}:
+        value = value.tolist()  # numpy's and pandas' lists
+    return list(value) if isinstance(value, (list, tuple)) else None
 
 
 def _iso(value: Any) -> str:

@@ -58,7 +58,8 @@ def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]
         "start": "First trading day, YYYY-MM-DD.",
         "end": "Last trading day, YYYY-MM-DD.",
         "num": "Rows a page of the gateway, 1 to 50.",
-        "gateway": "opend://HOST:PORT or sample://; else $FUTU_OPEND, else this machine.",
+        "gateway": "opend://HOST:PORT or sample://; else $FUTU_OPEND, else this machine. Given "
+        "several times, the gateways share the work.",
         "store": "fsspec URL of the history to keep and read on from.",
         "refresh": "auto, always, full or never (the store alone, no gateway).",
         "max-pages": "Read no more than the newest so many pages.",
@@ -68,7 +69,8 @@ def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         for name in reversed(names):
-            command = click.option(f"--{name}", help=helps[name])(command)
+            several = name == "gateway"
+            command = click.option(f"--{name}", help=helps[name], multiple=several)(command)
         return command
 
     return add
@@ -87,7 +89,7 @@ def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]
     help="Write to FILE: .csv, .json or .parquet.",
 )  # fmt: skip
 def read(
-    codes: tuple[str, ...], metrics: bool, form: str | None, output: str | None, **given: str | None
+    codes: tuple[str, ...], metrics: bool, form: str | None, output: str | None, **given: Any
 ) -> None:
     """Read the short volume of one ticker, or of several of one market."""
     if form is None:
@@ -120,13 +122,20 @@ def _format(output: str | None) -> str:
     return form
 
 
-def _read(codes: tuple[str, ...], given: dict[str, str | None]) -> pd.DataFrame:
+def _read(codes: tuple[str, ...], given: dict[str, Any]) -> pd.DataFrame:
     from intake_futu_short.source import FutuShortSource  # noqa: PLC0415
 
-    arguments: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     code: Any = codes[0] if len(codes) == 1 else list(codes)
-    with FutuShortSource(code, **arguments) as source:
+    with FutuShortSource(code, **_given(given)) as source:
         return source.read()
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Options that were given, as arguments."""
+    given = {name: value for name, value in options.items() if value not in {None, ()}}
+    if "gateway" in given:
+        given["gateway"] = list(given["gateway"])
+    return given
 
 
 @main.command()
@@ -134,7 +143,7 @@ def _read(codes: tuple[str, ...], given: dict[str, str | None]) -> pd.DataFrame:
 @click.option("--watchlist", help="fsspec URL of a file with codes, a code a line.")
 @click.option("--store", required=True, help="fsspec URL of the history to keep.")
 @_options("gateway", "refresh")
-def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: str | None) -> None:
+def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any) -> None:
     """Bring the stored history of tickers up to date."""
     if not codes and watchlist is None:
         raise click.UsageError("Name codes, or a --watchlist.")
@@ -142,8 +151,7 @@ def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: str
     from intake_futu_short.ticker_catalog import read_watchlist  # noqa: PLC0415
 
     wanted = [*codes, *(read_watchlist(watchlist) if watchlist is not None else [])]
-    arguments = {k: v for k, v in given.items() if v is not None}
-    frame = sync_tickers(list(dict.fromkeys(wanted)), store=store, **arguments)
+    frame = sync_tickers(list(dict.fromkeys(wanted)), store=store, **_given(given))
     click.echo(frame.to_string() if sys.stdout.isatty() else frame.to_csv(), nl=False)
 
 
@@ -154,7 +162,7 @@ def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: str
     help="Figure to write: .png, .pdf or .svg.",
 )  # fmt: skip
 @_options("start", "end", "gateway", "store", "refresh")
-def plot(codes: tuple[str, ...], output: str, **given: str | None) -> None:
+def plot(codes: tuple[str, ...], output: str, **given: Any) -> None:
     """Draw the short volume of a ticker, or of several of one market, into a file."""
     from intake_futu_short import plotting  # noqa: PLC0415
 
@@ -164,7 +172,7 @@ def plot(codes: tuple[str, ...], output: str, **given: str | None) -> None:
 
 
 @main.command()
-@_options("gateway")
+@click.option("--gateway", help="opend://HOST:PORT or sample://; else $FUTU_OPEND, else the usual.")
 @click.option("--code", default="HK.00700", show_default=True, help="The ticker to ask for.")
 def doctor(gateway: str | None, code: str) -> None:
     """Find out what keeps reading from working. Takes one request."""

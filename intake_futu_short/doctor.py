@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from intake_futu_short import arguments
 from intake_futu_short.errors import (
+    ConfigError,
     FutuShortError,
     GatewayDisconnectedError,
     GatewayTimeoutError,
@@ -116,12 +117,17 @@ class _Examination:
         return ", ".join(found)
 
     def _gateway(self) -> str:
-        given, origin = arguments.gateway(self._given), "given"
+        given, origin = arguments.gateways(self._given), "given"
         if given is None:
-            given, origin = os.environ.get(ENVIRONMENT_VARIABLE), f"from ${ENVIRONMENT_VARIABLE}"
-            given = arguments.gateway(given)
+            given = arguments.gateways(os.environ.get(ENVIRONMENT_VARIABLE))
+            origin = f"from ${ENVIRONMENT_VARIABLE}"
         if given is None:
             given, origin = DEFAULT_URL, f"the default; ${ENVIRONMENT_VARIABLE} is not set"
+        if isinstance(given, list):
+            raise ConfigError(
+                f"{len(given)} gateways are named ({', '.join(given)}; {origin}): look at one at a "
+                "time, which --gateway names"
+            )
         self._url = GatewayURL.parse(given)
         return f"{self._url} ({origin})"
 

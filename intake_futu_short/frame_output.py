@@ -56,7 +56,10 @@ def render(frame: pd.DataFrame, form: str) -> bytes:
 def summary(frame: pd.DataFrame) -> str:
     """One line: how many rows of which days, and what stands beside them."""
     days = frame["timestamp_str"]
-    text = f"{len(frame)} rows" + (f", {days.min()} to {days.max()}" if len(frame) else "")
+    text = f"{len(frame)} rows"
+    if "code" in frame:
+        text += f" of {frame['code'].nunique()} tickers"
+    text += (f", {days.min()} to {days.max()}") if len(frame) else ""
     shares, ratio, as_of = (
         frame.attrs.get(name)
         for name in ("aggregated_short", "aggregated_short_ratio", "new_time_str")

@@ -102,7 +102,8 @@ class Walk:
         asked for; newer rows than `end` have to be walked through.
     max_pages : int, optional
         How many pages to return.
-
+    cursor : str, optional
+        Where an earlier walk left off; None begins with the newest page.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Walk:
         start: str | None = None,
         end: str | None = None,
         max_pages: int | None = None,
+        cursor: str | None = None,
     ) -> None:
         self._fetch = fetch
         self._market = security.market
@@ -121,7 +123,7 @@ class Walk:
         self._start = start
         self._end = end
         self._max_pages = max_pages
-        self._progress = _Progress()
+        self._progress = _Progress(next_key=cursor)
 
     @property
     def pages(self) -> Sequence[Page]:
@@ -140,7 +142,7 @@ class Walk:
 
     @property
     def next_key(self) -> str | None:
-        """Cursor of the last answer; None before the first."""
+        """Cursor of the last answer; before the first, the one it was given."""
         return self._progress.next_key
 
     def next_page(self) -> Page | None:

@@ -183,7 +183,7 @@ def _advice(code: str) -> str:  # noqa: PLR0911 - a return a kind of mistake
     if not prefix:
         return ""
     if "," in code or prefix.startswith("["):
-        return " One code is read at a time."
+        return " Several codes are a list: ['US.AAPL', 'US.MSFT']."
     if not dot:
         market = next((name for name in MARKETS if prefix.startswith(name)), None)
         rest = prefix[len(market or "") :].lstrip(":-_/ ")

@@ -112,6 +112,30 @@ def test_the_three_kinds_of_files_hold_the_same_numbers(tmp_path: Path) -> None:
     assert [row["volume"] for row in objects] == [int(row["volume"]) for row in lines]
 
 
+def test_several_codes_are_read_as_a_panel() -> None:
+    result = CliRunner().invoke(
+        main, ["read", "US.AAPL", "US.SAMPLE", "--max-pages", "1", "--gateway", "sample://"]
+    )
+    rows = list(csv.DictReader(result.output.splitlines()))
+    assert [row["code"] for row in rows] == ["US.AAPL"] * 29 + ["US.SAMPLE"] * 50
+    table = CliRunner().invoke(
+        main, ["read", "US.AAPL", "US.SAMPLE", "--gateway", "sample://", "--format", "table"]
+    )
+    assert table.output.startswith("1529 rows of 2 tickers, 20")
+
+
+def test_several_gateways_share_the_work() -> None:
+    with Gateway(sample_histories()) as one, Gateway(sample_histories()) as other:
+        result = CliRunner().invoke(
+            main,
+            ["read", "US.SAMPLE", "US.AAPL", "--max-pages", "2",
+             "--gateway", one.url, "--gateway", other.url],
+        )  # fmt: skip
+        assert len(one.requests) + len(other.requests) == 3
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) == 1 + 2 * 50 + 29
+
+
 def test_missing_values_are_null_in_json() -> None:
     result = CliRunner().invoke(
         main, ["read", "HK.00700", "--gateway", "sample://", "--format", "json"]

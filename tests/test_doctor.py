@@ -73,6 +73,11 @@ def test_the_origin_of_the_gateway_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     assert "opend://127.0.0.1:11111 (the default" in found(None)["gateway"][1]
 
 
+def test_of_several_gateways_one_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUTU_OPEND", "['opend://10.0.0.5', 'opend://10.0.0.6']")
+    assert "--gateway" in found(None)["gateway"][1]
+
+
 def test_a_password_in_the_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FUTU_OPEND", "opend://me:hunter2@10.0.0.5")
     findings = found(None)

@@ -37,6 +37,11 @@ ROOMS = [
     "pages",
     "table",
     "partitions",
+    "kept",
+    "joining",
+    "slices",
+    "history",
+    "panel",
     "sessions",
     "metrics",
     "calendars",
@@ -45,8 +50,9 @@ ROOMS = [
 ]
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
-    "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "sessions",
-    "metrics", "calendars", "checks", "accessor",
+    "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "kept",
+    "joining", "slices", "history", "panel", "sessions", "metrics", "calendars", "checks",
+    "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip
@@ -78,7 +84,19 @@ def test_data_flows_one_way(room: str) -> None:
         if name.startswith("intake_futu_short.")
     }
     later = {f"{name}" for name in ROOMS[ROOMS.index(room) :]}
-    joiners = {"source", "quote_context", "cli", "gateway", "desk", "histories", "catalog_files"}
+    joiners = {
+        "source",
+        "opening",
+        "described",
+        "progress",
+        "crew",
+        "quote_context",
+        "cli",
+        "gateway",
+        "desk",
+        "histories",
+        "catalog_files",
+    }
     assert not own & (later | joiners)
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import intake
 import pandas as pd
 import pytest
+from fsspec.callbacks import Callback
 from intake.readers.entry import Catalog
 
-from intake_futu_short import FutuShort, FutuShortSource
+from intake_futu_short import FutuShort
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.gateway import Gateway, sample_histories
 from intake_futu_short.reader import DaskFutuShort, PandasFutuShort
@@ -43,6 +44,20 @@ def test_dask_has_a_partition_a_page_and_outlives_the_connection() -> None:
     frame = FutuShort("sample://", "US.AAPL", num=10).to_reader("dask").read()
     assert frame.npartitions == 3
     assert frame.compute()["timestamp_str"].iloc[[0, -1]].tolist() == ["2024-10-11", "2024-09-03"]
+
+
+def test_several_codes_are_a_panel() -> None:
+    data = FutuShort("sample://", ["US.AAPL", "US.SAMPLE"], max_pages=1)
+    frame = data.to_reader("pandas").read()
+    assert frame["code"].drop_duplicates().tolist() == ["US.AAPL", "US.SAMPLE"]
+    assert len(data.to_reader("dask").read().compute()) == len(frame) == 29 + 50
+    assert data.to_entry().to_data() == data
+
+
+def test_progress_is_told_to_whoever_asks() -> None:
+    told = Callback()
+    FutuShort("sample://", "US.AAPL", num=10).to_reader("pandas").read(callback=told)
+    assert told.value == 3
 
 
 def test_discovering_asks_for_one_page_only(gateway: Gateway) -> None:
@@ -198,8 +213,3 @@ def test_pipelines_go_on_from_the_frame() -> None:
     reader = FutuShort("sample://", "US.AAPL").to_reader("pandas")
     assert reader.apply(rows, output_instance="builtins:int").read() == 29
     assert reader.head(2).read()["timestamp_str"].tolist() == ["2024-10-11", "2024-10-10"]
-
-
-def test_the_one_implementation_is_the_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FutuShortSource, "read", lambda _self: "the driver's")
-    assert FutuShort("sample://", "US.AAPL").to_reader().read() == "the driver's"

@@ -37,7 +37,7 @@ def test_a_code_is_split_at_its_first_dot(code: str, market: object, symbol: str
         ("SH.600000", "markets US and HK only"),
         ("US.AA PL", "such as 'US.AAPL'"),
         ("US.{{env(HOME)}}", "such as 'US.AAPL'"),
-        ("US.AAPL,US.MSFT", "One code is read at a time"),
+        ("US.AAPL,US.MSFT", "Several codes are a list: ['US.AAPL', 'US.MSFT']"),
         (700, "700 (int)"),
         (None, "None (NoneType)"),
         (b"HK.00700", "bytes"),

@@ -47,6 +47,15 @@ def test_an_entry_reads_its_ticker_with_the_catalogs_arguments() -> None:
     assert "num: 3" in catalog["US.AAPL"](num=3).yaml()
 
 
+def test_a_panel_reads_all_tickers_of_its_market() -> None:
+    catalog = sample(max_pages=1)
+    with catalog["US"] as panel:
+        frame = panel.read()
+    assert frame["code"].drop_duplicates().tolist() == ["US.AAPL", "US.SAMPLE"]
+    assert frame.attrs["market"] == "US"
+    assert catalog.hk.read()["code"].unique().tolist() == ["HK.00700"]
+
+
 def test_names_that_python_takes_are_the_same_entries() -> None:
     catalog = sample(["US.BRK.B", "HK.00700"])
     assert catalog.HK_00700 is catalog["HK.00700"]

@@ -26,7 +26,7 @@ from intake_futu_short.errors import (
     GatewayUnreachableError,
     RateLimitError,
 )
-from intake_futu_short.opend import key_file, replies
+from intake_futu_short.opend import background, key_file, replies
 from intake_futu_short.opend.address import ENVIRONMENT_VARIABLE, SAMPLE_URL
 from intake_futu_short.opend.connection import Answer, Connection, Ready
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
@@ -69,13 +69,25 @@ class GatewayClient:
         Where OpenD listens; not the sample.
     timeout : float
         Seconds to wait for each answer; a connection gets the same, 5 seconds at most.
+    on_wait : callable, optional
+        Told the seconds to wait, each time that requests of this client begin to wait for the
+        gateway's limit. Called from the thread that all connections share: it must not block.
     """
 
-    def __init__(self, gateway: GatewayURL, *, timeout: float = 12.0) -> None:
+    def __init__(
+        self,
+        gateway: GatewayURL,
+        *,
+        timeout: float = 12.0,
+        on_wait: Callable[[float], None] | None = None,
+    ) -> None:
         self._gateway = gateway
         self._timeout = timeout
+        self._on_wait = on_wait
         self._lock = threading.Lock()
         self._session: Session | None = None
+        # Its own: the session's is shared, and close() ends this client's requests alone.
+        self._lease: background.Lease | None = None
 
     def daily_short_volume(
         self, security: Security, next_key: str | None = None, num: int | None = None
@@ -121,28 +133,34 @@ class GatewayClient:
             request.c2s.num = num
         page = "newest page" if next_key is None else f"page after {next_key!r}"
         asked = f"{security} ({page})"
-        session = self._acquire()
+        session, lease = self._acquire()
         times = 1 if self._gateway.limit is None else ASKED_AT_MOST
         while True:
             times -= 1
             try:
-                return self._page(session, request.SerializeToString(), asked)
+                return self._page(session, lease, request.SerializeToString(), asked)
             except RateLimitError:
                 if not times:
                     raise
-            self._run(session, session.refused, asked)
+            self._run(lease, session.refused, asked)
 
-    def _page(self, session: Session, body: bytes, asked: str) -> DailyShortVolume.S2C:
+    def _page(
+        self, session: Session, lease: background.Lease, body: bytes, asked: str
+    ) -> DailyShortVolume.S2C:
         answer = self._run(
-            session, lambda: session.request(DAILY_SHORT_VOLUME, body, self._timeout), asked
+            lease,
+            lambda: session.request(DAILY_SHORT_VOLUME, body, self._timeout, self._on_wait),
+            asked,
         )
         origin = f"{asked} from {self._gateway}"
         return replies.decode(DailyShortVolume.Response, answer, origin).s2c
 
-    def _run(self, session: Session, make: Callable[[], Coroutine[Any, Any, T]], asked: str) -> T:
+    def _run(
+        self, lease: background.Lease, make: Callable[[], Coroutine[Any, Any, T]], asked: str
+    ) -> T:
         origin = f"{asked} from {self._gateway}"
         try:
-            return session.lease.run(make)
+            return lease.run(make)
         except GatewayError as error:
             # Others may wait on the same connection: each gets an error, and a traceback, of its
             # own that says what it asked for.
@@ -153,20 +171,30 @@ class GatewayClient:
         except CancelledError as error:
             raise GatewayDisconnectedError(f"{origin}: closed here while it waited") from error
 
+    def cancel(self) -> None:
+        """End the requests that are under way, which raise GatewayDisconnectedError."""
+        lease = self._lease
+        if lease is not None:
+            lease.cancel()
+
     def close(self) -> None:
-        """Let the connection go; the last client of a gateway closes it."""
+        """End the requests under way, and let go of the connection; its last client closes it."""
         with self._lock:
             session, self._session = self._session, None
+            lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.close()
         if session is not None:
             _sessions.release(session)
 
-    def _acquire(self) -> Session:
+    def _acquire(self) -> tuple[Session, background.Lease]:
         with self._lock:
-            if self._session is None or not self._session.lease.usable:
+            if self._session is None or self._lease is None or not self._lease.usable:
                 path = self._gateway.rsa_key
                 key = None if path is None else key_file.read(path)
                 self._session = _sessions.acquire(self._gateway, key)
-            return self._session
+                self._lease = background.Lease()
+            return self._session, self._lease
 
 
 class _Link(asyncio.Protocol):

@@ -105,17 +105,26 @@ class Session:
         if limit is not None:
             self._limit = limit.tightened(self._limit)
 
-    async def request(self, proto_id: int, body: bytes, timeout: float) -> bytes:
-        """Ask when the limit allows; `timeout` seconds begin with the sending."""
+    async def request(
+        self,
+        proto_id: int,
+        body: bytes,
+        timeout: float,
+        on_wait: Callable[[float], None] | None = None,
+    ) -> bytes:
+        """Ask when the limit allows; `timeout` seconds begin with the sending.
+
+        `on_wait` is told the seconds, each time that a wait for the limit begins.
+        """
         # Connect first: a gateway that is down uses no slot and need not be waited for.
         link = await self._connected(timeout)
         if self._limit is None:
             return await link.request(proto_id, body, timeout)
-        turns, slot = await self._take_slot(link, self._limit, timeout)
+        turns, slot = await self._take_slot(link, self._limit, timeout, on_wait)
         while link.is_closed:  # while it waited
             await turns.give_back(slot)
             link = await self._connected(timeout)
-            turns, slot = await self._take_slot(link, self._limit, timeout)
+            turns, slot = await self._take_slot(link, self._limit, timeout, on_wait)
         try:
             return await link.request(proto_id, body, timeout)
         finally:
@@ -131,9 +140,11 @@ class Session:
         self.lease.run(self._close_link)
         self.lease.close()
 
-    async def _take_slot(self, link: Link, limit: Limit, timeout: float) -> tuple[Turns, int]:
+    async def _take_slot(
+        self, link: Link, limit: Limit, timeout: float, on_wait: Callable[[float], None] | None
+    ) -> tuple[Turns, int]:
         turns = self._turns_at(link)
-        taking = asyncio.get_running_loop().create_task(turns.take(limit, timeout))
+        taking = asyncio.get_running_loop().create_task(turns.take(limit, timeout, on_wait))
         self._waiting.add(taking)
         try:
             return turns, await taking
