@@ -123,20 +123,13 @@ class StoreFileSystem:
         with self._told("read", f"{len(paths)} files"):
             fs, root = self._open()
             full = [f"{root}/{path}" for path in paths]
-            if last is None:
-                found = fs.cat(full, on_error="return")
-            else:
-                ranges = fs.cat_ranges(
-                    full, [-last] * len(full), [None] * len(full), on_error="return"
-                )
-                found = dict(zip(full, ranges, strict=True))
-        contents: list[bytes | Exception] = []
-        for path, name in zip(paths, full, strict=True):
-            content = found[name] if isinstance(found, dict) else found
-            contents.append(
-                self._error("read", path, content) if isinstance(content, Exception) else content
-            )
-        return contents
+            # Not fs.cat, which takes brackets in a path for a pattern.
+            starts = [None if last is None else -last] * len(full)
+            found = fs.cat_ranges(full, starts, [None] * len(full), on_error="return")
+        return [
+            self._error("read", path, content) if isinstance(content, Exception) else content
+            for path, content in zip(paths, found, strict=True)
+        ]
 
     def find(self, directory: str) -> dict[str, dict[str, Any]]:
         """What there is below a directory: path relative to the store → what fsspec knows of it."""
