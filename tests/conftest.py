@@ -13,6 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from keys import rsa_pem
+from tenacity import wait_none
+
+from intake_futu_short.opend import client as client_module
+from intake_futu_short.opend.patience import Patience
+from intake_futu_short.opend.session import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +34,18 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(folder))
     return folder
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets the bounds within which clients made from now on try again; the pauses are none."""
+
+    def change(**bounds: Any) -> None:
+        bounds = {"pause": wait_none(), **bounds}
+        sessions = Sessions(client_module._connect, Patience(**bounds))
+        monkeypatch.setattr(client_module, "_sessions", sessions)
+
+    return change
 
 
 def pytest_unconfigure() -> None:
