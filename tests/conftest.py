@@ -48,6 +48,27 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return change
 
 
+FAULT_TABLE = pytest.StashKey[dict[str, dict[int, str]]]()
+
+
+@pytest.fixture
+def fault_table(request: pytest.FixtureRequest) -> dict[str, dict[int, str]]:
+    """Outcomes by fault and page, printed at the end of the run."""
+    return request.config.stash.setdefault(FAULT_TABLE, {})
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    table = config.stash.get(FAULT_TABLE, {})
+    if not table:
+        return
+    terminalreporter.section("faults in a walk of 31 pages, by the page they come at")
+    for fault, outcomes in table.items():
+        said = "; ".join(f"{page}: {outcome}" for page, outcome in sorted(outcomes.items()))
+        terminalreporter.write_line(f"{fault:<46} {said}")
+
+
 def pytest_unconfigure() -> None:
     _home.cleanup()
 
