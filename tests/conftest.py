@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from keys import rsa_pem
-from tenacity import wait_none
+from tenacity import wait_fixed
 
 from intake_futu_short.opend import client as client_module
 from intake_futu_short.opend.patience import Patience
@@ -36,15 +36,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Sets the bounds within which clients made from now on try again; the pauses are none."""
+    """Short pauses between tries in every test; sets the bounds of clients made from now on."""
 
     def change(**bounds: Any) -> None:
-        bounds = {"pause": wait_none(), **bounds}
+        bounds = {"pause": wait_fixed(0.01), **bounds}
         sessions = Sessions(client_module._connect, Patience(**bounds))
         monkeypatch.setattr(client_module, "_sessions", sessions)
 
+    change()
     return change
 
 

@@ -46,8 +46,7 @@ HISTORIES = {"US.AAPL": History("US", make_rows("US", 23))}
 
 
 @pytest.fixture(autouse=True)
-def no_pauses(patience: Callable[..., None]) -> Iterator[None]:
-    patience()
+def nothing_left() -> Iterator[None]:
     yield
     assert [t for t in threading.enumerate() if t.name.startswith("intake-futu-short")] == []
 

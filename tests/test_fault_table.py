@@ -16,7 +16,6 @@ import pytest
 from fault_proxy import FaultProxy
 from fault_table import FAULTS, ROWS, Fault, Tricky
 from second_gateway import FIELDS, History, make_rows
-from tenacity import wait_exponential, wait_random
 
 from intake_futu_short.errors import FutuShortError
 from intake_futu_short.gateway import Gateway
@@ -44,15 +43,6 @@ CASES = [
     for name, fault in FAULTS.items()
     for place in ((0,) if fault.everywhere else fault.places)
 ]
-
-
-@pytest.fixture(autouse=True)
-def small_pauses(patience: Callable[..., None]) -> Callable[..., None]:
-    def change(**bounds: float) -> None:
-        patience(pause=wait_exponential(0.01, max=0.1) + wait_random(0.0, 0.01), **bounds)
-
-    change()
-    return change
 
 
 def is_whole(frame: pd.DataFrame, rows: Sequence[Row], market: str) -> bool:
@@ -86,10 +76,10 @@ def test_a_walk_ends_whole_or_in_the_named_error(
     name: str,
     place: int,
     fault_table: dict[str, dict[int, str]],
-    small_pauses: Callable[..., None],
+    patience: Callable[..., None],
 ) -> None:
     fault = FAULTS[name]
-    small_pauses(**dict(fault.patience))
+    patience(**dict(fault.patience))
     with (
         Tricky(fault, place, HISTORIES) as gateway,
         FaultProxy(gateway.port, fault.act, place or None, always=fault.always) as proxy,
@@ -109,10 +99,10 @@ OF_THE_NETWORK = [n for n, fault in FAULTS.items() if not fault.answer and not f
 
 @pytest.mark.parametrize("name", OF_THE_NETWORK)
 def test_so_does_a_walk_of_the_package_s_own_gateway(
-    name: str, fault_table: dict[str, dict[int, str]], small_pauses: Callable[..., None]
+    name: str, fault_table: dict[str, dict[int, str]], patience: Callable[..., None]
 ) -> None:
     fault = FAULTS[name]
-    small_pauses(**dict(fault.patience))
+    patience(**dict(fault.patience))
     with (
         Gateway({"US.AAPL": OWN}) as gateway,
         FaultProxy(gateway.port, fault.act, OWN_GATEWAY_PLACE, always=fault.always) as proxy,

@@ -52,11 +52,6 @@ HISTORIES = {
 
 
 @pytest.fixture(autouse=True)
-def no_pauses(patience: Callable[..., None]) -> None:
-    patience()
-
-
-@pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """No thread outlives the sources of these tests; that of a resolver ends when it answers."""
     yield
