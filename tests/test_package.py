@@ -32,6 +32,8 @@ ROOMS = [
     "opend.address",
     "opend.key_file",
     "opend.background",
+    "opend.patience",
+    "opend.link",
     "opend.session",
     "opend.client",
     "pages",
