@@ -36,6 +36,7 @@ ROOMS = [
     "opend.link",
     "opend.session",
     "opend.client",
+    "opend.pool",
     "pages",
     "table",
     "partitions",
