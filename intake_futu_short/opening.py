@@ -12,6 +12,7 @@ from intake_futu_short.errors import GatewayDisconnectedError, GatewayError, Rep
 from intake_futu_short.gateway import SharedSample
 from intake_futu_short.opend.address import GatewayURL
 from intake_futu_short.opend.client import GatewayClient
+from intake_futu_short.opend.pool import GatewayPool
 from intake_futu_short.panel import concerns_all
 
 if TYPE_CHECKING:
@@ -65,13 +66,12 @@ class Opening:
         self._answers = 0
         self._is_closed = False
         self._is_stopped = False
-        url = gateways[0]
-        if url.is_sample:
-            sample = SharedSample(url.rsa_key)
-            self._resources.callback(sample.close)
-            url = replace(GatewayURL.parse(sample.url), limit=None)
-        self._client = GatewayClient(url, timeout=timeout, on_wait=progress.waiting)
-        self._resources.callback(self._client.close)
+        self._client: GatewayClient | GatewayPool
+        if len(gateways) > 1:
+            self._client = GatewayPool(gateways, timeout=timeout, on_wait=progress.waiting)
+        else:
+            url = self._of_sample(gateways[0]) if gateways[0].is_sample else gateways[0]
+            self._client = GatewayClient(url, timeout=timeout, on_wait=progress.waiting)
 
     def fetch(self, security: Security, next_key: str | None) -> DailyShortVolume.S2C:
         """Ask for one page of a ticker; errors as of `GatewayClient.daily_short_volume`."""
@@ -104,6 +104,11 @@ class Opening:
         self._is_closed = True
         self._client.close()
         self._resources.close()
+
+    def _of_sample(self, url: GatewayURL) -> GatewayURL:
+        sample = SharedSample(url.rsa_key)
+        self._resources.callback(sample.close)
+        return replace(GatewayURL.parse(sample.url), limit=None)
 
     def _stop(self) -> None:
         self._is_stopped = True
