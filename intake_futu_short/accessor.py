@@ -358,3 +358,32 @@ class ShortVolumeAccessor:
         """
         options = plotting.Options(kind, start, end, last)
         return plotting.plot(self._frame, options, ax=ax, figsize=figsize)
+
+    def hvplot(
+        self, *, start: Any = None, end: Any = None, last: int | None = None, **style: Any
+    ) -> Any:
+        """Draw the short ratio and its 20-day pooled ratio with hvplot, for notebooks.
+
+        Both are fractions, as `short_ratio` and `pooled_short_ratio` give them. Of several tickers
+        one is shown at a time, with a widget to choose. hvplot is no dependency and no extra of
+        this package: ``pip install hvplot``.
+
+        Parameters
+        ----------
+        start, end, last
+            Which days, as for `plot`.
+        **style
+            Options of ``DataFrame.hvplot.line``, such as ``width``.
+
+        Returns
+        -------
+        holoviews object
+
+        Raises
+        ------
+        ConfigError, NotShortVolumeError
+            As `plot` does.
+        ImportError
+            When hvplot is not installed.
+        """
+        return plotting.interactive(self._frame, plotting.Options(None, start, end, last), **style)

@@ -49,13 +49,17 @@ ROOMS = [
     "metrics",
     "calendars",
     "checks",
+    "figure_data",
+    "chart_parts",
+    "drawing",
+    "plotting",
     "accessor",
 ]
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
     "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "kept",
     "joining", "slices", "history", "panel", "sessions", "metrics", "calendars", "checks",
-    "accessor",
+    "figure_data", "chart_parts", "drawing", "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip

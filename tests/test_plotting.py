@@ -231,6 +231,12 @@ def test_the_open_positions_are_those_of_the_ticker() -> None:
     assert "Open short position reported by HKEX: 5 shares, as of 2026-06-05." in text
 
 
+def test_an_open_position_of_another_ticker_is_not_written() -> None:
+    frame = sample("HK.SAMPLE").iloc[:30].assign(code="HK.2")
+    assert frame.attrs["aggregated_short"] == 17_650_300
+    assert "Open short position" not in words(frame.shortvol.plot()[0].figure)
+
+
 def test_an_as_of_date_that_is_none_is_left_out() -> None:
     frame = sample("HK.SAMPLE").iloc[:30]
     frame.attrs["new_time_str"] = "soon"
@@ -391,6 +397,17 @@ def test_one_row_and_few_rows_make_a_figure(kind: str) -> None:
     assert "no pooled ratio, and no mean of 20 days before" in words(one[0].figure)
 
 
+@pytest.mark.parametrize("market", [US, HK])
+def test_frames_as_the_official_client_makes_them(market: Any) -> None:
+    empty: Any = pd.DataFrame(columns=market.column_names)
+    assert said(empty.shortvol.plot()[1]) == ["no rows"]
+    day = {"timestamp_str": "2026-06-18", market.column_names[-2]: 5.0}
+    sparse: Any = pd.DataFrame([day]).reindex(columns=market.column_names).astype(object)
+    axes = sparse.where(sparse.notna(), None).shortvol.plot()
+    drawn(axes[0].figure)
+    assert said(axes[1]) == ["no short ratio in these rows"]
+
+
 def test_columns_that_lack_altogether_are_as_good_as_empty_ones() -> None:
     frame = sample("US.AAPL")[["timestamp_str", "total_shares_short", "volume"]]
     axes = frame.shortvol.plot()
@@ -487,7 +504,8 @@ def test_one_outlier_does_not_take_the_colours_of_all_others() -> None:
 
 def test_too_many_tickers_for_panels_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"13 tickers are too many for panels \(12 at most\)"):
-        panel(13).shortvol.plot(kind="panels")
+        panel(13).shortvol.plot(kind="panels", figsize=(20, 20))
+    assert plt.get_fignums() == []
 
 
 def test_only_so_many_names_as_can_be_read_stand_beside_a_heat_map() -> None:
@@ -505,6 +523,8 @@ def test_one_axes_takes_the_short_ratio() -> None:
     drawn(figure)
     assert figure.axes == [ax]
     assert labels(ax) == LABELS
+    other = Figure().add_subplot()
+    assert sample("US.AAPL").shortvol.plot(ax=[other]) is other
     assert ax.get_title(loc="left") == "US.AAPL: daily short volume, as of 2024-10-11"
     assert plt.get_fignums() == []
 
@@ -602,6 +622,29 @@ def test_other_kinds_of_file_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="a figure is saved as png, pdf, svg by its name"):
         plotting.save(sample("US.AAPL"), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+# --- hvplot, where it is installed
+
+
+def test_hvplot_draws_the_same_numbers() -> None:
+    pytest.importorskip("hvplot")
+    frame = sample("US.AAPL")
+    lines = frame.shortvol.hvplot(width=400)
+    values = {name: curve.dimension_values(1) for name, curve in lines.items()}
+    assert list(values) == ["Short ratio", "20-day pooled ratio"]
+    ratios = frame["total_shares_short"] / frame["volume"]
+    np.testing.assert_array_equal(values["Short ratio"], ratios[::-1])
+    several = panel(3).shortvol.hvplot(last=5)
+    assert several.kdims[0].values == ["US.T00", "US.T01", "US.T02"]
+    assert len(several["US.T01"]["Short ratio"]) == 4
+
+
+def test_without_hvplot_its_name_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hvplot", None)
+    monkeypatch.setitem(sys.modules, "hvplot.pandas", None)
+    with pytest.raises(ImportError, match=r"hvplot\(\) needs the package hvplot .*: pip install"):
+        sample("US.AAPL").shortvol.hvplot()
 
 
 # --- processes of their own
