@@ -47,9 +47,12 @@ class _Commands(click.Group):
 @click.version_option(__version__)
 def main() -> None:
     """Daily short volume of US and HK stocks and funds from Futu's OpenD gateway."""
-    # Waiting for the gateway's limit is told at this level.
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("intake_futu_short").setLevel(logging.INFO)
+    if not logging.getLogger().handlers:  # else somebody has set the log up already
+        logging.basicConfig(format="%(message)s")
+        # Waiting for the gateway's limit is told at this level; so is the end of every
+        # connection, which is no news to who reads once.
+        logging.getLogger("intake_futu_short").setLevel(logging.INFO)
+        logging.getLogger("intake_futu_short.opend.link").setLevel(logging.WARNING)
 
 
 def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
