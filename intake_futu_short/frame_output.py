@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import shutil
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,9 @@ def render(frame: pd.DataFrame, form: str) -> bytes:
     frame : pandas.DataFrame
         On a RangeIndex, which is not written.
     form : {"csv", "json", "parquet", "table"}
-        JSON is a list of objects, a row each. Missing values are empty in CSV and null in JSON.
-        Numbers are written so that they read back as they are. Parquet keeps the ``attrs``.
+        JSON is a list of objects, a row each. Missing values are empty in CSV and null in JSON,
+        as is what JSON has no number for. Numbers are written so that they read back as they are.
+        Parquet keeps the ``attrs``.
 
     Raises
     ------
@@ -47,7 +49,8 @@ def render(frame: pd.DataFrame, form: str) -> bytes:
         return frame.to_csv(index=False, lineterminator="\n").encode()
     if form == "json":
         # pandas' own to_json rounds prices.
-        plain = frame.astype(object).where(frame.notna(), None).to_dict("records")
+        is_plain = frame.notna() & ~frame.isin([math.inf, -math.inf])
+        plain = frame.astype(object).where(is_plain, None).to_dict("records")
         lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in plain)
         return ("[" + ",\n ".join(lines) + "]\n").encode()
     return _table(frame).encode()

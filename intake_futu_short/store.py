@@ -79,11 +79,15 @@ class FutuShortStore:
             return None
         return store_files.decode(content, security, self._files.show(path))
 
+    def version(self, security: Security) -> str | None:
+        """What changes whenever something is published of a ticker; None when nothing is kept."""
+        return self._files.version(store_paths.file_path(security))
+
     def save(self, security: Security, kept: Kept) -> None:
         """Publish what is now known of a ticker: whole, or not at all.
 
-        Where there are no locks (see `locked`) and somebody else has published since this thread
-        loaded, the two histories are merged, so that the rows of both are published.
+        If something else was published since this thread loaded, which takes a file system
+        without locks (see `locked`), the two histories are merged and no row of either is lost.
 
         Raises
         ------
@@ -92,10 +96,9 @@ class FutuShortStore:
         """
         path = store_paths.file_path(security)
         with self.locked(security):
-            if not self._files.is_local:
-                kept = self._with_what_others_published(security, kept)
+            kept = self._with_what_others_published(security, kept)
             content = store_files.encode(security, kept)
-            self._files.put(path, content)
+            self._files.put(path, content, store_paths.writer_path(security))
             self._loaded[get_ident(), security.code] = _digest(content)
 
     def _with_what_others_published(self, security: Security, kept: Kept) -> Kept:
@@ -119,7 +122,7 @@ class FutuShortStore:
         StoreError
             When another process holds it for ten minutes.
         """
-        with self._files.locked(store_paths.lock_path(security)):
+        with self._files.locked(store_paths.writer_path(security)):
             yield
 
     # -- many -------------------------------------------------------------------------------

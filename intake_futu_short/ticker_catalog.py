@@ -20,6 +20,8 @@ from intake_futu_short.source import FutuShortSource
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from typing_extensions import Self
+
 __all__ = ["FutuShortCatalog", "read_watchlist"]
 
 
@@ -109,6 +111,9 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
     def __dir__(self) -> list[str]:
         return [*object.__dir__(self), *self._entries.aliases()]
 
+    def __enter__(self) -> Self:
+        return self  # Intake would look for a schema, which catalogs have none of
+
     # -- Intake's hooks ---------------------------------------------------------------------
 
     def _make_entries_container(self) -> _Entries:
@@ -116,6 +121,9 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
 
     def _load(self) -> None:
         self._entries.forget()
+
+    def _close(self) -> None:
+        self._entries.close()
 
     # Intake's own reload the catalog whenever it is looked at.
     def _get_entries(self) -> _Entries:
@@ -170,6 +178,12 @@ class _Entries(MutableMapping[str, LocalCatalogEntry]):
 
     def forget(self) -> None:
         self._known = None
+
+    def close(self) -> None:
+        """Close the sources that were handed out; those with changed arguments are the caller's."""
+        for entry in (self._known or {}).values():
+            if entry._default_source is not None:
+                entry._default_source.close()
 
     def aliases(self) -> dict[str, str]:
         """Names that Python takes as attributes → names of entries, where that is unambiguous."""

@@ -56,6 +56,16 @@ def test_a_panel_reads_all_tickers_of_its_market() -> None:
     assert catalog.hk.read()["code"].unique().tolist() == ["HK.00700"]
 
 
+def test_closing_the_catalog_closes_the_sources_it_handed_out() -> None:
+    with Gateway(sample_histories()) as gateway:
+        with FutuShortCatalog(codes=["US.AAPL", "HK.00700"], gateway=gateway.url) as catalog:
+            source = catalog["US.AAPL"]
+            source.read()
+            assert source.npartitions == 1
+        assert source.npartitions is None
+        catalog.close()  # again, and nothing happens
+
+
 def test_names_that_python_takes_are_the_same_entries() -> None:
     catalog = sample(["US.BRK.B", "HK.00700"])
     assert catalog.HK_00700 is catalog["HK.00700"]

@@ -16,6 +16,7 @@ from intake_futu_short import (
     FutuShortCatalog,
     FutuShortError,
     FutuShortSource,
+    FutuShortStore,
     OpenQuoteContext,
     PanelError,
     ReplyError,
@@ -89,6 +90,12 @@ def accessor(frame: pd.DataFrame) -> None:
     assert_type(shortvol.short_ratio(), "pd.Series[float]")
     assert_type(shortvol.pooled_short_ratio(20), "pd.Series[float]")
     assert_type(shortvol.check(), pd.DataFrame)
+
+
+def store() -> None:
+    kept = FutuShortStore("s3://bucket/short", {"anon": True})
+    assert_type(kept.read(["US.AAPL"], start="2026-01-02", columns=["volume"]), pd.DataFrame)
+    assert_type(kept.codes("HK"), list[str])
 
 
 def errors(error: FutuShortError) -> None:
