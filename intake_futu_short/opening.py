@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -65,20 +66,17 @@ class Opening:
         self._answers = 0
         self._is_closed = False
         self._is_stopped = False
-        url = gateways[0]
-        if url.is_sample:
-            sample = SharedSample(url.rsa_key)
-            self._resources.callback(sample.close)
-            url = replace(GatewayURL.parse(sample.url), limit=None)
-        self._client = GatewayClient(url, timeout=timeout, on_wait=progress.waiting)
-        self._resources.callback(self._client.close)
+        self._url = gateways[0]
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._client: GatewayClient | None = None
 
     def fetch(self, security: Security, next_key: str | None) -> DailyShortVolume.S2C:
         """Ask for one page of a ticker; errors as of `GatewayClient.daily_short_volume`."""
         if self._is_closed or self._is_stopped:
             raise GatewayDisconnectedError(f"{security}: closed here while it was read")
         try:
-            answer = self._client.daily_short_volume(security, next_key, self._num)
+            answer = self._connect().daily_short_volume(security, next_key, self._num)
         except ReplyError:
             self._answers += 1
             raise
@@ -101,13 +99,31 @@ class Opening:
 
     def close(self) -> None:
         """End the requests under way, and let go of the gateways. For good."""
-        self._is_closed = True
-        self._client.close()
+        with self._lock:
+            self._is_closed = True
         self._resources.close()
 
     def _stop(self) -> None:
         self._is_stopped = True
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
+
+    def _connect(self) -> GatewayClient:
+        # Not before something is asked: what a store alone can answer starts no sample.
+        with self._lock:
+            if self._is_closed:
+                raise GatewayDisconnectedError("closed here while it was read")
+            if self._client is None:
+                url = self._url
+                if url.is_sample:
+                    sample = SharedSample(url.rsa_key)
+                    self._resources.callback(sample.close)
+                    url = replace(GatewayURL.parse(sample.url), limit=None)
+                self._client = GatewayClient(
+                    url, timeout=self._timeout, on_wait=self._progress.waiting
+                )
+                self._resources.callback(self._client.close)
+            return self._client
 
     def _concerns_all(self, error: Exception) -> bool:
         # Nothing has been answered at all: that is no matter of one ticker.
