@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import warnings
 from typing import TYPE_CHECKING
 
 import click
 
 from intake_futu_short import __version__
-from intake_futu_short.errors import FutuShortError
+from intake_futu_short.errors import FutuShortError, StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +52,54 @@ def demo() -> None:
         catalog = intake.open_catalog(path)
         _show(catalog.us(code="US.AAPL", num=10), "real rows, 2024-09-03 to 2024-10-11")
         _show(catalog.hk(code="HK.SAMPLE"), "SYNTHETIC rows, made up; there is no such security")
+
+
+@main.command()
+@click.option("--store", "store_url", required=True, help="URL or path of a store that was synced.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--port", default=11111, show_default=True, help="TCP port; 0 takes a free one.")
+@click.option(
+    "--limit", default="off", show_default=True, metavar="N/SECONDS", help="OpenD's own: 30/30."
+)
+@click.option("--rsa-key", metavar="PATH", help="RSA private key (PEM) that encrypts connections.")
+@click.option("--allow-remote", is_flag=True, help="Listen beyond this host. Knows no password.")
+def serve(
+    *, store_url: str, host: str, port: int, limit: str, rsa_key: str | None, allow_remote: bool
+) -> None:
+    """Serve a store as OpenD would, to this package and to the official client.
+
+    Tickers synced meanwhile are served as they then are. Ctrl-C ends it.
+    """
+    from intake_futu_short.gateway import Gateway  # noqa: PLC0415
+    from intake_futu_short.opend.limiter import Limit  # noqa: PLC0415
+    from intake_futu_short.served import StoredHistories  # noqa: PLC0415
+    from intake_futu_short.store import FutuShortStore  # noqa: PLC0415
+
+    at_most = Limit.parse(limit)
+    store = FutuShortStore(store_url)
+    gateway = Gateway(
+        StoredHistories(store),
+        host=host,
+        port=port,
+        limit=None if at_most is None else (at_most.requests, at_most.seconds),
+        rsa_key=rsa_key,
+        allow_remote=allow_remote,
+    )
+    codes = store.codes()
+    if not codes:
+        raise StoreError(f"{store.url}: nothing is kept there; sync some tickers first")
+    with gateway, contextlib.suppress(KeyboardInterrupt):
+        if allow_remote:
+            click.echo(
+                "Warning: the protocol knows no password. Everybody who reaches "
+                f"{host}, port {gateway.port}, reads all of the store.",
+                err=True,
+            )
+        click.echo(f"Serving {len(codes)} tickers of {store.url} at {gateway.url}. Ctrl-C ends it.")
+        # In steps: on some systems Ctrl-C does not end a wait.
+        while not threading.Event().wait(1.0):
+            pass
+    click.echo("Closed.")
 
 
 def _show(source: FutuShortSource, what: str) -> None:

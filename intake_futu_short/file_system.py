@@ -11,7 +11,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 import socket
 import threading
 import time
@@ -123,20 +122,13 @@ class StoreFileSystem:
         with self._told("read", f"{len(paths)} files"):
             fs, root = self._open()
             full = [f"{root}/{path}" for path in paths]
-            if last is None:
-                found = fs.cat(full, on_error="return")
-            else:
-                ranges = fs.cat_ranges(
-                    full, [-last] * len(full), [None] * len(full), on_error="return"
-                )
-                found = dict(zip(full, ranges, strict=True))
-        contents: list[bytes | Exception] = []
-        for path, name in zip(paths, full, strict=True):
-            content = found[name] if isinstance(found, dict) else found
-            contents.append(
-                self._error("read", path, content) if isinstance(content, Exception) else content
-            )
-        return contents
+            # Not fs.cat, which takes brackets in a path for a pattern.
+            starts = [None if last is None else -last] * len(full)
+            found = fs.cat_ranges(full, starts, [None] * len(full), on_error="return")
+        return [
+            self._error("read", path, content) if isinstance(content, Exception) else content
+            for path, content in zip(paths, found, strict=True)
+        ]
 
     def find(self, directory: str) -> dict[str, dict[str, Any]]:
         """What there is below a directory: path relative to the store → what fsspec knows of it."""
@@ -166,12 +158,23 @@ class StoreFileSystem:
 
     # -- writing ----------------------------------------------------------------------------
 
-    def put(self, path: str, content: bytes) -> None:
-        """Write a file, whole or not at all. On a local disk the caller holds its lock."""
+    def put(self, path: str, content: bytes, writer: str) -> None:
+        """Write a file, whole or not at all.
+
+        Parameters
+        ----------
+        path : str
+            The file.
+        content : bytes
+            All of it.
+        writer : str
+            What the names of temporary files begin with, where a local disk needs them. The caller
+            holds its lock.
+        """
         with self._told("write", path):
             fs, root = self._open()
             if self.is_local:
-                _replace(Path(root) / path, content)
+                _replace(Path(root) / path, content, Path(root) / writer)
                 return
             full = f"{root}/{path}"
             try:
@@ -185,29 +188,28 @@ class StoreFileSystem:
             fs.invalidate_cache()
 
     @contextmanager
-    def locked(self, path: str, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
+    def locked(self, writer: str) -> Iterator[None]:
         """Be the one writer of a file; the same thread may come again.
 
         Parameters
         ----------
-        path : str
-            The lock file, on a local disk; elsewhere there is none.
-        timeout_s : float
-            How long to wait for another writer.
+        writer : str
+            What the name of the lock file begins with, on a local disk; elsewhere there is none.
         """
+        path = f"{writer}.lock"
         if self.is_local:
             file = Path(self._url) / path
             with self._told("lock", path):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 lock: Any = FileLock(file, is_singleton=True)
                 try:
-                    lock.acquire(timeout=timeout_s)
+                    lock.acquire(timeout=LOCK_TIMEOUT_S)
                 except Timeout as error:
-                    raise self._is_locked(path, timeout_s) from error
+                    raise self._is_locked(path) from error
         else:
             lock = _thread_lock(f"{self._url} {path}")
-            if not lock.acquire(timeout=timeout_s):
-                raise self._is_locked(path, timeout_s)
+            if not lock.acquire(timeout=LOCK_TIMEOUT_S):
+                raise self._is_locked(path)
         try:
             yield
         finally:
@@ -234,10 +236,10 @@ class StoreFileSystem:
         told.__cause__ = error
         return told
 
-    def _is_locked(self, path: str, timeout_s: float) -> StoreError:
+    def _is_locked(self, path: str) -> StoreError:
         return StoreError(
-            f"{self.show(path)} has been locked for {timeout_s:g} s: another process writes this "
-            "ticker. Wait for it or end it; the lock ends with its process."
+            f"{self.show(path)} has been locked for {LOCK_TIMEOUT_S:g} s: another process writes "
+            "this ticker. Wait for it or end it; the lock ends with its process."
         )
 
 
@@ -265,6 +267,8 @@ def _reason(error: Exception) -> str:
 
 
 def _advice(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return ". Nothing is kept there: sync it first"
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, PermissionError):
         return ". Check the permissions there, or the credentials in storage_options"
@@ -280,37 +284,34 @@ def _unless_missing(error: Exception) -> None:
         raise error
 
 
-def _replace(file: Path, content: bytes) -> None:
+def _replace(file: Path, content: bytes, writer: Path) -> None:
     """Put a whole file in the place of another. A crash leaves the one or the other."""
-    directory = file.parent
-    is_new = not directory.exists()
-    directory.mkdir(parents=True, exist_ok=True)
-    _clean(file)
-    host = _host()
-    temporary = directory / f".{file.name}.{host}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    writer.parent.mkdir(parents=True, exist_ok=True)
+    _clean(writer)
+    # The @ is in no code: of two tickers no name begins with the other's.
+    temporary = writer.with_name(f"{writer.name}@{_host()}.{os.getpid()}.tmp")
     try:
-        with temporary.open("xb") as output:
+        with temporary.open("wb") as output:
             output.write(content)
             output.flush()
             os.fsync(output.fileno())
+        is_new = not file.parent.exists()
+        file.parent.mkdir(parents=True, exist_ok=True)
         os.replace(temporary, file)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        if is_new:
-            with contextlib.suppress(OSError):
-                directory.rmdir()
         raise
     # Without this a power cut may take the rename back.
-    _sync_directory(directory)
+    _sync_directory(file.parent)
     if is_new:
-        _sync_directory(directory.parent)
+        _sync_directory(file.parent.parent)
 
 
-def _clean(file: Path) -> None:
+def _clean(writer: Path) -> None:
     """Remove what dead writers of a file left; its lock is held, so that no other is alive."""
-    ours = f".{file.name}.{_host()}."
-    for temporary in file.parent.glob(f".{file.name}.*.tmp"):
+    ours = f"{writer.name}@{_host()}."
+    for temporary in writer.parent.glob(f"{writer.name}@*.tmp"):
         with contextlib.suppress(OSError):
             age_s = time.time() - temporary.stat().st_mtime
             if temporary.name.startswith(ours) or age_s > FOREIGN_TEMPORARY_S:

@@ -12,34 +12,48 @@ import json
 import zlib
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from intake_futu_short.errors import CorruptStoreError, StoreError
 from intake_futu_short.kept import Kept, Staged
 from intake_futu_short.pages import Aggregates
-from intake_futu_short.table import text_dtype
+from intake_futu_short.store_tables import to_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
     from intake_futu_short.security import Market, Security
 
-__all__ = ["FORMAT", "ROW_GROUP_ROWS", "State", "decode", "encode", "frame", "open_file", "state"]
+__all__ = [
+    "DAY",
+    "FORMAT",
+    "ROW_GROUP_ROWS",
+    "State",
+    "Summary",
+    "decode",
+    "encode",
+    "footer_bytes",
+    "read_table",
+    "summary",
+]
 
 # Raised when an older version of this package could no longer read what is written.
 FORMAT = 1
 # Three years: its statistics let a reader skip a row group, and each costs a reader some time.
 ROW_GROUP_ROWS = 750
 
+DAY = "timestamp_str"
+
 _STATE = b"intake_futu_short"
 _STAGED = b"intake_futu_short.staged"
 _SUPERSEDED = b"intake_futu_short.superseded"
 _CHECK = b"intake_futu_short.crc32"
-
-_INT64: Any = pd.Int64Dtype()  # its way from Arrow is in no stubs
 
 _WAY_OUT = "Delete the file and sync the ticker again; the other tickers are not affected."
 _TYPES = {
@@ -74,6 +88,32 @@ class State:
     walked_s: float | None
     aggregates: tuple[Aggregates, ...]
     staged_cursor: str | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a file's footer says: its state, and the days its rows lie between.
+
+    Attributes
+    ----------
+    state : State
+        As the file has it.
+    first, last : str or None
+        Oldest and newest trading day; None without rows.
+    """
+
+    state: State
+    first: str | None
+    last: str | None
+
+    def has_any(self, start: str | None, end: str | None) -> bool:
+        """Whether rows can lie between two days, both inclusive; None is open."""
+        return (
+            self.first is not None
+            and self.last is not None
+            and (start is None or start <= self.last)
+            and (end is None or end >= self.first)
+        )
 
 
 def encode(security: Security, kept: Kept) -> bytes:
@@ -125,8 +165,8 @@ def decode(data: bytes, security: Security, where: str) -> Kept:
     StoreError
         When a newer version of this package wrote it.
     """
-    file = open_file(data, security, where)
-    known = state(file.metadata, security, where)
+    file = _open(data, security, where)
+    known = _state(file.metadata, security, where)
     try:
         metadata = file.metadata.metadata
         staged = superseded = None
@@ -134,10 +174,10 @@ def decode(data: bytes, security: Security, where: str) -> Kept:
             staged = Staged(_unpacked(metadata[_STAGED], security.market), known.staged_cursor)
         if _SUPERSEDED in metadata:
             superseded = _unpacked(metadata[_SUPERSEDED], security.market)
-        rows = frame(file.read(use_threads=False), security.market)
+        rows = to_frame(file.read(use_threads=False), security.market)
         _check_rows(security, rows)
     except (KeyError, ValueError, OSError, pa.ArrowException) as error:
-        raise corrupt(where, error) from error
+        raise _corrupt(where, error) from error
     return Kept(
         rows=rows,
         is_complete=known.is_complete,
@@ -150,32 +190,111 @@ def decode(data: bytes, security: Security, where: str) -> Kept:
     )
 
 
-def open_file(data: bytes, security: Security, where: str) -> pq.ParquetFile:
-    """Open a whole file, whose columns are then those of the market.
+def read_table(
+    data: bytes,
+    security: Security,
+    where: str,
+    columns: Sequence[str],
+    *,
+    start: str | None = None,
+    end: str | None = None,
+) -> tuple[State, pa.Table]:
+    """Read some columns of the rows of some days, ascending, and the state.
 
-    Raises
-    ------
-    CorruptStoreError
-        When it is no Parquet file, or has other columns.
-    """
-    try:
-        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        arrow = file.schema_arrow
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise corrupt(where, error) from error
-    if not arrow.equals(schema(security.market)):
-        raise corrupt(where, f"its columns are {', '.join(arrow.names) or 'none'}")
-    return file
+    Row groups of other days and other columns are not decoded.
 
-
-def state(metadata: pq.FileMetaData, security: Security, where: str) -> State:
-    """Read what a file says of its rows out of its footer.
+    Parameters
+    ----------
+    data, security, where
+        As in `decode`.
+    columns : sequence of str
+        Of the market.
+    start, end : str, optional
+        First and last trading day, ``YYYY-MM-DD``.
 
     Raises
     ------
     CorruptStoreError, StoreError
         As `decode`.
     """
+    file = _open(data, security, where)
+    known = _state(file.metadata, security, where)
+    is_cut = start is not None or end is not None
+    needed = {*columns, DAY} if is_cut else set(columns)
+    try:
+        groups = [i for i in range(file.num_row_groups) if _overlaps(file, i, start, end)]
+        rows = file.read_row_groups(groups, [*needed], use_threads=False)
+        if is_cut:
+            days = rows.column(DAY)
+            begin = 0 if start is None else _count(pc.less(days, start))
+            stop = rows.num_rows if end is None else _count(pc.less_equal(days, end))
+            rows = rows.slice(begin, max(stop - begin, 0))
+        return known, rows.select(columns)
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise _corrupt(where, error) from error
+
+
+def summary(data: bytes, security: Security, where: str) -> Summary:
+    """Read the footer alone; `data` may be no more than the last `footer_bytes` of the file.
+
+    Raises
+    ------
+    CorruptStoreError, StoreError
+        As `decode`.
+    """
+    try:
+        metadata = pq.read_metadata(pa.BufferReader(data))
+        arrow = metadata.schema.to_arrow_schema()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _corrupt(where, error) from error
+    _check_columns(arrow, security, where)
+    known = _state(metadata, security, where)
+    days = [_days(metadata, i) for i in range(metadata.num_row_groups)] if known.rows else []
+    first, last = (days[0][0], days[-1][1]) if days else (None, None)
+    return Summary(known, first, last)
+
+
+def footer_bytes(tail: bytes) -> int:
+    """How many bytes at the end of a file its footer takes, told by the last 8 of them."""
+    if tail[-4:] != b"PAR1":
+        return 0
+    return int.from_bytes(tail[-8:-4], "little") + 8
+
+
+def _open(data: bytes, security: Security, where: str) -> pq.ParquetFile:
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        arrow = file.schema_arrow
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _corrupt(where, error) from error
+    _check_columns(arrow, security, where)
+    return file
+
+
+def _check_columns(arrow: pa.Schema, security: Security, where: str) -> None:
+    if not arrow.equals(_schema(security.market)):
+        raise _corrupt(where, f"its columns are {', '.join(arrow.names) or 'none'}")
+
+
+def _overlaps(file: pq.ParquetFile, group: int, start: str | None, end: str | None) -> bool:
+    first, last = _days(file.metadata, group)
+    if first is None or last is None:
+        return True
+    return (start is None or start <= last) and (end is None or end >= first)
+
+
+def _days(metadata: pq.FileMetaData, group: int) -> tuple[str | None, str | None]:
+    """Oldest and newest day of a row group, by its statistics."""
+    chunk = metadata.row_group(group).column(metadata.schema.names.index(DAY))
+    known = chunk.statistics
+    return (known.min, known.max) if known is not None and known.has_min_max else (None, None)
+
+
+def _count(matches: pa.ChunkedArray) -> int:
+    return pc.sum(matches).as_py() or 0
+
+
+def _state(metadata: pq.FileMetaData, security: Security, where: str) -> State:
     values: dict[bytes, bytes] = metadata.metadata or {}
     try:
         said = json.loads(values[_STATE])
@@ -187,25 +306,25 @@ def state(metadata: pq.FileMetaData, security: Security, where: str) -> State:
             )
         ours = {key: values[key] for key in (_STATE, _STAGED, _SUPERSEDED) if key in values}
         if int(values[_CHECK]) != _crc32(ours):
-            raise corrupt(where, "its checksum is not that of its state")
+            raise _corrupt(where, "its checksum is not that of its state")
         del said["format"]
         known = State(**{**said, "aggregates": tuple(Aggregates(**a) for a in said["aggregates"])})
     except (KeyError, TypeError, ValueError) as error:
-        raise corrupt(where, f"it does not say what it holds ({error!r})") from error
+        raise _corrupt(where, f"it does not say what it holds ({error!r})") from error
     if known.code != security.code:
-        raise corrupt(where, f"it holds {known.code}, and lies where {security.code} should be")
+        raise _corrupt(where, f"it holds {known.code}, and lies where {security.code} should be")
     if known.rows != metadata.num_rows:
-        raise corrupt(where, f"it should have {known.rows} rows and has {metadata.num_rows}")
+        raise _corrupt(where, f"it should have {known.rows} rows and has {metadata.num_rows}")
     return known
 
 
-def corrupt(where: str, why: object) -> CorruptStoreError:
+def _corrupt(where: str, why: object) -> CorruptStoreError:
     """Error of a file that is damaged or foreign, with the way out."""
     return CorruptStoreError(f"{where} is damaged or is no file of this store: {why}. {_WAY_OUT}")
 
 
 @cache
-def schema(market: Market) -> pa.Schema:
+def _schema(market: Market) -> pa.Schema:
     """Columns of a market's files and their types; all may be null but the first two."""
     return pa.schema(
         [
@@ -215,34 +334,10 @@ def schema(market: Market) -> pa.Schema:
     )
 
 
-def frame(table: pa.Table, market: Market) -> pd.DataFrame:
-    """Columns as Parquet gives them → the dtypes of `table`, whichever of the columns there are.
-
-    Rows stay in their order.
-    """
-    kinds = {column.name: column.kind for column in market.columns}
-    columns = {name: _column(table.column(name), kinds[name]) for name in table.column_names}
-    return pd.DataFrame(columns, copy=False, index=pd.RangeIndex(table.num_rows))
-
-
-def _column(values: pa.ChunkedArray, kind: str) -> Any:
-    if kind == "count":
-        return _INT64.__from_arrow__(values)
-    if kind != "day":
-        return values.to_numpy()
-    return texts(values)
-
-
-def texts(values: pa.ChunkedArray) -> Any:
-    """Strings as this pandas keeps them."""
-    dtype = text_dtype()
-    return values.to_numpy() if dtype == np.dtype(object) else dtype.__from_arrow__(values)
-
-
 def _check_rows(security: Security, rows: pd.DataFrame) -> None:
     if list(rows.columns) != security.market.column_names:
         raise ValueError(f"{security}: the columns of the rows are {list(rows.columns)}")
-    days = rows["timestamp_str"].to_numpy(dtype=object)
+    days = rows[DAY].to_numpy(dtype=object)
     if not (days[:-1] < days[1:]).all():
         raise ValueError(f"{security}: the rows do not ascend by day, each day once")
 
@@ -251,7 +346,7 @@ def _parquet(rows: pd.DataFrame, market: Market, metadata: dict[bytes, bytes]) -
     # Attributes would be written too, and stand on a frame of many tickers afterwards.
     plain = rows.copy(deep=False)
     plain.attrs = {}
-    columns = pa.schema([schema(market).field(name) for name in rows.columns])
+    columns = pa.schema([_schema(market).field(name) for name in rows.columns])
     table = pa.Table.from_pandas(plain, columns, preserve_index=False)
     sink = pa.BufferOutputStream()
     pq.write_table(
@@ -271,7 +366,7 @@ def _packed(rows: pd.DataFrame, market: Market) -> bytes:
 
 
 def _unpacked(packed: bytes, market: Market) -> pd.DataFrame:
-    return frame(pq.read_table(pa.BufferReader(base64.b64decode(packed))), market)
+    return to_frame(pq.read_table(pa.BufferReader(base64.b64decode(packed))), market)
 
 
 def _crc32(values: dict[bytes, bytes]) -> int:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.security import Security
 
-__all__ = ["FILE_NAME", "file_path", "lock_path", "market_path", "security_at"]
+__all__ = ["FILE_NAME", "file_path", "market_path", "security_at", "writer_path"]
 
 FILE_NAME = "history.parquet"
 _ROOT = "short_volume"
@@ -29,9 +29,12 @@ def file_path(security: Security) -> str:
     return f"{market_path(security.market.name)}/code={_escaped(security.code)}/{FILE_NAME}"
 
 
-def lock_path(security: Security) -> str:
-    """A ticker's lock: beside the data sets, and hidden, so that no reader takes it for data."""
-    return f"{_ROOT}/.locks/{_escaped(security.code)}.lock"
+def writer_path(security: Security) -> str:
+    """What the names of a ticker's lock and temporary files begin with.
+
+    They lie beside the data sets, since not every reader passes over files that begin with a dot.
+    """
+    return f"{_ROOT}/.writers/{_escaped(security.code)}"
 
 
 def security_at(path: str) -> Security | None:
