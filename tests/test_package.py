@@ -37,14 +37,24 @@ ROOMS = [
     "pages",
     "table",
     "sessions",
+    "windows",
+    "columns",
+    "daily",
+    "window_metrics",
+    "trailing",
+    "aggregates",
+    "combined",
+    "panels",
+    "resampling",
     "metrics",
     "checks",
     "accessor",
 ]
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
-    "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "sessions", "metrics",
-    "checks", "accessor",
+    "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "sessions", "windows",
+    "columns", "daily", "window_metrics", "trailing", "aggregates", "combined", "panels",
+    "resampling", "metrics", "checks", "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip
