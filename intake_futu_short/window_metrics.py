@@ -11,12 +11,12 @@ import numpy as np
 
 from intake_futu_short.columns import Columns, whole_number
 from intake_futu_short.windows import (
+    Totals,
     before,
     blocks,
     quotient,
     scores,
     sliding_ranks,
-    sum_and_days,
 )
 
 if TYPE_CHECKING:
@@ -72,52 +72,67 @@ def trailing(
     dict of str to numpy.ndarray
         Values in the order of the frame, by name and ``n``, such as ``short_ratio_mean_20``.
     """
-    rows = len(sessions.order)
-    found = {f"{kind}_{n}": np.full(rows, np.nan) for n in ns for kind in kinds}
+    names = [f"{kind}_{n}" for n in ns for kind in kinds]
     longest = int(sessions.lengths.max(initial=0))
     # A window that is longer than every history holds all of it; one that must be full is nowhere.
     wanted = {n: min(n, longest) for n in ns if (min_periods or n) <= longest}
     if not wanted:
-        return found
+        return {name: np.full(len(sessions.order), np.nan) for name in names}
     least = {n: min_periods or n for n in sorted(set(wanted.values()))}
     roles = {role for k in kinds for role in KINDS.get(k, _VOLUME)[columns.market]}
+    held = {(kind, n): np.empty(len(sessions.order)) for kind in kinds for n in least}
     for block in blocks(sessions.begins, sessions.lengths, max(least)):
         places = sessions.order[block.rows]
         laid = {role: block.lay(columns[role][places]) for role in roles}
         # Prices and counts of a user's own may be beyond what squares of floats can be.
         with np.errstate(over="ignore", invalid="ignore"):
-            answers = dict(_of_block(block, laid, kinds, least))
-        for n, held in wanted.items():
-            for kind in kinds:
-                found[f"{kind}_{n}"][places] = block.of_rows(answers[kind, held])
-    return found
+            for metric, values in _of_block(block, laid, kinds, least):
+                if metric in held:
+                    held[metric][block.rows] = block.of_rows(values)
+    found: dict[str, Floats] = {}
+    # One after the other, which is kinder to the cache than all at once; what held the sorted
+    # values of one takes up the next.
+    spare = np.empty(len(sessions.order))
+    for (kind, n), values in held.items():
+        spare[sessions.order] = values
+        found |= {f"{kind}_{m}": spare for m in ns if wanted.get(m) == n}
+        spare = values
+    return {
+        name: found[name] if name in found else np.full(len(sessions.order), np.nan)
+        for name in names
+    }
 
 
 def _of_block(
     block: Block, laid: dict[str, Floats], kinds: Collection[str], least: dict[int, int]
 ) -> Iterator[tuple[tuple[str, int], Floats]]:
+    totals = Totals(least)
     if not _OF_RATIOS.isdisjoint(kinds):
-        yield from _of_ratios(block, quotient(laid["short"], laid["volume"]), kinds, least)
-    for n, few in least.items():
-        if "pooled_short_ratio" in kinds:
-            short, volume = laid["short"], laid["volume"]
-            both, days = sum_and_days(np.where(np.isnan(volume), np.nan, short), n)
-            whole, _ = sum_and_days(np.where(np.isnan(short), np.nan, volume), n)
-            yield ("pooled_short_ratio", n), np.where(days >= few, quotient(both, whole), np.nan)
-        if "short_volume_surge" in kinds:
-            usual = before(_mean(*sum_and_days(laid["short"], n), few))
-            yield ("short_volume_surge", n), quotient(laid["short"], usual)
-        if "mean_volume" in kinds:
-            yield ("mean_volume", n), _mean(*sum_and_days(laid["volume"], n), few)
+        ratio = quotient(laid["short"], laid["volume"])
+        yield from _of_ratios(block, ratio, totals, kinds, least)
+    if "pooled_short_ratio" in kinds:
+        short, volume = laid["short"], laid["volume"]
+        parts, days = totals.of(np.where(np.isnan(volume), np.nan, short))
+        wholes, _ = totals.of(np.where(np.isnan(short), np.nan, volume))
+        for n, few in least.items():
+            yield ("pooled_short_ratio", n), quotient(parts[n], _enough(wholes[n], days[n], few))
+    if "short_volume_surge" in kinds:
+        for n, usual in _means(*totals.of(laid["short"]), least):
+            yield ("short_volume_surge", n), quotient(laid["short"], before(usual))
+    if "mean_volume" in kinds:
+        for n, usual in _means(*totals.of(laid["volume"]), least):
+            yield ("mean_volume", n), usual
 
 
 def _of_ratios(
-    block: Block, ratio: Floats, kinds: Collection[str], least: dict[int, int]
+    block: Block,
+    ratio: Floats,
+    totals: Totals,
+    kinds: Collection[str],
+    least: dict[int, int],
 ) -> Iterator[tuple[tuple[str, int], Floats]]:
-    days = {}
-    for n, few in least.items():
-        total, days[n] = sum_and_days(ratio, n)
-        mean = _mean(total, days[n], few)
+    sums, days = totals.of(ratio)
+    for n, mean in _means(sums, days, least):
         yield ("short_ratio_mean", n), mean
         if "abnormal_short_ratio" in kinds:
             yield ("abnormal_short_ratio", n), quotient(ratio, before(mean)) - 1
@@ -128,14 +143,19 @@ def _of_ratios(
     if "short_ratio_rank" in kinds:
         known = ~np.isnan(ratio)
         for n, ranks in sliding_ranks(ratio, list(least), block.pad):
-            enough = known & (days[n] >= least[n])
-            yield ("short_ratio_rank", n), quotient(ranks, np.where(enough, days[n], np.nan))
+            counted = np.where(known, days[n], np.nan)
+            yield ("short_ratio_rank", n), quotient(ranks, _enough(counted, days[n], least[n]))
 
 
-def _mean(total: Floats, days: Floats, few: int) -> Floats:
-    means = np.full(len(total), np.nan)
-    np.divide(total, days, out=means, where=days >= few)
-    return means
+def _means(
+    sums: dict[int, Floats], days: dict[int, Floats], least: dict[int, int]
+) -> Iterator[tuple[int, Floats]]:
+    for n, few in least.items():
+        yield n, quotient(sums[n], _enough(days[n], days[n], few))
+
+
+def _enough(values: Floats, days: Floats, few: int) -> Floats:
+    return np.where(days >= few, values, np.nan)
 
 
 class Pool(NamedTuple):
