@@ -37,6 +37,8 @@ class Opening:
     ----------
     gateways : sequence of GatewayURL
         One, or several that share the work.
+    tickers : int
+        How many will be asked for.
     num : int
         Rows a page.
     timeout : float
@@ -51,17 +53,19 @@ class Opening:
     """
 
     def __init__(
-        self, gateways: Sequence[GatewayURL], *, num: int, timeout: float, progress: Progress
+        self,
+        gateways: Sequence[GatewayURL],
+        *,
+        tickers: int,
+        num: int,
+        timeout: float,
+        progress: Progress,
     ) -> None:
         self.origin = " or ".join(map(str, gateways))
         self._num = num
         self._progress = progress
-        self._crew = Crew(
-            AT_ONCE * len(gateways),
-            concerns_all=self._concerns_all,
-            stop=self._stop,
-            tick=progress.show,
-        )
+        self._tickers = tickers
+        self._at_once = AT_ONCE * len(gateways)
         self._resources = ExitStack()
         self._answers = 0
         self._is_closed = False
@@ -89,13 +93,20 @@ class Opening:
         return answer
 
     def together(self, jobs: Sequence[Callable[[], object]]) -> dict[int, Exception]:
-        """Do jobs that ask by `fetch` at the same time; errors by number, as `Crew.run`.
+        """Do jobs, one a ticker, at the same time; errors by number, as `Crew.run` gives them.
 
         An interruption (Ctrl-C) ends their requests. What they have fetched stays with them, and
         they can be done again.
         """
+        done_before = self._tickers - len(jobs)
+        crew = Crew(
+            self._at_once,
+            concerns_all=self._concerns_all,
+            stop=self._stop,
+            tick=lambda done: self._progress.show(done_before + done),
+        )
         try:
-            return self._crew.run(jobs)
+            return crew.run(jobs)
         finally:
             self._is_stopped = False
 
