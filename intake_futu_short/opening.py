@@ -13,6 +13,7 @@ from intake_futu_short.errors import GatewayDisconnectedError, GatewayError, Rep
 from intake_futu_short.gateway import SharedSample
 from intake_futu_short.opend.address import GatewayURL
 from intake_futu_short.opend.client import GatewayClient
+from intake_futu_short.opend.pool import GatewayPool
 from intake_futu_short.panel import concerns_all
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Opening:
     ----------
     gateways : sequence of GatewayURL
         One, or several that share the work.
+    tickers : int
+        How many will be asked for.
     num : int
         Rows a page.
     timeout : float
@@ -51,25 +54,27 @@ class Opening:
     """
 
     def __init__(
-        self, gateways: Sequence[GatewayURL], *, num: int, timeout: float, progress: Progress
+        self,
+        gateways: Sequence[GatewayURL],
+        *,
+        tickers: int,
+        num: int,
+        timeout: float,
+        progress: Progress,
     ) -> None:
         self.origin = " or ".join(map(str, gateways))
         self._num = num
         self._progress = progress
-        self._crew = Crew(
-            AT_ONCE * len(gateways),
-            concerns_all=self._concerns_all,
-            stop=self._stop,
-            tick=progress.show,
-        )
+        self._tickers = tickers
+        self._at_once = AT_ONCE * len(gateways)
         self._resources = ExitStack()
         self._answers = 0
         self._is_closed = False
         self._is_stopped = False
-        self._url = gateways[0]
+        self._gateways = gateways
         self._timeout = timeout
         self._lock = threading.Lock()
-        self._client: GatewayClient | None = None
+        self._client: GatewayClient | GatewayPool | None = None
 
     def fetch(self, security: Security, next_key: str | None) -> DailyShortVolume.S2C:
         """Ask for one page of a ticker; errors as of `GatewayClient.daily_short_volume`."""
@@ -87,13 +92,20 @@ class Opening:
         return answer
 
     def together(self, jobs: Sequence[Callable[[], object]]) -> dict[int, Exception]:
-        """Do jobs that ask by `fetch` at the same time; errors by number, as `Crew.run`.
+        """Do jobs, one a ticker, at the same time; errors by number, as `Crew.run` gives them.
 
         An interruption (Ctrl-C) ends their requests. What they have fetched stays with them, and
         they can be done again.
         """
+        done_before = self._tickers - len(jobs)
+        crew = Crew(
+            self._at_once,
+            concerns_all=self._concerns_all,
+            stop=self._stop,
+            tick=lambda done: self._progress.show(done_before + done),
+        )
         try:
-            return self._crew.run(jobs)
+            return crew.run(jobs)
         finally:
             self._is_stopped = False
 
@@ -103,27 +115,34 @@ class Opening:
             self._is_closed = True
         self._resources.close()
 
+    def _of_sample(self, url: GatewayURL) -> GatewayURL:
+        sample = SharedSample(url.rsa_key)
+        self._resources.callback(sample.close)
+        return replace(GatewayURL.parse(sample.url), limit=None)
+
     def _stop(self) -> None:
         self._is_stopped = True
         if self._client is not None:
             self._client.close()
 
-    def _connect(self) -> GatewayClient:
+    def _connect(self) -> GatewayClient | GatewayPool:
         # Not before something is asked: what a store alone can answer starts no sample.
         with self._lock:
             if self._is_closed:
                 raise GatewayDisconnectedError("closed here while it was read")
             if self._client is None:
-                url = self._url
-                if url.is_sample:
-                    sample = SharedSample(url.rsa_key)
-                    self._resources.callback(sample.close)
-                    url = replace(GatewayURL.parse(sample.url), limit=None)
-                self._client = GatewayClient(
-                    url, timeout=self._timeout, on_wait=self._progress.waiting
-                )
+                self._client = self._make_client()
                 self._resources.callback(self._client.close)
             return self._client
+
+    def _make_client(self) -> GatewayClient | GatewayPool:
+        timeout, on_wait = self._timeout, self._progress.waiting
+        if len(self._gateways) > 1:
+            return GatewayPool(self._gateways, timeout=timeout, on_wait=on_wait)
+        url = self._gateways[0]
+        return GatewayClient(
+            self._of_sample(url) if url.is_sample else url, timeout=timeout, on_wait=on_wait
+        )
 
     def _concerns_all(self, error: Exception) -> bool:
         # Nothing has been answered at all: that is no matter of one ticker.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from intake_futu_short.errors import PaginationError, ProtocolError
-from intake_futu_short.opend.replies import ADVICE
+from intake_futu_short.opend.replies import ADVICE, CursorRefusedError
 from intake_futu_short.security import US
 
 if TYPE_CHECKING:
@@ -87,7 +87,9 @@ class Page:
 class Walk:
     """Asks for page after page, newest first, as far as it is called on.
 
-    An error of `fetch` leaves the walk where it was: the next call asks for the same page again.
+    An error of `fetch` leaves the walk where it was: the next call asks for the same page again. A
+    `CursorRefusedError` alone lets the walk begin anew: the pages it has stay as they are, and it
+    goes on with what is older than all of them.
 
     Parameters
     ----------
@@ -138,7 +140,7 @@ class Walk:
     @property
     def aggregates(self) -> Aggregates:
         """Aggregates of the newest answer."""
-        return self._progress.aggregates
+        return self._progress.aggregates or Aggregates()
 
     @property
     def next_key(self) -> str | None:
@@ -157,7 +159,12 @@ class Walk:
         """
         while not self.is_finished:
             self._refuse_to_loop()
-            page, progress = self._take(self._fetch(self.next_key))
+            try:
+                answer = self._fetch(self.next_key)
+            except CursorRefusedError:
+                self._progress = self._progress.anew()
+                continue
+            page, progress = self._take(answer)
             # One assignment: an interruption finds the page taken whole or not at all.
             self._progress = progress
             if page.rows:
@@ -188,6 +195,8 @@ class Walk:
         before = self._progress
         page = Page(rows, days, END if next_key is None else next_key, aggregates)
         fresh = _only_new(page, before.days)
+        if before.older_than != _NEVER:
+            fresh = _pick(fresh, [i for i, d in enumerate(fresh.days) if d < before.older_than])
         wanted = self._only_wanted(fresh)
         pages = (*before.pages, wanted) if wanted.rows else before.pages
         return wanted, _Progress(
@@ -196,7 +205,8 @@ class Walk:
             asked=before.asked if before.next_key is None else before.asked | {before.next_key},
             days=before.days.union(days),
             stale=0 if fresh.rows else before.stale + 1,
-            aggregates=aggregates if before.next_key is None else before.aggregates,
+            aggregates=before.aggregates or aggregates,
+            older_than=before.older_than,
             is_finished=(
                 page.next_key in {"", END}
                 or len(pages) == self._max_pages
@@ -228,8 +238,20 @@ class _Progress:
     asked: frozenset[str] = frozenset()
     days: frozenset[str] = frozenset()
     stale: int = 0
-    aggregates: Aggregates = Aggregates()
+    aggregates: Aggregates | None = None
+    older_than: str = _NEVER
     is_finished: bool = False
+
+    def anew(self) -> _Progress:
+        """Where a walk stands that has to begin again, with what it has."""
+        return replace(
+            self,
+            next_key=None,
+            asked=frozenset(),
+            # As many pages as were walked may come that bring nothing new.
+            stale=-len(self.asked) - 1,
+            older_than=min(self.days, default=_NEVER),
+        )
 
 
 def _only_new(page: Page, seen: AbstractSet[str]) -> Page:

@@ -53,7 +53,7 @@ class FutuShortSource(DescribedSource):
     A read that takes longer shows a bar when standard error is a terminal, or in a notebook.
     `read`, `discover` and `to_dask` take ``callback=``, one of ``fsspec.callbacks``, which is then
     told instead: pages of one ticker, tickers of a panel (with their number as its size). A wait
-    for the gateway's limit calls its hook ``"waiting"`` with ``seconds``.
+    for the gateway's limit calls its hook ``"waiting"`` with ``seconds`` and ``until``.
 
     Parameters
     ----------
@@ -345,6 +345,7 @@ class FutuShortSource(DescribedSource):
         if self._partitions is None:
             self._opening = opening = Opening(
                 self._gateways,
+                tickers=len(self._securities),
                 num=self._arguments["num"],
                 timeout=self._arguments["timeout"],
                 progress=self._progress,

@@ -264,16 +264,16 @@ def test_without_a_limit_a_refusal_is_final() -> None:
 
 
 def test_closing_ends_the_wait_for_the_limit_also_when_others_go_on() -> None:
+    waits = threading.Event()
     with SecondGateway(HISTORIES) as gateway, SecondGateway(HISTORIES) as other:
-        limited = GatewayClient(GatewayURL.parse(f"{gateway.url}?limit=1/600"))
+        url = GatewayURL.parse(f"{gateway.url}?limit=1/600")
+        limited = GatewayClient(url, on_wait=lambda _: waits.set())
         with closing(GatewayClient(GatewayURL.parse(other.url))) as going_on:
             going_on.daily_short_volume(AAPL)
             limited.daily_short_volume(AAPL)
             with ThreadPoolExecutor(1) as pool:
                 waiting = pool.submit(limited.daily_short_volume, AAPL)
-                session = limited._acquire()[0]
-                while not session._waiting:
-                    time.sleep(0.001)
+                assert waits.wait(PATIENCE_S)
                 limited.close()
                 with pytest.raises(GatewayDisconnectedError, match="closed here"):
                     waiting.result(timeout=PATIENCE_S)
