@@ -24,6 +24,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 import intake_futu_short.accessor  # noqa: F401 - registers df.shortvol
+from intake_futu_short.after_import import after_import
 from intake_futu_short.errors import (
     ConfigError,
     CorruptStoreError,
@@ -94,6 +95,9 @@ _HOMES = {
     "RET_OK": "intake_futu_short.quote_context",
     "catalog_path": "intake_futu_short.catalog_files",
 }
+
+# Frames of Dask get theirs when there is Dask; it is not loaded for that.
+after_import("dask.dataframe", lambda: importlib.import_module("intake_futu_short.dask_accessor"))
 
 
 def __getattr__(name: str) -> Any:

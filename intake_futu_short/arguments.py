@@ -12,6 +12,7 @@ import math
 import numbers
 import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from intake_futu_short.errors import ConfigError
@@ -25,13 +26,17 @@ __all__ = [
     "gateways",
     "interval",
     "pages",
+    "refresh",
     "rows_a_page",
     "rsa_key",
     "seconds",
+    "storage_options",
+    "store",
 ]
 
 MAX_ROWS_A_PAGE = 50
 DEFAULT_TIMEOUT_S = 12.0
+REFRESHES = ("auto", "always", "full", "never")
 
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?")
 
@@ -140,6 +145,57 @@ def rsa_key(value: object) -> str | None:
     return key_path(os.fspath(value) if isinstance(value, os.PathLike) else value)
 
 
+def store(value: object) -> str | None:
+    """URL or directory of a store, as it was given; None when left open."""
+    if _is_open(value):
+        return None
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(path, str):
+        raise ConfigError(
+            f"store must be a directory or a URL such as 's3://bucket/short', not {value!r}"
+        )
+    return path.strip()
+
+
+def storage_options(value: object) -> dict[str, Any] | None:
+    """Options of a store's file system, in the order of their names; None for none."""
+    if _is_open(value):
+        return None
+    options = _mapping(value) if isinstance(value, str) else value
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+        # What it is stays unsaid: it may hold a secret.
+        raise ConfigError(
+            "storage_options must be a mapping of names to values, such as {'anon': True}, not "
+            f"{type(value).__name__}"
+        )
+    for name, option in options.items():
+        if not _is_plain(option):
+            raise ConfigError(
+                f"storage_options[{name!r}] must be a plain value (text, number, true or false, "
+                f"or a list or mapping of these), not {type(option).__name__}"
+            )
+    return {name: options[name] for name in sorted(options)} or None
+
+
+def refresh(value: object, store: str | None) -> str | None:
+    """``refresh``: one of `REFRESHES`, or None for "auto", which is what left open means."""
+    if _is_open(value) or value == "auto":
+        return None
+    if value not in REFRESHES:
+        raise ConfigError(f"refresh must be one of {', '.join(REFRESHES)}, not {value!r}")
+    if value == "never" and store is None:
+        raise ConfigError("refresh='never' reads a store alone, and store= names none")
+    return str(value)
+
+
+def _is_plain(value: object) -> bool:
+    if type(value) is dict:
+        return all(isinstance(name, str) and _is_plain(item) for name, item in value.items())
+    if type(value) is list:
+        return all(map(_is_plain, value))
+    return value is None or type(value) in {str, int, float, bool}
+
+
 def _is_open(value: object) -> bool:
     """Whether nothing was given: None, or the empty string of a template that found nothing."""
     return value is None or (isinstance(value, str) and not value.strip())
@@ -155,6 +211,16 @@ def _listed(value: Any) -> list[object] | None:
     elif type(value).__name__ in {"ndarray", "Series", "Index"}:
         value = value.tolist()  # numpy's and pandas' lists
     return list(value) if isinstance(value, (list, tuple)) else None
+
+
+def _mapping(text: str) -> object:
+    """What a string spells out, as Python or JSON; text when it does not."""
+    import yaml  # noqa: PLC0415 - reads both, and is needed here only
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
 
 
 def _iso(value: Any) -> str:

@@ -101,7 +101,7 @@ class Keeper:
         origin: str = "the gateway",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store = store
+        self.store = store
         self.security = security
         self._fetch = fetch
         self._refresh = refresh
@@ -126,13 +126,13 @@ class Keeper:
             When the store cannot be read or written, or without a gateway lacks what is wanted.
         """
         # Without the lock first: what needs no writing waits for no writer, and needs no right to.
-        kept = self._store.load(self.security)
+        kept = self.store.load(self.security)
         if self._refresh == "never":
             return self._as_it_is(kept, is_enough)
         if kept is not None and self._is_settled(kept, is_enough, since_s):
             return Outcome(kept)
-        with self._store.locked(self.security):
-            kept = self._store.load(self.security)
+        with self.store.locked(self.security):
+            kept = self.store.load(self.security)
             if kept is not None and self._is_settled(kept, is_enough, since_s):
                 return Outcome(kept)
             return self._asked(kept, is_enough, since_s)
@@ -140,11 +140,11 @@ class Keeper:
     def _as_it_is(self, kept: Kept | None, is_enough: Callable[[Kept], bool]) -> Outcome:
         way_out = "refresh='auto' asks the gateway for the rest"
         if kept is None:
-            raise StoreError(f"{self._store.url} holds nothing of {self.security}; {way_out}")
+            raise StoreError(f"{self.store.url} holds nothing of {self.security}; {way_out}")
         if not is_enough(kept):
             oldest = kept.rows[joining.DAY].iloc[0] if len(kept.rows) else "no day at all"
             raise StoreError(
-                f"{self._store.url} holds {self.security} back to {oldest} only, and older rows "
+                f"{self.store.url} holds {self.security} back to {oldest} only, and older rows "
                 f"are asked for; {way_out}"
             )
         return Outcome(kept)
@@ -173,7 +173,7 @@ class Keeper:
         refresh = Refresh(
             self.security,
             lambda cursor: Walk(fetch, self.security, origin=self._origin, cursor=cursor),
-            lambda changed: self._store.save(self.security, changed),
+            lambda changed: self.store.save(self.security, changed),
             is_enough,
             self._clock(),
         )

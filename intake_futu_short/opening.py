@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ class Opening:
     ----------
     gateways : sequence of GatewayURL
         One, or several that share the work.
+    tickers : int
+        How many will be asked for.
     num : int
         Rows a page.
     timeout : float
@@ -51,34 +54,34 @@ class Opening:
     """
 
     def __init__(
-        self, gateways: Sequence[GatewayURL], *, num: int, timeout: float, progress: Progress
+        self,
+        gateways: Sequence[GatewayURL],
+        *,
+        tickers: int,
+        num: int,
+        timeout: float,
+        progress: Progress,
     ) -> None:
         self.origin = " or ".join(map(str, gateways))
         self._num = num
         self._progress = progress
-        self._crew = Crew(
-            AT_ONCE * len(gateways),
-            concerns_all=self._concerns_all,
-            stop=self._stop,
-            tick=progress.show,
-        )
+        self._tickers = tickers
+        self._at_once = AT_ONCE * len(gateways)
         self._resources = ExitStack()
         self._answers = 0
         self._is_closed = False
         self._is_stopped = False
-        self._client: GatewayClient | GatewayPool
-        if len(gateways) > 1:
-            self._client = GatewayPool(gateways, timeout=timeout, on_wait=progress.waiting)
-        else:
-            url = self._of_sample(gateways[0]) if gateways[0].is_sample else gateways[0]
-            self._client = GatewayClient(url, timeout=timeout, on_wait=progress.waiting)
+        self._gateways = gateways
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._client: GatewayClient | GatewayPool | None = None
 
     def fetch(self, security: Security, next_key: str | None) -> DailyShortVolume.S2C:
         """Ask for one page of a ticker; errors as of `GatewayClient.daily_short_volume`."""
         if self._is_closed or self._is_stopped:
             raise GatewayDisconnectedError(f"{security}: closed here while it was read")
         try:
-            answer = self._client.daily_short_volume(security, next_key, self._num)
+            answer = self._connect().daily_short_volume(security, next_key, self._num)
         except ReplyError:
             self._answers += 1
             raise
@@ -89,20 +92,27 @@ class Opening:
         return answer
 
     def together(self, jobs: Sequence[Callable[[], object]]) -> dict[int, Exception]:
-        """Do jobs that ask by `fetch` at the same time; errors by number, as `Crew.run`.
+        """Do jobs, one a ticker, at the same time; errors by number, as `Crew.run` gives them.
 
         An interruption (Ctrl-C) ends their requests. What they have fetched stays with them, and
         they can be done again.
         """
+        done_before = self._tickers - len(jobs)
+        crew = Crew(
+            self._at_once,
+            concerns_all=self._concerns_all,
+            stop=self._stop,
+            tick=lambda done: self._progress.show(done_before + done),
+        )
         try:
-            return self._crew.run(jobs)
+            return crew.run(jobs)
         finally:
             self._is_stopped = False
 
     def close(self) -> None:
         """End the requests under way, and let go of the gateways. For good."""
-        self._is_closed = True
-        self._client.close()
+        with self._lock:
+            self._is_closed = True
         self._resources.close()
 
     def _of_sample(self, url: GatewayURL) -> GatewayURL:
@@ -112,7 +122,27 @@ class Opening:
 
     def _stop(self) -> None:
         self._is_stopped = True
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
+
+    def _connect(self) -> GatewayClient | GatewayPool:
+        # Not before something is asked: what a store alone can answer starts no sample.
+        with self._lock:
+            if self._is_closed:
+                raise GatewayDisconnectedError("closed here while it was read")
+            if self._client is None:
+                self._client = self._make_client()
+                self._resources.callback(self._client.close)
+            return self._client
+
+    def _make_client(self) -> GatewayClient | GatewayPool:
+        timeout, on_wait = self._timeout, self._progress.waiting
+        if len(self._gateways) > 1:
+            return GatewayPool(self._gateways, timeout=timeout, on_wait=on_wait)
+        url = self._gateways[0]
+        return GatewayClient(
+            self._of_sample(url) if url.is_sample else url, timeout=timeout, on_wait=on_wait
+        )
 
     def _concerns_all(self, error: Exception) -> bool:
         # Nothing has been answered at all: that is no matter of one ticker.

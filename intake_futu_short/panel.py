@@ -205,6 +205,12 @@ class Panel:
             attrs["aggregates"] = json.dumps(
                 {code: _aggregates(ticker.attributes()) for code, ticker in tickers.items()}
             )
+            # Over a store, every report that was seen: rows that begin with their code.
+            told = [ticker.attributes().get("aggregates_history") for ticker in tickers.values()]
+            if any(told):
+                attrs["aggregates_history"] = json.dumps(
+                    [row for rows in told for row in json.loads(rows or "[]")]
+                )
         if failed is not None:
             attrs["failed"] = [code for code in self._tickers if code in failed]
         return attrs

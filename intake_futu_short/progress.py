@@ -10,6 +10,7 @@ import datetime as dt
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from intake_futu_short.errors import ConfigError
@@ -39,19 +40,18 @@ class Progress:
         self._lock = threading.Lock()
         self._display: _Display | None = None
         self._pages = self._rows = 0
-        self._waits_until: float | None = None
+        self._wait: _Wait | None = None
 
     def page(self, rows: int) -> None:
         """Count an answer."""
         with self._lock:
             self._pages += 1
             self._rows += rows
-            self._waits_until = None
 
     def waiting(self, seconds: float) -> None:
         """Note that requests wait for the gateway's limit."""
         with self._lock:
-            self._waits_until = self._clock() + seconds
+            self._wait = _Wait(seconds, self._clock() + seconds, _in(seconds))
 
     @contextlib.contextmanager
     def shown(self, callback: object, tickers: int | None) -> Iterator[None]:
@@ -76,7 +76,7 @@ class Progress:
             display = _Bar(tickers, self._clock)
         with self._lock:
             self._pages = self._rows = 0
-            self._waits_until = None
+            self._wait = None
         self._display = display
         try:
             yield
@@ -90,15 +90,30 @@ class Progress:
         if self._display is None:
             return
         with self._lock:
-            pages, rows, until = self._pages, self._rows, self._waits_until
-        wait = None if until is None else until - self._clock()
-        self._display.show(tickers_done, pages, rows, wait if wait and wait > 0 else None)
+            pages, rows, wait = self._pages, self._rows, self._wait
+        if wait is not None and wait.ends <= self._clock():
+            wait = None
+        self._display.show(tickers_done, pages, rows, wait)
+
+
+@dataclass(frozen=True)
+class _Wait:
+    """A wait for the gateway's limit: seconds, when it ends by the clock, and by the wall's."""
+
+    seconds: float
+    ends: float
+    until: str
+
+
+def _in(seconds: float) -> str:
+    then = dt.datetime.now().astimezone() + dt.timedelta(seconds=seconds)
+    return f"{then:%H:%M:%S}"
 
 
 class _Display:
     """Shows the counts in one way or another."""
 
-    def show(self, tickers: int, pages: int, rows: int, wait_s: float | None) -> None:
+    def show(self, tickers: int, pages: int, rows: int, wait: _Wait | None) -> None:
         raise NotImplementedError
 
     def close(self) -> None:
@@ -112,18 +127,18 @@ class _Told(_Display):
         self._callback = callback
         self._counts_pages = tickers is None
         self._said: int | None = None
-        self._is_waiting = False
+        self._wait: _Wait | None = None
         if tickers is not None:
             callback.set_size(tickers)
 
-    def show(self, tickers: int, pages: int, rows: int, wait_s: float | None) -> None:
+    def show(self, tickers: int, pages: int, rows: int, wait: _Wait | None) -> None:
         value = pages if self._counts_pages else tickers
         if value != self._said:
             self._said = value
             self._callback.absolute_update(value)
-        if wait_s is not None and not self._is_waiting:
-            self._callback.call(hook_name="waiting", seconds=wait_s)
-        self._is_waiting = wait_s is not None
+        if wait is not None and wait is not self._wait:
+            self._wait = wait
+            self._callback.call(hook_name="waiting", seconds=wait.seconds, until=wait.until)
 
 
 class _Bar(_Display):
@@ -135,16 +150,15 @@ class _Bar(_Display):
         self._began = clock()
         self._bar: Any = None
 
-    def show(self, tickers: int, pages: int, rows: int, wait_s: float | None) -> None:
+    def show(self, tickers: int, pages: int, rows: int, wait: _Wait | None) -> None:
         if self._bar is None:
-            if wait_s is None and self._clock() - self._began < SHOWN_AFTER_S:
+            if wait is None and self._clock() - self._began < SHOWN_AFTER_S:
                 return
             self._bar = self._make()
         bar = self._bar
         words = f"{rows} rows" if self._tickers is None else f"{pages} pages, {rows} rows"
-        if wait_s is not None:
-            until = dt.datetime.now().astimezone() + dt.timedelta(seconds=wait_s)
-            words += f", waiting for the limit until {until:%H:%M:%S}"
+        if wait is not None:
+            words += f", waiting for the limit until {wait.until}"
         bar.n = pages if self._tickers is None else tickers
         bar.set_postfix_str(words)
 

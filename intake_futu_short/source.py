@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Mapping
 from functools import partial
-from itertools import accumulate
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,10 @@ from intake.source.base import Schema
 
 import intake_futu_short.accessor  # noqa: F401 - df.shortvol on what is read, also without the package
 from intake_futu_short import __version__, arguments, table
+from intake_futu_short.dask_frames import carried, dask_frame, import_dask
 from intake_futu_short.described import DescribedSource
 from intake_futu_short.errors import ConfigError
+from intake_futu_short.keeper import Keeper
 from intake_futu_short.opend.address import DEFAULT_URL, ENVIRONMENT_VARIABLE, GatewayURL
 from intake_futu_short.opening import Opening
 from intake_futu_short.pages import Walk
@@ -23,6 +24,9 @@ from intake_futu_short.panel import Panel, Single
 from intake_futu_short.partitions import WalkedTicker
 from intake_futu_short.progress import Progress
 from intake_futu_short.security import Security
+from intake_futu_short.slices import Slices
+from intake_futu_short.store import FutuShortStore
+from intake_futu_short.stored import StoredTicker, lazy_parts, read_part
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -49,7 +53,7 @@ class FutuShortSource(DescribedSource):
     A read that takes longer shows a bar when standard error is a terminal, or in a notebook.
     `read`, `discover` and `to_dask` take ``callback=``, one of ``fsspec.callbacks``, which is then
     told instead: pages of one ticker, tickers of a panel (with their number as its size). A wait
-    for the gateway's limit calls its hook ``"waiting"`` with ``seconds``.
+    for the gateway's limit calls its hook ``"waiting"`` with ``seconds`` and ``until``.
 
     Parameters
     ----------
@@ -75,6 +79,17 @@ class FutuShortSource(DescribedSource):
         What a ticker of a panel that fails does once the others are read: a `PanelError`, or a
         `PanelWarning`, and ``attrs["failed"]`` names it. An error of the gateway as a whole, or of
         a single `code`, is raised as it is.
+    store : str or path, optional
+        Directory, or URL of fsspec, where the history is kept (a `FutuShortStore`): each read asks
+        the gateway only for what is new. None keeps nothing.
+    storage_options : dict, optional
+        What fsspec passes to the file system. ``yaml()`` and ``repr`` print it: leave secrets to
+        the environment or to the file system's own files.
+    refresh : {"auto", "always", "full", "never"}, default "auto"
+        With a store, when the gateway is asked: when there can be anything new (not within two
+        hours, nor while the newest row held is of the newest session); at every first read; for
+        all of the history, which shows late revisions of old rows; or never, which reads the store
+        alone and needs no gateway.
     metadata : dict, optional
         Kept beside the data; `discover` adds what the gateway says of the ticker to a copy.
 
@@ -110,6 +125,9 @@ class FutuShortSource(DescribedSource):
         rsa_key: str | os.PathLike[str] | None = None,
         timeout: float = arguments.DEFAULT_TIMEOUT_S,
         errors: str = "raise",
+        store: str | os.PathLike[str] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        refresh: str = "auto",
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         first, last = arguments.interval(start, end)
@@ -123,6 +141,9 @@ class FutuShortSource(DescribedSource):
             "rsa_key": arguments.rsa_key(rsa_key),
             "timeout": arguments.seconds(timeout),
             "errors": arguments.errors(errors),
+            "store": arguments.store(store),
+            "storage_options": arguments.storage_options(storage_options),
+            "refresh": arguments.refresh(refresh, arguments.store(store)),
         }
         if metadata is not None and not isinstance(metadata, Mapping):
             raise ConfigError(f"metadata must be a mapping, not {metadata!r}")
@@ -140,6 +161,10 @@ class FutuShortSource(DescribedSource):
         self._progress = Progress()
         self._opening: Opening | None = None
         self._partitions: Partitions | None = None
+        self._store: FutuShortStore | None = None
+        if given["store"] is not None:
+            self._store = FutuShortStore(given["store"], given["storage_options"])
+        self._stored: list[StoredTicker] = []
         self.dtype = table.dtypes(self._securities[0].market, panel=self._is_panel)
         self.npartitions = None
 
@@ -220,37 +245,26 @@ class FutuShortSource(DescribedSource):
     def to_dask(self, *, callback: Callback | None = None) -> dd.DataFrame:
         """Give the pages as a Dask DataFrame, a partition a page.
 
-        The walk happens here, once, where the gateway is; the partitions carry their rows, so
-        workers do not contact the gateway. Every partition bears the ``attrs`` of `read`, and the
-        index goes on from one to the next, so that ``compute()`` gives what `read` gives.
+        The walk happens here, once, where the gateway is; workers do not contact it. Without a
+        store the partitions carry their rows; over a store they are read from it when they are
+        computed, so it must be where the workers can reach it. Every partition bears the
+        ``attrs`` of `read`, and the index goes on from one to the next, so that ``compute()`` gives
+        what `read` gives.
 
         Raises
         ------
         ImportError
             When Dask is not installed (``pip install "intake-futu-short[dask]"``).
         """
-        try:
-            import dask  # noqa: PLC0415 - heavy and optional
-            import dask.dataframe as dd  # noqa: PLC0415
-        except ImportError as error:
-            raise ImportError(
-                'to_dask() needs Dask: pip install "intake-futu-short[dask]"'
-            ) from error
-
+        import_dask()
         with self._alone():
             partitions = self._load(callback)
             whole = partitions.frame()
-            # Dask knows no frame without partitions; no rows make one empty partition.
-            sizes = partitions.sizes or [0]
-        parts = [
-            whole.iloc[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)
-        ]
-        # Dask would turn strings into another kind of strings; the dtypes here are a promise.
-        with dask.config.set({"dataframe.convert-string": False}):
-            frame: dd.DataFrame = dd.from_map(
-                _same, parts, meta=whole.iloc[:0], label="futu-short", enforce_metadata=False
-            )
-        return frame
+            parts = lazy_parts(self._stored, partitions.attributes(), is_panel=self._is_panel)
+            # Without rows there is nothing that a worker could read.
+            if not parts:
+                return carried(whole, partitions.sizes)
+            return dask_frame(read_part, parts, whole.iloc[:0])
 
     def aggregates(self) -> dict[str, Any]:
         """Reported open short position of an HK ticker, as of now.
@@ -291,6 +305,7 @@ class FutuShortSource(DescribedSource):
             if self._opening is not None:
                 self._opening.close()
             self._opening = self._partitions = None
+            self._stored = []
             self._schema = None
             self.npartitions = None
             self.shape = None
@@ -330,6 +345,7 @@ class FutuShortSource(DescribedSource):
         if self._partitions is None:
             self._opening = opening = Opening(
                 self._gateways,
+                tickers=len(self._securities),
                 num=self._arguments["num"],
                 timeout=self._arguments["timeout"],
                 progress=self._progress,
@@ -344,15 +360,21 @@ class FutuShortSource(DescribedSource):
 
     def _ticker(self, security: Security, opening: Opening) -> Partitions:
         """One ticker's partitions."""
-        walk = Walk(
-            partial(opening.fetch, security),
+        fetch = partial(opening.fetch, security)
+        bounds = {name: self._arguments[name] for name in ("start", "end", "max_pages")}
+        if self._store is None:
+            walk = Walk(fetch, security, origin=opening.origin, **bounds)
+            return WalkedTicker(walk, security)
+        keeper = Keeper(
+            self._store,
             security,
+            fetch,
+            refresh=self._arguments["refresh"] or "auto",
             origin=opening.origin,
-            start=self._arguments["start"],
-            end=self._arguments["end"],
-            max_pages=self._arguments["max_pages"],
         )
-        return WalkedTicker(walk, security)
+        ticker = StoredTicker(keeper, Slices(self._arguments["num"], **bounds))
+        self._stored.append(ticker)
+        return ticker
 
     def _name(self) -> str:
         first = str(self._securities[0])
@@ -368,7 +390,3 @@ def _gateway_urls(given: str | list[str] | None) -> list[GatewayURL]:
             raise ConfigError(f"${ENVIRONMENT_VARIABLE}: {error}") from error
     given = given or DEFAULT_URL
     return [GatewayURL.parse(url) for url in ([given] if isinstance(given, str) else given)]
-
-
-def _same(part: pd.DataFrame) -> pd.DataFrame:
-    return part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +14,18 @@ from intake_futu_short import joining, table
 from intake_futu_short.errors import StoreError
 from intake_futu_short.history import newest_day
 from intake_futu_short.pages import Aggregates
-from intake_futu_short.store import FutuShortStore
+from intake_futu_short.security import Security
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from intake_futu_short.keeper import Keeper
+    from intake_futu_short.keeper import Keeper, Store
     from intake_futu_short.kept import Kept
-    from intake_futu_short.security import Security
     from intake_futu_short.slices import Slices
 
-__all__ = ["Part", "StoreAddress", "StoredTicker", "read_part"]
+__all__ = ["Part", "StoredTicker", "lazy_parts", "read_part"]
 
 
 class StoredTicker:
@@ -36,12 +35,12 @@ class StoredTicker:
     rows than were wanted so far are.
     """
 
-    def __init__(self, keeper: Keeper, slices: Slices, open_again: StoreAddress) -> None:
+    def __init__(self, keeper: Keeper, slices: Slices) -> None:
         self._keeper = keeper
         self._security = keeper.security
         self._slices = slices
-        self._address = open_again
         self._kept: Kept | None = None
+        self._asked_s: float | None = None
         self._as_of: str | None = None
         self._days: NDArray[np.str_] = np.array([], dtype="U10")
         self._cut: list[tuple[int, int]] = []
@@ -93,30 +92,31 @@ class StoredTicker:
         return {name: self.attributes().get(name) for name in Aggregates().as_dict()}
 
     def parts(self) -> list[Part]:
-        """What `read_part` needs to read each partition from the store; reads to the end here."""
-        self.load()
-        attrs = self.attributes()
+        """What `read_part` needs to read each known partition from the store."""
         days = self._days[::-1]
-        sizes = self.sizes
         return [
             Part(
-                self._address, self._security, str(days[end - 1]), str(days[begin]), size, at, attrs
+                self._keeper.store,
+                self._security.code,
+                first=str(days[end - 1]),
+                last=str(days[begin]),
+                size=end - begin,
             )
-            for (begin, end), size, at in zip(
-                self._cut, sizes, accumulate([0, *sizes[:-1]]), strict=True
-            )
+            for begin, end in self._cut
         ]
 
     def _read(self, is_enough: Callable[[list[tuple[int, int]], bool], bool]) -> None:
         """Read on until enough is known of the partitions."""
         if self._kept is not None and is_enough(self._cut, self._is_finished):
             return
-        since_s = None if self._kept is None else self._kept.checked_s
 
         def covers(kept: Kept) -> bool:
             return is_enough(*self._slices.of(self._days_of(kept), is_complete=kept.is_complete))
 
-        kept = self._keeper.update(covers, since_s).kept
+        outcome = self._keeper.update(covers, self._asked_s)
+        kept = outcome.kept
+        if outcome.requests:
+            self._asked_s = kept.checked_s
         if self._kept is None:
             self._as_of = newest_day(kept.rows)
         self._kept, self._days = kept, self._days_of(kept)
@@ -137,26 +137,14 @@ class StoredTicker:
 
 
 @dataclass(frozen=True)
-class StoreAddress:
-    """What opens a store again, in another process."""
-
-    url: str
-    storage_options: dict[str, Any] | None = None
-
-    def open(self) -> FutuShortStore:
-        """Open it; does no I/O."""
-        return FutuShortStore(self.url, self.storage_options)
-
-
-@dataclass(frozen=True)
 class Part:
     """A partition that lies in a store.
 
     Attributes
     ----------
-    address : StoreAddress
-        Where.
-    security : Security
+    store : Store
+        Which.
+    code : str
         Whose.
     first, last : str
         Its oldest and newest trading day.
@@ -164,39 +152,57 @@ class Part:
         Rows.
     offset : int
         Rows of the partitions before it.
-    attrs : dict
+    is_panel : bool
+        Whether its frame has a column ``code``.
+    attrs : mapping
         What its frame bears.
     """
 
-    address: StoreAddress
-    security: Security
+    store: Store
+    code: str
     first: str
     last: str
     size: int
-    offset: int
-    attrs: dict[str, Any]
+    offset: int = 0
+    is_panel: bool = False
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+def lazy_parts(
+    tickers: Iterable[StoredTicker], attrs: Mapping[str, Any], *, is_panel: bool
+) -> list[Part]:
+    """Partitions of tickers that were read to the end, in their order, to be read in workers."""
+    parts = [part for ticker in tickers if ticker.is_finished for part in ticker.parts()]
+    offsets = accumulate([part.size for part in parts], initial=0)
+    return [
+        replace(part, offset=offset, is_panel=is_panel, attrs=attrs)
+        for part, offset in zip(parts, offsets, strict=False)
+    ]
 
 
 def read_part(part: Part) -> pd.DataFrame:
-    """Read a partition from the store, newest row first.
+    """Read a partition from the store, newest row first, wherever this runs.
 
     Raises
     ------
     StoreError
         When its rows are no longer there.
     """
-    store = part.address.open()
-    kept = store.load(part.security)
-    rows = table.to_frame([], part.security.market) if kept is None else kept.rows
+    security = Security.parse(part.code)
+    kept = part.store.load(security)
+    rows = table.to_frame([], security.market) if kept is None else kept.rows
     days = joining.days_of(rows)
     begin, end = days.searchsorted(part.first), days.searchsorted(part.last, side="right")
     if end - begin != part.size:
         raise StoreError(
-            f"{store.url} holds {end - begin} rows of {part.security} from {part.first} to "
-            f"{part.last}, and {part.size} when to_dask() was called: call it again"
+            f"{part.store.url} holds {end - begin} rows of {part.code} from {part.first} to "
+            f"{part.last}, and held {part.size} when to_dask() was called: call it again"
         )
-    frame = rows.iloc[begin:end][::-1].reset_index(drop=True)
+    frame = rows.iloc[begin:end][::-1]
+    if part.is_panel:
+        frame = table.with_code([frame], [part.code])
     frame.index = pd.RangeIndex(part.offset, part.offset + part.size)
+    frame.attrs.clear()
     frame.attrs.update(part.attrs)
     return frame
 

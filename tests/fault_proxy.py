@@ -141,11 +141,11 @@ class FaultProxy:
         await self.listen()
         self._started.set()
         await self._stop.wait()
-        self.hang_up()
-        own = asyncio.current_task()
-        for task in (others := [t for t in asyncio.all_tasks() if t is not own]):
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        self.hang_up()
+        while self._lines:  # noqa: ASYNC110 - each ends in its next turns
+            await asyncio.sleep(0)
         await asyncio.sleep(0)  # lets go of the sockets
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
@@ -158,12 +158,12 @@ class FaultProxy:
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._lines.discard(line)
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
             to_client.close()
             to_gateway.close()
+            self._lines.discard(line)
 
     async def _up(self, client: asyncio.StreamReader, line: Line) -> None:
         async for proto_id, serial, data in _frames(client):

@@ -30,12 +30,14 @@ from tenacity import wait_fixed
 
 from intake_futu_short.errors import (
     GatewayDisconnectedError,
+    GatewayTimeoutError,
     GatewayUnreachableError,
     ProtocolError,
     ReplyError,
 )
 from intake_futu_short.opend.address import GatewayURL
 from intake_futu_short.opend.client import GatewayClient
+from intake_futu_short.opend.patience import Patience
 from intake_futu_short.security import Security
 
 if TYPE_CHECKING:
@@ -94,6 +96,26 @@ def test_every_time_that_a_page_is_asked_for_takes_a_slot_of_the_limit() -> None
     assert len(gateway.queries) == 3
 
 
+def test_the_pauses_grow_and_differ(patience: Callable[..., None]) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    patience(pause=Patience().pause, sleep=sleep, asks=7)
+    with (
+        SecondGateway(HISTORIES, failing(1, 14)) as gateway,
+        closing(client_of(gateway.url)) as client,
+    ):
+        for _ in range(2):
+            with pytest.raises(GatewayDisconnectedError, match="asked 7 times"):
+                rows_of(client)
+    for i, least in enumerate([0.25, 0.5, 1.0, 2.0, 4.0, 4.0]):
+        assert least <= pauses[i] < least + 0.25
+        assert least <= pauses[6 + i] < least + 0.25
+    assert len(set(pauses)) == 12
+
+
 @pytest.mark.parametrize("options", ["?limit=off", "?limit=30/0.2"])
 def test_a_gateway_that_hangs_up_after_each_handshake_is_given_up(options: str) -> None:
     with (
@@ -141,6 +163,27 @@ def test_a_gateway_that_comes_back_in_time_is_found(patience: Callable[..., None
             assert [future.result(PATIENCE_S) for future in waiting] == [10] * 4
             assert gateway.connections == 1  # one for all
     assert len(gateway.queries) == 4
+
+
+def test_a_gateway_that_stops_answering_is_one_kind_of_error_for_all_who_wait() -> None:
+    everybody = threading.Barrier(4, timeout=PATIENCE_S)
+
+    def silent(exchange: Exchange) -> None:
+        if exchange.query is None:
+            exchange.send(exchange.answer)
+
+    def ask(client: GatewayClient) -> None:
+        everybody.wait()
+        with pytest.raises(GatewayTimeoutError, match="asked 3 times"):
+            client.daily_short_volume(AAPL)
+
+    with (
+        SecondGateway(HISTORIES, silent) as gateway,
+        ThreadPoolExecutor(4) as pool,
+        closing(client_of(gateway.url, timeout=0.3)) as client,
+    ):
+        list(pool.map(ask, [client] * 4))
+    assert len(gateway.queries) == 12
 
 
 def test_a_no_in_the_handshake_of_a_new_connection_is_final() -> None:

@@ -18,7 +18,6 @@ from click.testing import CliRunner
 from gateway_peer import PATIENCE_S
 
 import intake_futu_short
-from intake_futu_short.accessor import ShortVolumeAccessor
 from intake_futu_short.cli import main
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.gateway import Gateway, sample_histories
@@ -266,13 +265,6 @@ def test_help_waits_neither_for_intake_nor_for_protobuf() -> None:
     assert result.stdout.split() == ["False", "False"]
 
 
-# Until what they call is there; the two marks go then.
-needs_metrics = pytest.mark.skipif(
-    not hasattr(ShortVolumeAccessor, "with_metrics"), reason="df.shortvol.with_metrics() is to come"
-)
-
-
-@needs_metrics
 def test_metrics_are_more_columns() -> None:
     result = CliRunner().invoke(main, ["read", "US.AAPL", "--gateway", "sample://", "--metrics"])
     row = next(csv.DictReader(result.output.splitlines()))
@@ -298,6 +290,7 @@ def test_a_figure_of_another_kind_is_refused_before_anything_is_read() -> None:
     assert "png, pdf, svg" in result.output
 
 
+# Until what it calls is there; the mark goes then.
 needs_sync = pytest.mark.skipif("sync" not in intake_futu_short.__all__, reason="sync() is to come")
 
 

@@ -46,6 +46,15 @@ ROOMS = [
     "history",
     "panel",
     "sessions",
+    "windows",
+    "columns",
+    "daily",
+    "window_metrics",
+    "trailing",
+    "aggregates",
+    "combined",
+    "panels",
+    "resampling",
     "metrics",
     "calendars",
     "checks",
@@ -58,8 +67,9 @@ ROOMS = [
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
     "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "kept",
-    "joining", "slices", "history", "panel", "sessions", "metrics", "calendars", "checks",
-    "figure_data", "chart_parts", "drawing", "accessor",
+    "joining", "slices", "history", "panel", "sessions", "windows", "columns", "daily",
+    "window_metrics", "trailing", "aggregates", "combined", "panels", "resampling", "metrics",
+    "calendars", "checks", "figure_data", "chart_parts", "drawing", "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip

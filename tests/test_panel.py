@@ -395,7 +395,7 @@ def test_close_in_another_thread_ends_a_read_also_when_others_use_the_gateway(
 
             reader = threading.Thread(target=read)
             reader.start()
-            while src._opening is None or not src._progress._waits_until:
+            while src._opening is None or not src._progress._wait:
                 time.sleep(0.001)
             src.close()
             reader.join(30)

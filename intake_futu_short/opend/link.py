@@ -89,8 +89,9 @@ class Link(asyncio.Protocol):
         # Behind the half of a frame that stalled, nothing would be understood.
         if self._connection.frames_received == frames_before or self._connection.is_mid_frame:
             self._fail(
-                GatewayDisconnectedError(
-                    f"the connection to {self._peer} was given up: nothing came for {timeout:g} s"
+                GatewayTimeoutError(
+                    f"nothing came from {self._peer} for {timeout:g} s, and the connection was "
+                    "given up. OpenD may be busy or cut off from its servers"
                 )
             )
         raise GatewayTimeoutError(

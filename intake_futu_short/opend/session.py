@@ -10,7 +10,7 @@ import asyncio
 import copy
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from tenacity import (
     AsyncRetrying,
@@ -103,7 +103,7 @@ class Session:
         self._link: Link | None = None
         self._connecting: asyncio.Task[Link] | None = None
         self._turns: dict[str, Turns] = {}
-        self._asking: set[asyncio.Task[Any] | None] = set()
+        self._asking: set[asyncio.Task[Any]] = set()
 
     def tighten(self, limit: Limit | None) -> None:
         """Heed one more user's limit: of several the strictest holds."""
@@ -143,7 +143,7 @@ class Session:
                 self._patience.asks, _error_of(state),
             )  # fmt: skip
 
-        task = asyncio.current_task()
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._asking.add(task)
         try:
             async for attempt in AsyncRetrying(
@@ -264,8 +264,7 @@ class Session:
     async def _close_link(self) -> None:
         self._is_closed = True
         for task in self._asking:
-            if task is not None:
-                task.cancel()
+            task.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
         if self._link is not None:
