@@ -90,6 +90,9 @@ def accessor(frame: pd.DataFrame) -> None:
     assert_type(shortvol.short_ratio(), "pd.Series[float]")
     assert_type(shortvol.pooled_short_ratio(20), "pd.Series[float]")
     assert_type(shortvol.check(), pd.DataFrame)
+    assert_type(shortvol.metrics(windows=(5, 20)), pd.DataFrame)
+    assert_type(shortvol.with_metrics(), pd.DataFrame)
+    shortvol.plot(kind="panels", start="2026-01-02", last=250)
 
 
 def store() -> None:
