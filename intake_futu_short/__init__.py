@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from intake_futu_short.quote_context import RET_ERROR, RET_OK, OpenQuoteContext
     from intake_futu_short.source import FutuShortSource
     from intake_futu_short.store import FutuShortStore
+    from intake_futu_short.syncing import sync
 
 __version__ = "0.1.0"
 
@@ -78,6 +79,7 @@ __all__ = [
     "UnknownSecurityError",
     "__version__",
     "catalog_path",
+    "sync",
 ]
 
 # Intake, protobuf and asyncio are not loaded for the accessor's sake.
@@ -88,6 +90,7 @@ _HOMES = {
     "RET_ERROR": "intake_futu_short.quote_context",
     "RET_OK": "intake_futu_short.quote_context",
     "catalog_path": "intake_futu_short.catalog_files",
+    "sync": "intake_futu_short.syncing",
 }
 
 # Frames of Dask get theirs when there is Dask; it is not loaded for that.

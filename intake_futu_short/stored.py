@@ -109,6 +109,7 @@ class StoredTicker:
         """Read on until enough is known of the partitions."""
         if self._kept is not None and is_enough(self._cut, self._is_finished):
             return
+
         def covers(kept: Kept) -> bool:
             return is_enough(*self._slices.of(self._days_of(kept), is_complete=kept.is_complete))
 
