@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from intake_futu_short.reader import FutuShort
     from intake_futu_short.source import FutuShortSource
     from intake_futu_short.store import FutuShortStore
+    from intake_futu_short.syncing import sync
     from intake_futu_short.ticker_catalog import FutuShortCatalog
 
 __version__ = "0.1.0"
@@ -82,6 +83,7 @@ __all__ = [
     "UnknownSecurityError",
     "__version__",
     "catalog_path",
+    "sync",
 ]
 
 # Intake, protobuf and asyncio are not loaded for the accessor's sake.
@@ -94,6 +96,7 @@ _HOMES = {
     "RET_ERROR": "intake_futu_short.quote_context",
     "RET_OK": "intake_futu_short.quote_context",
     "catalog_path": "intake_futu_short.catalog_files",
+    "sync": "intake_futu_short.syncing",
 }
 
 # Frames of Dask get theirs when there is Dask; it is not loaded for that.

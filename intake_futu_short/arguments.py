@@ -20,6 +20,7 @@ from intake_futu_short.opend.address import GatewayURL, key_path
 from intake_futu_short.security import Security
 
 __all__ = [
+    "any_codes",
     "codes",
     "date",
     "errors",
@@ -39,6 +40,13 @@ DEFAULT_TIMEOUT_S = 12.0
 REFRESHES = ("auto", "always", "full", "never")
 
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?")
+
+
+def any_codes(value: object) -> list[str]:
+    """Codes of any markets, each once in the order given; one code is a list of one."""
+    listed = _listed(value)
+    given = [value] if listed is None else listed
+    return list(dict.fromkeys(Security.parse(item).code for item in given))
 
 
 def codes(value: object) -> str | list[str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intake_futu_short import __version__, frame_output
-from intake_futu_short.errors import FutuShortError, StoreError
+from intake_futu_short.errors import FutuShortError, PanelWarning, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,17 +147,27 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 @click.argument("codes", metavar="[CODE]...", nargs=-1)
 @click.option("--watchlist", help="fsspec URL of a file with codes, a code a line.")
 @click.option("--store", required=True, help="fsspec URL of the history to keep.")
-@_options("gateway", "refresh")
+@_options("gateway", "refresh", "start", "num", "rsa-key", "timeout")
 def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any) -> None:
-    """Bring the stored history of tickers up to date."""
+    """Bring the stored history of tickers up to date.
+
+    Prints what became of each: a table for a person, CSV for a pipe. A ticker that fails does not
+    keep the others from theirs; the exit code is 1 then.
+    """
     if not codes and watchlist is None:
         raise click.UsageError("Name codes, or a --watchlist.")
-    from intake_futu_short import sync as sync_tickers  # noqa: PLC0415
+    from intake_futu_short.syncing import sync as sync_tickers  # noqa: PLC0415
     from intake_futu_short.ticker_catalog import read_watchlist  # noqa: PLC0415
 
     wanted = [*codes, *(read_watchlist(watchlist) if watchlist is not None else [])]
-    frame = sync_tickers(list(dict.fromkeys(wanted)), store=store, **_given(given))
-    click.echo(frame.to_string() if sys.stdout.isatty() else frame.to_csv(), nl=False)
+    with warnings.catch_warnings():
+        # It would say once more what the table says.
+        warnings.simplefilter("ignore", PanelWarning)
+        frame = sync_tickers(wanted, store, errors="warn", **_given(given))
+    text = frame.to_string if sys.stdout.isatty() else frame.to_csv
+    click.echo(text(index=False).rstrip("\n"))
+    if frame["error"].notna().any():
+        raise click.exceptions.Exit(1)
 
 
 @main.command()

@@ -19,6 +19,7 @@ from intake_futu_short.errors import (
     QuoteRightError,
     RateLimitError,
     ReplyError,
+    StoreError,
     UnknownSecurityError,
 )
 from intake_futu_short.kept import Kept, Staged
@@ -37,6 +38,7 @@ __all__ = ["FRESH_S", "Refresh", "is_current", "newest_day"]
 
 # A check this young is not repeated, and a walk this young is gone on with.
 FRESH_S = 2 * 60 * 60
+OVERTAKEN_AT_MOST = 5
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +72,10 @@ class _CursorRefusedError(Exception):
     """A saved cursor leads nowhere any more."""
 
 
+class _OvertakenError(Exception):
+    """Another writer has published a history of another adjustment meanwhile."""
+
+
 @dataclass
 class Refresh:
     """Brings one ticker's history up to date.
@@ -84,7 +90,8 @@ class Refresh:
     walk_from : callable
         Takes a cursor (None for the newest page) and returns a `Walk` from there.
     save : callable
-        Takes the `Kept` to write.
+        Takes the `Kept` to write and returns what was written: the same, unless another writer
+        came in between and the two were merged.
     is_enough : callable
         Whether a history that is not complete holds all that is wanted.
     now_s : float
@@ -98,7 +105,7 @@ class Refresh:
 
     security: Security
     walk_from: Callable[[str | None], Walk]
-    save: Callable[[Kept], None]
+    save: Callable[[Kept], Kept]
     is_enough: Callable[[Kept], bool]
     now_s: float
 
@@ -132,19 +139,39 @@ class Refresh:
         ------
         GatewayError, PaginationError
             As a walk raises them.
+        StoreError
+            As `save` raises it, and when other writers do not let it come to an end.
         """
         self._kept = held or self._kept
         if is_full:
             self.is_enough = _is_complete
+        newest_is_known = newest_is_known and self._kept.staged is None
+        for _ in range(OVERTAKEN_AT_MOST):
+            if self._finishes(is_full=is_full, newest_is_known=newest_is_known):
+                return self._kept
+            newest_is_known, self._newest = False, None
+        raise StoreError(
+            f"{self.security}: other writers published other prices again and again while it was "
+            "refreshed; let one process at a time write a store without locks"
+        )
+
+    def _finishes(self, *, is_full: bool, newest_is_known: bool) -> bool:
         try:
-            if not newest_is_known or self._kept.staged is not None:
+            if not newest_is_known:
                 self._renew(is_full and len(self._kept.rows) > 0)
             self._extend()
         except _CursorRefusedError as error:
             _log.info("%s: walked anew, for a saved cursor led nowhere: %s", self.security, error)
+        except _OvertakenError:
+            return False
+        else:
+            return True
+        try:
             self._walk_anew()
             self._extend()
-        return self._kept
+        except _OvertakenError:
+            return False
+        return True
 
     # -- the newest rows ----------------------------------------------------------------------
 
@@ -315,8 +342,9 @@ class Refresh:
         return _ascending([] if page is None else [page], self._market)
 
     def _put(self, kept: Kept) -> None:
-        self.save(kept)
-        self._kept = kept
+        self._kept = self.save(kept)
+        if kept.staged is None and self._kept.staged is not None:
+            raise _OvertakenError
 
     def _compare(self, sent: pd.DataFrame) -> Comparison:
         return joining.compare(self._kept.rows, sent, self._market)

@@ -43,8 +43,8 @@ class Store(Protocol):
     def load(self, security: Security) -> Kept | None:
         """What is kept of a ticker; None when nothing is."""
 
-    def save(self, security: Security, kept: Kept) -> None:
-        """Keep it in place of what was kept."""
+    def save(self, security: Security, kept: Kept) -> Kept:
+        """Keep it in place of what was kept; gives what is kept now."""
 
     def locked(self, security: Security) -> AbstractContextManager[None]:
         """Be the one writer of a ticker, from `load` to `save`."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from intake_futu_short import arguments
 from intake_futu_short.crew import Crew
-from intake_futu_short.errors import GatewayDisconnectedError, GatewayError, ReplyError
+from intake_futu_short.errors import ConfigError, GatewayDisconnectedError, GatewayError, ReplyError
 from intake_futu_short.gateway import SharedSample
-from intake_futu_short.opend.address import GatewayURL
+from intake_futu_short.opend.address import DEFAULT_URL, ENVIRONMENT_VARIABLE, GatewayURL
 from intake_futu_short.opend.client import GatewayClient
 from intake_futu_short.opend.pool import GatewayPool
 from intake_futu_short.panel import concerns_all
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from intake_futu_short.progress import Progress
     from intake_futu_short.security import Security
 
-__all__ = ["Opening"]
+__all__ = ["Opening", "gateway_urls"]
 
 # A gateway's limit lets so many out at once; each waits in a thread.
 AT_ONCE = 32
@@ -148,3 +150,14 @@ class Opening:
         # Nothing has been answered at all: that is no matter of one ticker.
         is_mute = not self._answers and isinstance(error, GatewayError)
         return is_mute or concerns_all(error)
+
+
+def gateway_urls(given: str | list[str] | None) -> list[GatewayURL]:
+    """The gateways meant, once the environment and the default have had their say."""
+    if given is None:
+        try:
+            given = arguments.gateways(os.environ.get(ENVIRONMENT_VARIABLE))
+        except ConfigError as error:
+            raise ConfigError(f"${ENVIRONMENT_VARIABLE}: {error}") from error
+    given = given or DEFAULT_URL
+    return [GatewayURL.parse(url) for url in ([given] if isinstance(given, str) else given)]

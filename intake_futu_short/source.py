@@ -13,12 +13,12 @@ from intake.source.base import Schema
 
 import intake_futu_short.accessor  # noqa: F401 - df.shortvol on what is read, also without the package
 from intake_futu_short import __version__, arguments, table
+from intake_futu_short.aggregates import aggregates_history
 from intake_futu_short.dask_frames import carried, dask_frame, import_dask
 from intake_futu_short.described import DescribedSource
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.keeper import Keeper
-from intake_futu_short.opend.address import DEFAULT_URL, ENVIRONMENT_VARIABLE, GatewayURL
-from intake_futu_short.opening import Opening
+from intake_futu_short.opening import Opening, gateway_urls
 from intake_futu_short.pages import Walk
 from intake_futu_short.panel import Panel, Single
 from intake_futu_short.partitions import WalkedTicker
@@ -148,7 +148,7 @@ class FutuShortSource(DescribedSource):
         if metadata is not None and not isinstance(metadata, Mapping):
             raise ConfigError(f"metadata must be a mapping, not {metadata!r}")
         self._gateways = [
-            url.with_rsa_key(given["rsa_key"]) for url in _gateway_urls(given["gateway"])
+            url.with_rsa_key(given["rsa_key"]) for url in gateway_urls(given["gateway"])
         ]
         self._is_panel = isinstance(given["code"], list)
         codes = given["code"] if self._is_panel else [given["code"]]
@@ -281,6 +281,23 @@ class FutuShortSource(DescribedSource):
         with self._alone():
             return self._open().aggregates()
 
+    def aggregates_history(self) -> pd.DataFrame:
+        """Reported open short positions of HK tickers, as they became known to the store.
+
+        Asks for the newest page if no page was read yet. Without a store there is the one of now.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As ``df.shortvol.aggregates_history()`` gives it.
+        """
+        with self._alone():
+            partitions = self._open()
+            partitions.aggregates()
+            frame = table.to_frame([], self._securities[0].market)
+            frame.attrs.update(partitions.attributes())
+        return aggregates_history(frame)
+
     # -- Intake's hooks ---------------------------------------------------------------------
 
     def _get_schema(self) -> Schema:
@@ -379,14 +396,3 @@ class FutuShortSource(DescribedSource):
     def _name(self) -> str:
         first = str(self._securities[0])
         return f"the panel of {len(self._securities)} tickers" if self._is_panel else first
-
-
-def _gateway_urls(given: str | list[str] | None) -> list[GatewayURL]:
-    """The gateways meant, once the environment and the default have had their say."""
-    if given is None:
-        try:
-            given = arguments.gateways(os.environ.get(ENVIRONMENT_VARIABLE))
-        except ConfigError as error:
-            raise ConfigError(f"${ENVIRONMENT_VARIABLE}: {error}") from error
-    given = given or DEFAULT_URL
-    return [GatewayURL.parse(url) for url in ([given] if isinstance(given, str) else given)]

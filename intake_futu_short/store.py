@@ -83,11 +83,16 @@ class FutuShortStore:
         """What changes whenever something is published of a ticker; None when nothing is kept."""
         return self._files.version(store_paths.file_path(security))
 
-    def save(self, security: Security, kept: Kept) -> None:
+    def save(self, security: Security, kept: Kept) -> Kept:
         """Publish what is now known of a ticker: whole, or not at all.
 
         If something else was published since this thread loaded, which takes a file system
         without locks (see `locked`), the two histories are merged and no row of either is lost.
+
+        Returns
+        -------
+        Kept
+            What was published.
 
         Raises
         ------
@@ -100,6 +105,7 @@ class FutuShortStore:
             content = store_files.encode(security, kept)
             self._files.put(path, content, store_paths.writer_path(security))
             self._loaded[get_ident(), security.code] = _digest(content)
+        return kept
 
     def _with_what_others_published(self, security: Security, kept: Kept) -> Kept:
         path = store_paths.file_path(security)

@@ -198,9 +198,10 @@ class DictStore:
     def load(self, security: Security) -> Kept | None:
         return self.kept.get(security.code)
 
-    def save(self, security: Security, kept: Kept) -> None:
+    def save(self, security: Security, kept: Kept) -> Kept:
         self.kept[security.code] = kept
         self.saves.append(kept)
+        return kept
 
     @contextlib.contextmanager
     def locked(self, security: Security) -> Iterator[None]:

@@ -290,26 +290,34 @@ def test_a_figure_of_another_kind_is_refused_before_anything_is_read() -> None:
     assert "png, pdf, svg" in result.output
 
 
-# Until what it calls is there; the mark goes then.
-needs_sync = pytest.mark.skipif("sync" not in intake_futu_short.__all__, reason="sync() is to come")
-
-
-@needs_sync
 def test_a_store_is_synced_and_read_again_without_a_gateway(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("HK.00700\nUS.AAPL\n")
     with Gateway(sample_histories()) as gateway:
+        url = f"{gateway.url}?limit=off"
         result = futu_short(
             "sync", "US.SAMPLE", "--watchlist", "list.txt", "--store", "kept", "--gateway",
-            gateway.url, cwd=tmp_path,
+            url, cwd=tmp_path,
         )  # fmt: skip
         assert (result.returncode, result.stderr) == (0, "")
-        for code in ("US.SAMPLE", "HK.00700", "US.AAPL"):
-            assert code in result.stdout
+        table = list(csv.DictReader(result.stdout.splitlines()))
+        assert {row["code"]: row["rows"] for row in table} == {
+            "US.SAMPLE": "1500", "HK.00700": "10", "US.AAPL": "29",
+        }  # fmt: skip
         asked = len(gateway.requests)
         again = futu_short(
-            "read", "US.AAPL", "--store", "kept", "--refresh", "never", "--gateway", gateway.url,
+            "read", "US.AAPL", "--store", "kept", "--refresh", "never", "--gateway", url,
             cwd=tmp_path,
         )  # fmt: skip
         assert (again.returncode, again.stderr) == (0, "")
         assert len(again.stdout.splitlines()) == 30
         assert len(gateway.requests) == asked
+
+
+def test_a_ticker_that_cannot_be_synced_leaves_the_others_and_an_exit_code(tmp_path: Path) -> None:
+    result = futu_short(
+        "sync", "US.NOSUCH", "US.AAPL", "--store", "kept", "--gateway", "sample://", cwd=tmp_path
+    )
+    assert (result.returncode, result.stderr) == (1, "")
+    failed, synced = csv.DictReader(result.stdout.splitlines())
+    assert "Unknown stock" in failed["error"]
+    assert (synced["rows"], synced["error"]) == ("29", "")

@@ -54,6 +54,17 @@ def test_several_codes_are_a_panel() -> None:
     assert data.to_entry().to_data() == data
 
 
+def test_a_kept_history_is_read_without_the_gateway(gateway: Gateway, tmp_path: Path) -> None:
+    store = str(tmp_path / "kept")
+    data = FutuShort(gateway.url, "US.AAPL", store=store)
+    assert len(data.to_reader("pandas").read()) == 29
+    asked = len(gateway.requests)
+    kept = FutuShort(gateway.url, "US.AAPL", store=store, refresh="never")
+    lazy = kept.to_reader("dask").read()  # its tasks read the store, the source is closed by now
+    assert lazy.compute()["timestamp_str"].iloc[-1] == "2024-09-03"
+    assert len(gateway.requests) == asked
+
+
 def test_progress_is_told_to_whoever_asks() -> None:
     told = Callback()
     FutuShort("sample://", "US.AAPL", num=10).to_reader("pandas").read(callback=told)

@@ -21,6 +21,7 @@ from intake_futu_short import (
     PanelError,
     ReplyError,
     catalog_path,
+    sync,
 )
 from intake_futu_short.accessor import ShortVolumeAccessor
 
@@ -40,6 +41,9 @@ def sources() -> None:
         gateway="opend://127.0.0.1:11111",
         max_pages=3,
         rsa_key=Path("opend.pem"),
+        store="s3://bucket/short",
+        storage_options={"anon": False},
+        refresh="always",
         timeout=5,
         errors="warn",
         metadata={"desk": "hk"},
@@ -99,6 +103,7 @@ def store() -> None:
     kept = FutuShortStore("s3://bucket/short", {"anon": True})
     assert_type(kept.read(["US.AAPL"], start="2026-01-02", columns=["volume"]), pd.DataFrame)
     assert_type(kept.codes("HK"), list[str])
+    assert_type(sync(["HK.00700"], store="s3://bucket/short", gateway=None), pd.DataFrame)
 
 
 def errors(error: FutuShortError) -> None:
