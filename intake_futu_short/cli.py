@@ -164,9 +164,14 @@ def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any
         # It would say once more what the table says.
         warnings.simplefilter("ignore", PanelWarning)
         frame = sync_tickers(wanted, store, errors="warn", **_given(given))
-    text = frame.to_string if sys.stdout.isatty() else frame.to_csv
-    click.echo(text(index=False).rstrip("\n"))
-    if frame["error"].notna().any():
+    errors = frame["error"].dropna()
+    if sys.stdout.isatty():
+        click.echo(frame.drop(columns="error").to_string(index=False))
+        for text in errors:
+            click.echo(f"\nError: {text}", err=True)
+    else:
+        click.echo(frame.to_csv(index=False), nl=False)
+    if len(errors):
         raise click.exceptions.Exit(1)
 
 

@@ -153,14 +153,14 @@ def test_nothing_to_tell_is_an_empty_file_of_the_same_columns() -> None:
     assert CliRunner().invoke(main, [*arguments, "table"]).output.startswith("0 rows; reported")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
-def test_at_a_terminal_a_read_is_a_table(tmp_path: Path) -> None:
+def at_a_terminal(*arguments: str, cwd: Path) -> tuple[int, list[str]]:
+    """Exit code, and the lines that a person sees."""
     import pty  # noqa: PLC0415 - not on Windows
 
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [FUTU_SHORT, "read", "HK.SAMPLE", "--gateway", "sample://"],
-        stdout=theirs, stderr=theirs, cwd=tmp_path, env={**os.environ, "COLUMNS": "200"},
+        [FUTU_SHORT, *arguments],
+        stdout=theirs, stderr=theirs, cwd=cwd, env={**os.environ, "COLUMNS": "200"},
     ) as process:  # fmt: skip
         os.close(theirs)
         said = b""
@@ -168,8 +168,13 @@ def test_at_a_terminal_a_read_is_a_table(tmp_path: Path) -> None:
             while data := os.read(ours, 65536):
                 said += data
     os.close(ours)
-    lines = said.decode().splitlines()
-    assert process.returncode == 0
+    return process.returncode, said.decode().splitlines()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
+def test_at_a_terminal_a_read_is_a_table(tmp_path: Path) -> None:
+    code, lines = at_a_terminal("read", "HK.SAMPLE", "--gateway", "sample://", cwd=tmp_path)
+    assert code == 0
     assert lines[0] == (
         "1500 rows, 2020-05-15 to 2026-06-18; reported open short position 17,650,300 shares, "
         "0.88 %, as of 2026-06-05"
@@ -321,3 +326,14 @@ def test_a_ticker_that_cannot_be_synced_leaves_the_others_and_an_exit_code(tmp_p
     failed, synced = csv.DictReader(result.stdout.splitlines())
     assert "Unknown stock" in failed["error"]
     assert (synced["rows"], synced["error"]) == ("29", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
+def test_at_a_terminal_what_failed_stands_below_the_table(tmp_path: Path) -> None:
+    code, lines = at_a_terminal(
+        "sync", "US.NOSUCH", "US.AAPL", "--store", "kept", "--gateway", "sample://", cwd=tmp_path
+    )
+    assert code == 1
+    assert [line.split()[0] for line in lines[:3]] == ["code", "US.NOSUCH", "US.AAPL"]
+    assert lines[-1].startswith("Error: US.NOSUCH")
+    assert max(map(len, lines[:3])) < 80
