@@ -5,19 +5,35 @@ Importing this module registers the accessor, and loads nothing but numpy and pa
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Literal, cast
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 
 import pandas as pd
 
-from intake_futu_short import checks, metrics, plotting, sessions, table
+from intake_futu_short import checks, plotting, sessions
+from intake_futu_short import metrics as functions  # the class has a method of that name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
 
 __all__ = ["ShortVolumeAccessor"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _method(
+    function: Callable[Concatenate[pd.DataFrame, P], R],
+) -> Callable[Concatenate[ShortVolumeAccessor, P], R]:
+    """Make a function of a frame a method of the frame's accessor, with its description."""
+
+    @wraps(function)
+    def method(self: ShortVolumeAccessor, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return function(self._frame, *args, **kwargs)
+
+    return method
 
 
 @pd.api.extensions.register_dataframe_accessor("shortvol")
@@ -85,33 +101,10 @@ class ShortVolumeAccessor:
 
     @property
     def aggregates(self) -> pd.DataFrame:
-        """Open short positions that HKEX reports, a row a ticker that has one.
+        """Open short positions that HKEX reports, a row a ticker; see `metrics.aggregates`."""
+        return functions.aggregates(self._frame)
 
-        They come from attrs, whatever rows are left in the frame: those of one ticker, or of a
-        panel ``attrs["aggregates"]``, a JSON object of them by code.
-
-        Returns
-        -------
-        pandas.DataFrame
-            ``code``; ``aggregated_short`` (shares, Int64); ``aggregated_short_ratio`` (percent,
-            float64); ``new_time_str`` (as-of date). Without rows when there are none.
-        """
-        names = ("aggregated_short", "aggregated_short_ratio", "new_time_str")
-        kept = self._frame.attrs.get("aggregates")
-        tickers = {self.code: self._frame.attrs} if kept is None else json.loads(kept)
-        rows = [
-            (code, *(values.get(name) for name in names))
-            for code, values in tickers.items()
-            if any(values.get(name) is not None for name in names)
-        ]
-        text = table.text_dtype()
-        dtypes = (text, "Int64", "float64", text)
-        return pd.DataFrame(
-            {
-                name: pd.Series([row[i] for row in rows], dtype=dtype)
-                for i, (name, dtype) in enumerate(zip(("code", *names), dtypes, strict=True))
-            }
-        )
+    aggregates_history = _method(functions.aggregates_history)
 
     def by_date(self) -> pd.DataFrame:
         """Copy the rows in ascending order, indexed by trading day.
@@ -129,87 +122,43 @@ class ShortVolumeAccessor:
             When no column or index level says the days.
         ConfigError
             When a row has no day, or one that cannot be read.
+
+        Examples
+        --------
+        >>> from intake_futu_short import sample
+        >>> df = sample.frame("US.AAPL")  # newest first
+        >>> df.shortvol.by_date().loc["2024-09-30":, "volume"].head(2).tolist()
+        [54793391, 63285048]
         """
         return sessions.by_date(self._frame)
 
-    def short_ratio(self) -> pd.Series[float]:
-        """Short shares / volume of each day, a fraction.
+    short_ratio = _method(functions.short_ratio)
+    short_turnover_ratio = _method(functions.short_turnover_ratio)
+    short_value = _method(functions.short_value)
+    venue_share = _method(functions.venue_share)
+    vwap = _method(functions.vwap)
+    short_vwap = _method(functions.short_vwap)
+    long_vwap = _method(functions.long_vwap)
+    short_vwap_premium = _method(functions.short_vwap_premium)
+    return_1d = _method(functions.return_1d)
 
-        NaN where either is missing or the volume is 0. Of US tickers the short shares are those of
-        Nasdaq and NYSE only, so that the ratio is far below one made of all venues.
+    short_ratio_mean = _method(functions.short_ratio_mean)
+    pooled_short_ratio = _method(functions.pooled_short_ratio)
+    short_ratio_zscore = _method(functions.short_ratio_zscore)
+    abnormal_short_ratio = _method(functions.abnormal_short_ratio)
+    short_volume_surge = _method(functions.short_volume_surge)
+    short_ratio_rank = _method(functions.short_ratio_rank)
 
-        Returns
-        -------
-        pandas.Series
-            ``short_ratio``.
+    days_to_cover = _method(functions.days_to_cover)
+    implied_shares = _method(functions.implied_shares)
 
-        Raises
-        ------
-        NotShortVolumeError
-            When a column is missing: ``total_shares_short`` and ``volume`` (US),
-            ``short_sell_shares_traded`` and ``shares_traded`` (HK).
+    dollar_weighted_short_ratio = _method(functions.dollar_weighted_short_ratio)
+    rank = _method(functions.rank)
+    pivot = _method(functions.pivot)
+    resample = _method(functions.resample)
 
-        References
-        ----------
-        Diether, Lee and Werner (2009), "Short-Sale Strategies and Return Predictability", Review
-        of Financial Studies 22(2): the variable *relss*.
-        """
-        return metrics.short_ratio(self._frame)
-
-    def short_turnover_ratio(self) -> pd.Series[float]:
-        """Short turnover / turnover of each day, a fraction; HK only.
-
-        NaN where either is missing or the turnover is 0. The Hong Kong press calls this the short
-        selling ratio.
-
-        Returns
-        -------
-        pandas.Series
-            ``short_turnover_ratio``.
-
-        Raises
-        ------
-        NotShortVolumeError
-            On a US frame, and when ``short_sell_turnover`` or ``turnover`` is missing.
-        """
-        return metrics.short_turnover_ratio(self._frame)
-
-    def pooled_short_ratio(
-        self, n: int = 20, *, min_periods: int | None = None
-    ) -> pd.Series[float]:
-        """Short shares / volume of several days taken together, a fraction.
-
-        The sum of the short shares over the sum of the volumes of the ticker's last ``n`` trading
-        days, that is rows, the row's own included. Days are weighted by their volume, other than
-        in a mean of daily ratios. Nothing later than a row enters its answer. With ``n=20``, in
-        percent and truncated to two decimals, it is the gateway's ``daily_trade_avg_ratio`` of US
-        tickers.
-
-        Share counts are raw: a window across a split mixes shares of two sizes.
-
-        Parameters
-        ----------
-        n : int
-            Trading days in a window.
-        min_periods : int, optional
-            How many days of the window, 1 to ``n``, must have both counts; the sums leave out days
-            that lack one. By default all ``n``: the answer is NaN before the ticker's ``n``-th
-            row, and where a count in the window is missing.
-
-        Returns
-        -------
-        pandas.Series
-            ``pooled_short_ratio_<n>``. NaN also where the volumes of the window add up to 0.
-
-        Raises
-        ------
-        NotShortVolumeError
-            When a column is missing (those of `short_ratio`, and one that says the day).
-        ConfigError
-            When ``n`` or ``min_periods`` is no such number, a ticker has a day twice, or a row has
-            no day.
-        """
-        return metrics.pooled_short_ratio(self._frame, n, min_periods=min_periods)
+    metrics = _method(functions.metrics)
+    with_metrics = _method(functions.with_metrics)
 
     def check(self) -> pd.DataFrame:
         """List what does not add up.

@@ -10,7 +10,7 @@ from operator import ge, gt
 from typing import TYPE_CHECKING, Any
 
 from intake_futu_short.errors import PaginationError, ProtocolError
-from intake_futu_short.opend.replies import ADVICE
+from intake_futu_short.opend.replies import ADVICE, CursorRefusedError
 from intake_futu_short.security import US
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ class Page:
 class Walk:
     """Asks for page after page, newest first, as far as it is called on.
 
-    An error of `fetch` leaves the walk where it was: the next call asks for the same page again.
+    An error of `fetch` leaves the walk where it was: the next call asks for the same page again. A
+    `CursorRefusedError` alone lets the walk begin anew: the pages it has stay as they are, and it
+    goes on with what is older than all of them.
 
     Parameters
     ----------
@@ -99,7 +101,8 @@ class Walk:
         asked for; newer rows than `end` have to be walked through.
     max_pages : int, optional
         How many pages to return.
-
+    cursor : str, optional
+        Where an earlier walk left off; None begins with the newest page.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class Walk:
         start: str | None = None,
         end: str | None = None,
         max_pages: int | None = None,
+        cursor: str | None = None,
     ) -> None:
         self._fetch = fetch
         self._market = security.market
@@ -118,7 +122,7 @@ class Walk:
         self._start = start
         self._end = end
         self._max_pages = max_pages
-        self._progress = _Progress()
+        self._progress = _Progress(next_key=cursor)
 
     @property
     def pages(self) -> Sequence[Page]:
@@ -133,11 +137,11 @@ class Walk:
     @property
     def aggregates(self) -> Aggregates:
         """Aggregates of the newest answer."""
-        return self._progress.aggregates
+        return self._progress.aggregates or Aggregates()
 
     @property
     def next_key(self) -> str | None:
-        """Cursor of the last answer; None before the first."""
+        """Cursor of the last answer; before the first, the one it was given."""
         return self._progress.next_key
 
     def next_page(self) -> Page | None:
@@ -152,7 +156,12 @@ class Walk:
         """
         while not self.is_finished:
             self._refuse_to_loop()
-            page, progress = self._take(self._fetch(self.next_key))
+            try:
+                answer = self._fetch(self.next_key)
+            except CursorRefusedError:
+                self._progress = self._progress.anew()
+                continue
+            page, progress = self._take(answer)
             # One assignment: an interruption finds the page taken whole or not at all.
             self._progress = progress
             if page.days:
@@ -183,6 +192,8 @@ class Walk:
         before = self._progress
         page = Page(rows, days, END if next_key is None else next_key, aggregates)
         fresh = _only_new(page, before)
+        if before.older_than != _NEVER:
+            fresh = _pick(fresh, [i for i, d in enumerate(fresh.days) if d < before.older_than])
         wanted = self._only_wanted(fresh)
         pages = (*before.pages, wanted) if wanted.days else before.pages
         return wanted, _Progress(
@@ -192,7 +203,8 @@ class Walk:
             days=(*before.days, page.days),
             oldest=min((before.oldest, *page.days)),
             stale=0 if fresh.days else before.stale + 1,
-            aggregates=aggregates if before.next_key is None else before.aggregates,
+            aggregates=before.aggregates or aggregates,
+            older_than=before.older_than,
             is_finished=(
                 page.next_key in {"", END}
                 or len(pages) == self._max_pages
@@ -224,8 +236,20 @@ class _Progress:
     days: tuple[Sequence[str], ...] = ()  # of every answer, also those not wanted
     oldest: str = _NEVER
     stale: int = 0
-    aggregates: Aggregates = Aggregates()
+    aggregates: Aggregates | None = None
+    older_than: str = _NEVER
     is_finished: bool = False
+
+    def anew(self) -> _Progress:
+        """Where a walk stands that has to begin again, with what it has."""
+        return replace(
+            self,
+            next_key=None,
+            asked=frozenset(),
+            # As many pages as were walked may come that bring nothing new.
+            stale=-len(self.asked) - 1,
+            older_than=self.oldest,
+        )
 
 
 def _only_new(page: Page, before: _Progress) -> Page:

@@ -22,15 +22,18 @@ if TYPE_CHECKING:
     from intake_futu_short.pages import Aggregates, Item, Page
     from intake_futu_short.security import Column, Market, Security
 
-__all__ = ["attributes", "dtypes", "text_dtype", "to_frame"]
+__all__ = ["attributes", "dtypes", "text_dtype", "to_frame", "with_code"]
 
 
-def dtypes(market: Market) -> dict[str, str]:
+def dtypes(market: Market, *, panel: bool = False) -> dict[str, str]:
     """Name of each column's dtype, in the order of the columns; the same whatever a page holds.
 
-    Days are strings in this pandas' own way: ``str`` from pandas 3 on, ``object`` before.
+    Strings are this pandas' own: ``str`` from pandas 3 on, ``object`` before.
     """
-    return {str(name): str(dtype) for name, dtype in to_frame([], market).dtypes.items()}
+    frame = to_frame([], market)
+    if panel:
+        frame = with_code([frame], [""])
+    return {str(name): str(dtype) for name, dtype in frame.dtypes.items()}
 
 
 def to_frame(pages: Sequence[Page], market: Market) -> pd.DataFrame:
@@ -68,6 +71,18 @@ def to_frame(pages: Sequence[Page], market: Market) -> pd.DataFrame:
         else:
             columns[column.name] = _numbers(rows, column)
     return pd.DataFrame(columns, copy=False)
+
+
+def with_code(frames: Sequence[pd.DataFrame], codes: Sequence[str]) -> pd.DataFrame:
+    """Put frames of several tickers, at least one, under each other.
+
+    The first column, ``code``, says whose each row is. The result is on a RangeIndex and bears
+    the attributes that all of them share.
+    """
+    panel = pd.concat(frames, ignore_index=True)
+    column = np.repeat(np.array(codes, dtype=object), [len(frame) for frame in frames])
+    panel.insert(0, "code", pd.Series(column, dtype=text_dtype()))
+    return panel
 
 
 @cache

@@ -1,0 +1,322 @@
+"""Open short positions that HKEX reports, as ``attrs`` bear them: pure functions of a DataFrame.
+
+The gateway sends one number a ticker, as of a day (``new_time_str``), beside the daily rows. A
+frame of one ticker has it in ``attrs`` itself, a panel in ``attrs["aggregates"]``, a JSON text of
+an object by code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from intake_futu_short.columns import Columns, answer
+from intake_futu_short.errors import ConfigError, NotShortVolumeError
+from intake_futu_short.sessions import Sessions, code_of
+from intake_futu_short.table import text_dtype
+from intake_futu_short.window_metrics import trailing, window
+from intake_futu_short.windows import quotient
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["AsOf", "aggregates", "aggregates_history", "days_to_cover", "implied_shares"]
+
+_NAMES = ("aggregated_short", "aggregated_short_ratio", "new_time_str")
+_VOLUME = {"HK": ("volume",)}
+
+
+def aggregates(frame: pd.DataFrame) -> pd.DataFrame:
+    """Open short positions that HKEX reports, a row a ticker that has one.
+
+    They come from attrs, whatever rows are left in the frame: those of one ticker, or of a panel
+    ``attrs["aggregates"]``, a JSON object of them by code.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``code``; ``aggregated_short`` (shares, Int64); ``aggregated_short_ratio`` (percent,
+        float64); ``new_time_str`` (as-of date). Without rows when there are none.
+
+    Examples
+    --------
+    >>> from intake_futu_short import sample
+    >>> sample.frame("HK.00700").shortvol.aggregates.to_dict("records")
+    [{'code': 'HK.00700', 'aggregated_short': 51480638, 'aggregated_short_ratio': 0.56, \
+'new_time_str': '2026-04-30'}]
+    """
+    kept = frame.attrs.get("aggregates")
+    tickers = {code_of(frame): frame.attrs} if kept is None else json.loads(kept)
+    rows = [
+        (code, *(values.get(name) for name in _NAMES))
+        for code, values in tickers.items()
+        if any(values.get(name) is not None for name in _NAMES)
+    ]
+    text = text_dtype()
+    dtypes = (text, "Int64", "float64", text)
+    return pd.DataFrame(
+        {
+            name: pd.Series([row[i] for row in rows], dtype=dtype)
+            for i, (name, dtype) in enumerate(zip(("code", *_NAMES), dtypes, strict=True))
+        }
+    )
+
+
+def aggregates_history(frame: pd.DataFrame) -> pd.DataFrame:
+    """Open short positions that HKEX has reported, a row a ticker and as-of date.
+
+    The gateway sends the newest report only; a store keeps each that it has seen. They come from
+    ``attrs["aggregates_history"]``, a JSON list of [code, as-of date, shares, percent]; a frame
+    without it gives what `aggregates` gives.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``code``; ``date`` (as-of date, datetime64[ns]); ``aggregated_short`` (shares, Int64);
+        ``aggregated_short_ratio`` (percent, float64); ascending by code and date. Without rows
+        when there are none; a report without a date is none of them.
+
+    Examples
+    --------
+    >>> from intake_futu_short import sample
+    >>> history = sample.frame("HK.00700").shortvol.aggregates_history()
+    >>> history["aggregated_short"].tolist(), str(history["date"].iloc[-1].date())
+    ([51480638], '2026-04-30')
+    """
+    kept = frame.attrs.get("aggregates_history")
+    if kept is None:
+        now = aggregates(frame)
+        columns = [now[n].tolist() for n in ("code", "new_time_str", *_NAMES[:2])]
+        rows = list(zip(*columns, strict=True))
+    else:
+        rows = json.loads(kept)
+    rows = [row for row in rows if not pd.isna(row[1])]
+    codes, days, shares, percents = ([row[i] for row in rows] for i in range(4))
+    history = pd.DataFrame(
+        {
+            "code": pd.Series(codes, dtype=text_dtype()),
+            "date": pd.DatetimeIndex(pd.to_datetime(days)).as_unit("ns"),
+            "aggregated_short": pd.array(shares, dtype="Int64"),
+            "aggregated_short_ratio": pd.Series(percents, dtype="float64"),
+        }
+    )
+    return history.sort_values(["code", "date"], kind="stable", ignore_index=True)
+
+
+class AsOf:
+    """What is reported of each ticker of a frame, laid beside the frame's sorted rows.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Whose ``attrs`` bear the reports.
+    sessions : Sessions
+        Of the same frame.
+    metric : str
+        Who asks; for messages.
+    given : mapping of str to object
+        What to take instead of ``attrs``: a value of the one ticker, or a mapping by code; None
+        takes ``attrs``.
+
+    Raises
+    ------
+    NotShortVolumeError
+        When neither ``attrs`` nor ``given`` has one of the names.
+    """
+
+    def __init__(
+        self, frame: pd.DataFrame, sessions: Sessions, metric: str, given: Mapping[str, Any]
+    ) -> None:
+        codes = sessions.codes
+        self._lengths = sessions.lengths
+        self._tickers = [None] if codes is None else codes.take(sessions.begins).tolist()
+        self._tickers = self._tickers[: len(sessions.begins)]
+        self._columns: dict[str, list[Any]] = {}
+        kept = frame.attrs.get("aggregates")
+        by_code = None if kept is None else json.loads(kept)
+        missing = []
+        for name, value in given.items():
+            if value is not None:
+                self._columns[name] = self._given(metric, name, value)
+            elif by_code is not None:
+                self._columns[name] = [by_code.get(c, {}).get(name) for c in self._tickers]
+            elif name in frame.attrs and len(self._tickers) <= 1:
+                self._columns[name] = [frame.attrs[name]] * len(self._tickers)
+            else:
+                missing.append(name)
+        if missing:
+            raise NotShortVolumeError(_lost(metric, missing, len(self._tickers) > 1))
+
+    def _given(self, metric: str, name: str, value: Any) -> list[Any]:
+        if isinstance(value, (Mapping, pd.Series)):
+            return [value.get(code) for code in self._tickers]
+        if len(self._tickers) > 1:
+            raise ConfigError(
+                f"{metric}: {name} of a panel is a mapping, code to value, not {value!r}"
+            )
+        return [value] * len(self._tickers)
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """A number at each sorted row of its ticker; NaN where there is none."""
+        try:
+            values = [np.nan if pd.isna(v) else float(v) for v in self._columns[name]]
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{name} is no number: {error}") from error
+        return np.repeat(np.array(values, dtype=np.float64), self._lengths)
+
+    def days(self) -> NDArray[np.datetime64]:
+        """As-of date at each sorted row of its ticker; NaT where there is none."""
+        try:
+            read = pd.DatetimeIndex([pd.to_datetime(v) for v in self._columns["new_time_str"]])
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"new_time_str is no day like 2026-04-30: {error}") from error
+        return np.repeat(read.tz_localize(None).normalize().as_unit("ns").to_numpy(), self._lengths)
+
+
+def _lost(metric: str, missing: list[str], panel: bool) -> str:
+    where = "attrs['aggregates']" if panel else "attrs"
+    example = "{code: value, ...}" if panel else "..."
+    return (
+        f"{metric} needs what HKEX reports beside the rows, and this frame has no "
+        f"{' and no '.join(missing)} in {where}. pandas drops attrs when a frame goes through CSV, "
+        "and when frames whose attrs differ are joined. Take them from the frame as it was read "
+        f"(its attrs), or pass them: {', '.join(f'{name}={example}' for name in missing)}"
+    )
+
+
+def days_to_cover(
+    frame: pd.DataFrame,
+    n: int = 20,
+    *,
+    min_periods: int | None = None,
+    aggregated_short: Any = None,
+    new_time_str: Any = None,
+) -> pd.Series[float]:
+    """Days of usual volume that the open short position amounts to; HK only.
+
+    The open short position that HKEX reports / mean volume of the ``n`` trading days, that is rows
+    of the ticker, that end at its as-of date. The number is given on the row of that date; all
+    other rows are NaN, for the position on other days is not known. Where the frame has no row of
+    that date, all are.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Rows of one ticker or of several; ``df`` of ``df.shortvol``.
+    n : int
+        Trading days in the window, the as-of date included.
+    min_periods : int, optional
+        How many days of the window, 1 to ``n``, must have a volume. By default all ``n``.
+    aggregated_short : int or mapping, optional
+        The open short position in shares, of a panel by code; by default that of ``attrs``.
+    new_time_str : str, date or mapping, optional
+        Its as-of date, of a panel by code; by default that of ``attrs``.
+
+    Returns
+    -------
+    pandas.Series
+        ``days_to_cover_<n>``. NaN also of tickers of which nothing is reported, and where the mean
+        volume is 0.
+
+    Raises
+    ------
+    NotShortVolumeError
+        On a US frame; when ``shares_traded`` or what says the day is missing; when ``attrs`` were
+        lost, as in CSV, and nothing is passed instead.
+    ConfigError
+        When an argument is no such value, a ticker has a day twice, or a row has no day.
+
+    Examples
+    --------
+    >>> from intake_futu_short import sample
+    >>> df = sample.frame("HK.SAMPLE")
+    >>> df.shortvol.days_to_cover(20).dropna().round(4).tolist()
+    [2.5464]
+    """
+    n, min_periods = window(n, min_periods)
+    name = f"days_to_cover_{n}"
+    columns = Columns(frame)
+    columns.require(name, _VOLUME)
+    sessions = Sessions.of(frame)
+    sessions.refuse_repeated_days(name)
+    given = {"aggregated_short": aggregated_short, "new_time_str": new_time_str}
+    as_of = AsOf(frame, sessions, name, given)
+    usual = trailing(columns, sessions, ["mean_volume"], [n], min_periods)[f"mean_volume_{n}"]
+    return answer(frame, name, cover(sessions, as_of, usual))
+
+
+def cover(sessions: Sessions, as_of: AsOf, mean_volume: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Open short position / mean volume on the as-of row, in the order of the frame."""
+    days = quotient(as_of.numbers("aggregated_short"), mean_volume[sessions.order])
+    return sessions.to_rows(np.where(sessions.days == as_of.days(), days, np.nan))
+
+
+def implied_shares(
+    frame: pd.DataFrame,
+    *,
+    aggregated_short: Any = None,
+    aggregated_short_ratio: Any = None,
+    new_time_str: Any = None,
+) -> pd.Series[float]:
+    """Shares that the gateway relates the open short position to; HK only.
+
+    ``aggregated_short`` / (``aggregated_short_ratio`` / 100), in shares. The gateway's documents
+    call this base the shares outstanding and the float. It is as precise as the ratio's two
+    decimals: with a ratio of 0.56 to within 1 %.
+
+    The number is given from its as-of date on; earlier rows are NaN, for it was not known then.
+    (HKEX publishes a report some days after its as-of date.)
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Rows of one ticker or of several; ``df`` of ``df.shortvol``.
+    aggregated_short : int or mapping, optional
+        The open short position in shares, of a panel by code; by default that of ``attrs``.
+    aggregated_short_ratio : float or mapping, optional
+        The same in percent, of a panel by code; by default that of ``attrs``.
+    new_time_str : str, date or mapping, optional
+        Its as-of date, of a panel by code; by default that of ``attrs``.
+
+    Returns
+    -------
+    pandas.Series
+        ``implied_shares``. NaN also of tickers of which nothing is reported, and where the ratio
+        is 0.
+
+    Raises
+    ------
+    NotShortVolumeError
+        On a US frame; when nothing says the day; when ``attrs`` were lost, as in CSV, and nothing
+        is passed instead.
+    ConfigError
+        When an argument is no such value, or a row has no day.
+
+    Examples
+    --------
+    >>> from intake_futu_short import sample
+    >>> df = sample.frame("HK.00700")
+    >>> df.shortvol.implied_shares().head(1).round(-6).tolist()
+    [9193000000.0]
+    """
+    Columns(frame).require("implied_shares", {"HK": ()})
+    given = {
+        "aggregated_short": aggregated_short,
+        "aggregated_short_ratio": aggregated_short_ratio,
+        "new_time_str": new_time_str,
+    }
+    sessions = Sessions.of(frame)
+    as_of = AsOf(frame, sessions, "implied_shares", given)
+    return answer(frame, "implied_shares", base(sessions, as_of))
+
+
+def base(sessions: Sessions, as_of: AsOf) -> NDArray[np.float64]:
+    """Open short position / its ratio from the as-of row on, in the order of the frame."""
+    shares = quotient(
+        100.0 * as_of.numbers("aggregated_short"), as_of.numbers("aggregated_short_ratio")
+    )
+    return sessions.to_rows(np.where(sessions.days >= as_of.days(), shares, np.nan))

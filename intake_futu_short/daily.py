@@ -1,0 +1,362 @@
+"""Metrics of each day by itself: pure functions of a DataFrame.
+
+None needs to know the days, so rows may stand alone or come twice. `intake_futu_short.metrics`
+lists the functions; each is a method of ``df.shortvol`` too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from intake_futu_short.columns import Columns, answer
+from intake_futu_short.windows import quotient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+__all__ = [
+    "DAILY",
+    "daily",
+    "long_vwap",
+    "return_1d",
+    "short_ratio",
+    "short_turnover_ratio",
+    "short_value",
+    "short_vwap",
+    "short_vwap_premium",
+    "venue_share",
+    "vwap",
+]
+
+
+class Recipe(NamedTuple):
+    """What a metric is made of in a market, and how; the formula takes the roles in order."""
+
+    roles: tuple[str, ...]
+    formula: Callable[..., NDArray[np.float64]]
+
+
+def _product(short: NDArray[np.float64], close: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(over="ignore"):
+        return short * close
+
+
+def _long_vwap(
+    turnover: NDArray[np.float64],
+    short_turnover: NDArray[np.float64],
+    volume: NDArray[np.float64],
+    short: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    return quotient(turnover - short_turnover, volume - short)
+
+
+def _premium(
+    short_turnover: NDArray[np.float64],
+    short: NDArray[np.float64],
+    turnover: NDArray[np.float64],
+    volume: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    return quotient(quotient(short_turnover, short), quotient(turnover, volume)) - 1
+
+
+def _return(close: NDArray[np.float64], last_close: NDArray[np.float64]) -> NDArray[np.float64]:
+    return quotient(close, last_close) - 1
+
+
+_RATIO = Recipe(("short", "volume"), quotient)
+_RETURN = Recipe(("close", "last_close"), _return)
+
+# By name and market, in the order in which `metrics` gives them.
+DAILY: dict[str, dict[str, Recipe]] = {
+    "short_ratio": {"US": _RATIO, "HK": _RATIO},
+    "short_turnover_ratio": {"HK": Recipe(("short_turnover", "turnover"), quotient)},
+    "short_value": {
+        "US": Recipe(("short", "close"), _product),
+        "HK": Recipe(("short_turnover",), np.copy),
+    },
+    "venue_share": {"US": Recipe(("nasdaq", "short"), quotient)},
+    "vwap": {"HK": Recipe(("turnover", "volume"), quotient)},
+    "short_vwap": {"HK": Recipe(("short_turnover", "short"), quotient)},
+    "long_vwap": {"HK": Recipe(("turnover", "short_turnover", "volume", "short"), _long_vwap)},
+    "short_vwap_premium": {
+        "HK": Recipe(("short_turnover", "short", "turnover", "volume"), _premium)
+    },
+    "return_1d": {"US": _RETURN, "HK": _RETURN},
+}
+
+
+def daily(columns: Columns, name: str) -> NDArray[np.float64]:
+    """Compute one of `DAILY`, in the order of the frame; NaN for what is too large for a float.
+
+    Raises
+    ------
+    NotShortVolumeError
+        When the market has no such metric, or the frame lacks a column of it.
+    """
+    recipes = DAILY[name]
+    columns.require(name, {market: recipe.roles for market, recipe in recipes.items()})
+    recipe = recipes[columns.market]
+    values = recipe.formula(*(columns[role] for role in recipe.roles))
+    values[np.isinf(values)] = np.nan
+    return values
+
+
+def _one(frame: pd.DataFrame, name: str) -> pd.Series[float]:
+    return answer(frame, name, daily(Columns(frame), name))
+
+
+def short_ratio(frame: pd.DataFrame) -> pd.Series[float]:
+    """Short shares / volume of each day, a fraction: S / V.
+
+    NaN where either is missing or the volume is 0. Of US tickers the short shares are those of
+    Nasdaq and NYSE only, so that the ratio is far below one made of all venues and does not compare
+    with FINRA's.
+
+    Returns
+    -------
+    pandas.Series
+        ``short_ratio``.
+
+    Raises
+    ------
+    NotShortVolumeError
+        When a column is missing: ``total_shares_short`` and ``volume`` (US),
+        ``short_sell_shares_traded`` and ``shares_traded`` (HK).
+
+    References
+    ----------
+    Diether, Lee and Werner (2009), "Short-Sale Strategies and Return Predictability", Review
+    of Financial Studies 22(2): the variable *relss*.
+
+    Examples
+    --------
+    >>> from intake_futu_short import sample
+    >>> df = sample.frame("US.AAPL")  # real rows, newest first
+    >>> df.shortvol.short_ratio().head(3).round(5).tolist()
+    [0.14945, 0.14359, 0.18338]
+    """
+    return _one(frame, "short_ratio")
+
+
+def short_turnover_ratio(frame: pd.DataFrame) -> pd.Series[float]:
+    """Short turnover / turnover of each day, a fraction: ST / T; HK only.
+
+    NaN where either is missing or the turnover is 0. The Hong Kong press calls this the short
+    selling ratio.
+
+    Returns
+    -------
+    pandas.Series
+        ``short_turnover_ratio``.
+
+    Raises
+    ------
+    NotShortVolumeError
+        On a US frame, and when ``short_sell_turnover`` or ``turnover`` is missing.
+
+    Examples
+    --------
+    >>> from intake_futu_short import sample
+    >>> df = sample.frame("HK.SAMPLE")
+    >>> df.shortvol.short_turnover_ratio().head(3).round(5).tolist()
+    [0.10284, 0.10492, 0.11006]
+    """
+    return _one(frame, "short_turnover_ratio")
+
+
+def short_value(frame: pd.DataFrame) -> pd.Series[float]:
+    """Value of the shares sold short each day, in the currency of the price.
+
+    HK: the short turnover that the exchange reports, ST. US: short shares · closing price, S ·
+    close, an estimate, because the prices of the single trades are not known. NaN where a part is
+    missing.
+
+    US prices are in today's adjusted currency while share counts are raw: before a split, or a
+    dividend, the US value is understated, after a reverse split overstated, by what the prices were
+    adjusted by since. No adjustment is guessed.
+
+    Returns
+    -------
+    pandas.Series
+        ``short_value``.
+
+    Raises
+    ------
+    NotShortVolumeError
+        When a column is missing: ``total_shares_short`` and ``close_price`` (US),
+        ``short_sell_turnover`` (HK).
+
+    Examples
+    --------
+    >>> from intake_futu_short import sample
+    >>> df = sample.frame("HK.SAMPLE")
+    >>> df.shortvol.short_value().head(3).tolist()
+    [80051315.3, 80771671.51, 82800464.98]
+    """
+    return _one(frame, "short_value")
+
+
+def venue_share(frame: pd.DataFrame) -> pd.Series[float]:
+    """Part of the short shares that is Nasdaq's, a fraction: nasdaq / total; US only.
+
+    ``nasdaq_shares_short`` / ``total_shares_short``; the rest is NYSE's. NaN where either is
+    missing or no shares were sold short. Where within these venues the gateway counts is not
+    documented.
+
+    Returns
+    -------
+    pandas.Series
+        ``venue_share``.
+
+    Raises
+    ------
+    NotShortVolumeError
+        On an HK frame, and when ``nasdaq_shares_short`` or ``total_shares_short`` is missing.
+
+    Examples
+    --------
+    >>> from intake_futu_short import sample
+    >>> df = sample.frame("US.AAPL")
+    >>> df.shortvol.venue_share().head(3).round(5).tolist()
+    [0.75933, 0.77103, 0.73685]
+    """
+    return _one(frame, "venue_share")
+
+
+def vwap(frame: pd.DataFrame) -> pd.Series[float]:
+    """Average price of all shares traded each day: T / V; HK only.
+
+    The volume-weighted average price, turnover / volume, in the currency of the price. NaN where
+    either is missing or the volume is 0. Turnover and shares are as traded: other than the price
+    columns they are not adjusted for later dividends and splits.
+
+    Returns
+    -------
+    pandas.Series
+        ``vwap``.
+
+    Raises
+    ------
+    NotShortVolumeError
+        On a US frame, and when ``turnover`` or ``shares_traded`` is missing.
+
+    Examples
+    --------
+    >>> from intake_futu_short import sample
+    >>> df = sample.frame("HK.SAMPLE")
+    >>> df.shortvol.vwap().head(3).round(4).tolist()
+    [71.396, 71.0552, 70.6194]
+    """
+    return _one(frame, "vwap")
+
+
+def short_vwap(frame: pd.DataFrame) -> pd.Series[float]:
+    """Average price of the shares sold short each day: ST / S; HK only.
+
+    Short turnover / short shares, in the currency of the price, as traded. NaN where either is
+    missing or no shares were sold short.
+
+    Returns
+    -------
+    pandas.Series
+        ``short_vwap``.
+
+    Raises
+    ------
+    NotShortVolumeError
+        On a US frame, and when ``short_sell_turnover`` or ``short_sell_shares_traded`` is missing.
+
+    Examples
+    --------
+    >>> from intake_futu_short import sample
+    >>> df = sample.frame("HK.SAMPLE")
+    >>> df.shortvol.short_vwap().head(3).round(4).tolist()
+    [71.417, 71.0205, 70.5946]
+    """
+    return _one(frame, "short_vwap")
+
+
+def long_vwap(frame: pd.DataFrame) -> pd.Series[float]:
+    """Average price of the shares not sold short each day: (T - ST) / (V - S); HK only.
+
+    In the currency of the price, as traded. NaN where a part is missing or all shares were sold
+    short.
+
+    Returns
+    -------
+    pandas.Series
+        ``long_vwap``.
+
+    Raises
+    ------
+    NotShortVolumeError
+        On a US frame, and when one of ``turnover``, ``short_sell_turnover``, ``shares_traded`` and
+        ``short_sell_shares_traded`` is missing.
+
+    Examples
+    --------
+    >>> from intake_futu_short import sample
+    >>> df = sample.frame("HK.SAMPLE")
+    >>> df.shortvol.long_vwap().head(3).round(4).tolist()
+    [71.3936, 71.0593, 70.6225]
+    """
+    return _one(frame, "long_vwap")
+
+
+def short_vwap_premium(frame: pd.DataFrame) -> pd.Series[float]:
+    """How far short sales were priced above all trades, a fraction; HK only.
+
+    `short_vwap` / `vwap` - 1: 0.01 where the shares sold short went at 1 % above the average price
+    of the day, negative where below. NaN where either is NaN or ``vwap`` is 0.
+
+    Returns
+    -------
+    pandas.Series
+        ``short_vwap_premium``.
+
+    Raises
+    ------
+    NotShortVolumeError
+        On a US frame, and when one of ``turnover``, ``short_sell_turnover``, ``shares_traded`` and
+        ``short_sell_shares_traded`` is missing.
+
+    Examples
+    --------
+    >>> from intake_futu_short import sample
+    >>> df = sample.frame("HK.SAMPLE")
+    >>> df.shortvol.short_vwap_premium().head(3).round(6).tolist()
+    [0.000294, -0.000488, -0.00035]
+    """
+    return _one(frame, "short_vwap_premium")
+
+
+def return_1d(frame: pd.DataFrame) -> pd.Series[float]:
+    """Return of each day, a fraction: close / last close - 1.
+
+    Made of the row's own ``close_price`` and ``last_close_price``, so that no other row is needed
+    and a gap does no harm. NaN where either is missing or the last close is not above 0. Both
+    prices are of one adjustment: a dividend or split between them leaves no jump.
+
+    Returns
+    -------
+    pandas.Series
+        ``return_1d``.
+
+    Raises
+    ------
+    NotShortVolumeError
+        When ``close_price`` or ``last_close_price`` is missing.
+
+    Examples
+    --------
+    >>> from intake_futu_short import sample
+    >>> df = sample.frame("US.AAPL")
+    >>> df.shortvol.return_1d().head(3).round(5).tolist()
+    [-0.00651, -0.00218, 0.0167]
+    """
+    return _one(frame, "return_1d")

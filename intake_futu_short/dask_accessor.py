@@ -1,0 +1,97 @@
+"""``ddf.shortvol``: the metrics of single days, of Dask frames.
+
+It is registered when both this package and ``dask.dataframe`` are imported, in either order, and
+by importing this module, which imports Dask.
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from dask.dataframe.extensions import register_dataframe_accessor
+
+from intake_futu_short import daily
+from intake_futu_short.accessor import ShortVolumeAccessor
+from intake_futu_short.sessions import market_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import dask.dataframe as dd
+    import pandas as pd
+
+__all__ = ["DaskShortVolumeAccessor"]
+
+
+@register_dataframe_accessor("shortvol")
+class DaskShortVolumeAccessor:
+    """Metrics of each day by itself, computed partition by partition.
+
+    They are those of ``df.shortvol``, lazy: Series of Dask with the frame's partitions. What looks
+    at several rows (trailing windows, ranks, tables by date, checks) needs them in one place:
+    its methods raise NotImplementedError and say what to do.
+
+    Parameters
+    ----------
+    frame : dask.dataframe.DataFrame
+        Rows of one market, with the columns of the gateway's documentation or some of them.
+
+    Raises
+    ------
+    NotShortVolumeError
+        When the frame's columns are not those of daily short volume, or of two markets. It is an
+        AttributeError, so ``hasattr(ddf, "shortvol")`` is False there.
+
+    Examples
+    --------
+    >>> import dask.dataframe as dd
+    >>> from intake_futu_short import sample
+    >>> ddf = dd.from_pandas(sample.frame("US.AAPL"), npartitions=2)
+    >>> ddf.shortvol.short_ratio().compute().head(3).round(5).tolist()
+    [0.14945, 0.14359, 0.18338]
+    """
+
+    def __init__(self, frame: dd.DataFrame) -> None:
+        market_of(frame._meta)
+        self._frame = frame
+
+    @property
+    def market(self) -> str:
+        """``"US"`` or ``"HK"``, told by the columns."""
+        return market_of(self._frame._meta).name
+
+
+def _lazy(
+    function: Callable[[pd.DataFrame], pd.Series[float]],
+) -> Callable[[DaskShortVolumeAccessor], dd.Series]:
+    @wraps(function)
+    def method(self: DaskShortVolumeAccessor) -> dd.Series:
+        # What the frame lacks shows here and not in a worker.
+        meta = function(self._frame._meta)
+        days: dd.Series = self._frame.map_partitions(function, meta=meta)
+        return days
+
+    return method
+
+
+def _unable(name: str) -> Callable[..., Any]:
+    @wraps(getattr(ShortVolumeAccessor, name))
+    def method(self: DaskShortVolumeAccessor, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError(
+            f"{name} looks at several rows of a ticker or a date, which may lie in different "
+            "partitions of a Dask frame. If it fits into memory: "
+            f"ddf.compute().shortvol.{name}(...). If each partition holds all rows of its tickers, "
+            "and none are compared with others: "
+            f"ddf.map_partitions(lambda df: df.shortvol.{name}(...), "
+            f"meta=ddf._meta.shortvol.{name}(...))"
+        )
+
+    return method
+
+
+for _name, _value in vars(ShortVolumeAccessor).items():
+    if _name.startswith("_") or not callable(_value):
+        continue
+    _made = _lazy(getattr(daily, _name)) if _name in daily.DAILY else _unable(_name)
+    setattr(DaskShortVolumeAccessor, _name, _made)

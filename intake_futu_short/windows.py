@@ -1,0 +1,225 @@
+"""Sums, ranks and deviations over windows of rows: arithmetic on arrays. Pure.
+
+Rows of several tickers are worked on in blocks that fit into a processor's cache. In a block each
+ticker's rows, oldest first, stand behind as many missing values (NaN) as the longest window is
+long, so that a window is a shift of the entire block and never reaches into another ticker.
+
+Nothing is computed by subtracting running sums: an answer depends on the values in its window
+alone, bit by bit, and a large value leaves no rounding behind once it has left the window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["Block", "Totals", "before", "blocks", "quotient", "scores", "sliding_ranks"]
+
+# Values in a block: 256 kB in float64, so that a handful of them stay in the cache.
+_BLOCK = 1 << 15
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole tickers, one after the other, each behind ``pad`` missing values.
+
+    Attributes
+    ----------
+    rows : slice
+        The block's part of the sorted rows.
+    places : numpy.ndarray
+        Where each of these rows stands in the block.
+    pad : int
+        Missing values before each ticker.
+    size : int
+        Values in the block.
+    """
+
+    rows: slice
+    places: NDArray[np.intp]
+    pad: int
+    size: int
+
+    def lay(self, values: Floats) -> Floats:
+        """Lay values of the block's rows out."""
+        laid = np.full(self.size, np.nan)
+        laid[self.places] = values
+        return laid
+
+    def of_rows(self, laid: Floats) -> Floats:
+        """Values at the block's rows; NaN for what has overflowed."""
+        values = laid[self.places]
+        infinite = np.isinf(values)
+        if infinite.any():
+            values[infinite] = np.nan
+        return values
+
+
+def blocks(begins: NDArray[np.intp], lengths: NDArray[np.intp], pad: int) -> Iterator[Block]:
+    """Cut sorted rows into blocks of whole tickers.
+
+    Parameters
+    ----------
+    begins, lengths : numpy.ndarray
+        Position of each ticker's first row, and its number of rows.
+    pad : int
+        Length of the longest window that is going to be asked for.
+    """
+    ends = np.cumsum(lengths + pad)
+    start = 0
+    while start < len(begins):
+        done = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, done + _BLOCK, side="right")))
+        rows = slice(int(begins[start]), int(begins[stop - 1] + lengths[stop - 1]))
+        tickers = np.repeat(np.arange(1, stop - start + 1), lengths[start:stop])
+        places = np.arange(rows.stop - rows.start) + pad * tickers
+        yield Block(rows, places, pad, int(ends[stop - 1] - done))
+        start = stop
+
+
+def quotient(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
+    """Quotients, NaN where ``whole`` is not above 0, or either is missing."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        quotients: Floats = np.divide(part, whole)
+    # Dividing all and then blanking some is several times faster than dividing some.
+    np.copyto(quotients, np.nan, where=~(whole > 0))
+    return quotients
+
+
+def before(laid: Floats) -> Floats:
+    """Move values on by a row: at each row what the row before it had."""
+    moved = np.empty_like(laid)
+    moved[:1] = np.nan
+    moved[1:] = laid[:-1]
+    return moved
+
+
+def sliding_sums(laid: Floats, ns: Collection[int]) -> dict[int, Floats]:
+    """Sum the ``n`` values that end at each one, for each ``n``; meaningless before the ``n``-th.
+
+    Sums of 1, 2, 4, … values are made of each other, and windows are put together of them.
+    """
+    totals: dict[int, Floats] = {}
+    covered = dict.fromkeys(ns, 0)
+    size, part = 1, laid
+    while True:
+        for n in ns:
+            if not n & size:
+                continue
+            if covered[n]:
+                totals[n][covered[n] :] += part[: -covered[n]]
+            else:
+                totals[n] = part.copy()
+            covered[n] += size
+        if 2 * size > max(ns):
+            return totals
+        longer = np.empty_like(part)
+        longer[:size] = part[:size]
+        np.add(part[size:], part[:-size], out=longer[size:])
+        part, size = longer, 2 * size
+
+
+class Totals:
+    """Sums and numbers of known values over windows of a block.
+
+    Parameters
+    ----------
+    ns : collection of int
+        Lengths of the windows.
+    """
+
+    def __init__(self, ns: Collection[int]) -> None:
+        self._ns = ns
+        self._counted: list[tuple[NDArray[np.bool_], dict[int, Floats]]] = []
+
+    def of(self, laid: Floats) -> tuple[dict[int, Floats], dict[int, Floats]]:
+        """Sum the known ones of the ``n`` values that end at each, and say how many they are."""
+        missing = np.isnan(laid)
+        return sliding_sums(np.where(missing, 0.0, laid), self._ns), self._days(missing)
+
+    def _days(self, missing: NDArray[np.bool_]) -> dict[int, Floats]:
+        # Most often all columns of a block are whole: they need one count.
+        for mask, days in self._counted:
+            if np.array_equal(mask, missing):
+                return days
+        days = sliding_sums((~missing).astype(np.float64), self._ns)
+        self._counted.append((missing, days))
+        return days
+
+
+def sliding_ranks(laid: Floats, ns: Sequence[int], pad: int) -> Iterator[tuple[int, Floats]]:
+    """Rank each value among the ``n`` that end at it, equal ones at their average rank.
+
+    Gives ``n`` and the ranks, from 1 on, for each of ``ns`` in ascending order. Missing values are
+    not counted; the rank of one is meaningless.
+    """
+    now = laid[pad:]
+    # A value below counts twice and an equal one once, the value itself among these: that is
+    # twice the rank, less 1.
+    twice = np.zeros(len(now), dtype=np.min_scalar_type(2 * ns[-1] + 1))
+    for k in range(ns[-1]):
+        past = laid[pad - k : len(laid) - k]
+        twice += (past < now).view(np.uint8)
+        twice += (past <= now).view(np.uint8)
+        if k + 1 in ns:
+            ranks = np.full(len(laid), np.nan)
+            ranks[pad:] = (twice + 1.0) / 2
+            yield k + 1, ranks
+
+
+def scores(
+    laid: Floats, least: Mapping[int, int], days: Mapping[int, Floats], pad: int
+) -> Iterator[tuple[int, Floats]]:
+    """Standard scores of each value against the ``n`` before it, itself not among them.
+
+    Gives ``n`` and (value - mean) / sd for each ``n`` of ``least`` in ascending order.
+
+    Parameters
+    ----------
+    laid : numpy.ndarray
+        The values of a block.
+    least : mapping of int to int
+        By ``n``, how many values before must be there, in ascending order.
+    days : mapping of int to numpy.ndarray
+        By ``n``, how many of the ``n`` values before each one are there.
+    pad : int
+        Missing values before each ticker.
+    """
+    last = _last_known_before(laid)[pad:]
+    # Differences from a value of the window itself: of equal values they are exactly 0, and so is
+    # the deviation; of values that are nearly equal they are exact.
+    first_moment, second_moment = np.zeros_like(last), np.zeros_like(last)
+    skips = any(few < n for n, few in least.items())
+    difference = np.empty_like(last)
+    for k in range(1, max(least) + 1):
+        np.subtract(laid[pad - k : len(laid) - k], last, out=difference)
+        if skips:
+            np.copyto(difference, 0.0, where=np.isnan(difference))
+        first_moment += difference
+        difference *= difference
+        second_moment += difference
+        if k not in least:
+            continue
+        count = days[k][pad:]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = first_moment / count
+            scale = np.sqrt((second_moment - first_moment * mean) / (count - 1))
+        np.copyto(scale, np.nan, where=count < least[k])
+        answer = np.full(len(laid), np.nan)
+        answer[pad:] = quotient(laid[pad:] - last - mean, scale)
+        yield k, answer
+
+
+def _last_known_before(laid: Floats) -> Floats:
+    """At each value the last one before it that is not missing."""
+    places = np.where(np.isnan(laid), 0, np.arange(len(laid)))
+    return before(laid[np.maximum.accumulate(places)])
