@@ -8,12 +8,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from intake_futu_short.crew import Crew
-from intake_futu_short.errors import GatewayDisconnectedError, GatewayError, ReplyError
+from intake_futu_short.errors import (
+    ConfigError,
+    FutuShortError,
+    GatewayDisconnectedError,
+    GatewayTimeoutError,
+    GatewayUnreachableError,
+    RateLimitError,
+    ReplyError,
+)
 from intake_futu_short.gateway import SharedSample
 from intake_futu_short.opend.address import GatewayURL
 from intake_futu_short.opend.client import GatewayClient
 from intake_futu_short.opend.pool import GatewayPool
-from intake_futu_short.panel import concerns_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +33,8 @@ __all__ = ["Opening"]
 
 # A gateway's limit lets so many out at once; each waits in a thread.
 AT_ONCE = 32
+
+_NO_ANSWER = (GatewayTimeoutError, GatewayDisconnectedError)
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +76,7 @@ class Opening:
         self._tickers = tickers
         self._at_once = AT_ONCE * len(gateways)
         self._resources = ExitStack()
-        self._answers = 0
+        self._is_answered = False
         self._is_closed = False
         self._is_stopped = False
         self._client: GatewayClient | GatewayPool
@@ -84,9 +93,9 @@ class Opening:
         try:
             answer = self._client.daily_short_volume(security, next_key, self._num)
         except ReplyError:
-            self._answers += 1
+            self._is_answered = True
             raise
-        self._answers += 1
+        self._is_answered = True
         rows = len(answer.us_items) + len(answer.hk_items)
         _log.debug("%s: %d rows, next_key %r", security, rows, answer.next_key)
         self._progress.page(rows)
@@ -101,7 +110,7 @@ class Opening:
         done_before = self._tickers - len(jobs)
         crew = Crew(
             self._at_once,
-            concerns_all=self._concerns_all,
+            concerns_all=self.concerns_all,
             stop=self._stop,
             tick=lambda done: self._progress.show(done_before + done),
         )
@@ -109,6 +118,14 @@ class Opening:
             return crew.run(jobs)
         finally:
             self._is_stopped = False
+
+    def concerns_all(self, error: Exception) -> bool:
+        """Whether an error of one ticker tells of the gateway or this program, hence of all."""
+        # Nothing has been answered at all: that is no matter of one ticker.
+        is_mute = not self._is_answered and isinstance(error, _NO_ANSWER)
+        is_general = isinstance(error, (GatewayUnreachableError, RateLimitError, ConfigError))
+        is_ours = not isinstance(error, FutuShortError)
+        return self._is_closed or is_mute or is_general or is_ours
 
     def close(self) -> None:
         """End the requests under way, and let go of the gateways. For good."""
@@ -124,8 +141,3 @@ class Opening:
     def _stop(self) -> None:
         self._is_stopped = True
         self._client.close()
-
-    def _concerns_all(self, error: Exception) -> bool:
-        # Nothing has been answered at all: that is no matter of one ticker.
-        is_mute = not self._answers and isinstance(error, GatewayError)
-        return is_mute or concerns_all(error)

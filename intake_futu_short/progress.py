@@ -169,7 +169,7 @@ class _Bar(_Display):
     def _make(self) -> Any:
         from tqdm.auto import tqdm  # noqa: PLC0415 - most reads show no bar
 
-        unit = " pages" if self._tickers is None else " tickers"
+        unit = " pages" if self._tickers is None else "ticker"
         bar = tqdm(total=self._tickers, unit=unit, desc="short volume", leave=False)
         bar.start_t -= self._clock() - self._began
         return bar

@@ -338,7 +338,9 @@ class FutuShortSource(DescribedSource):
             tickers = {s: self._ticker(s, opening) for s in self._securities}
             if self._is_panel:
                 warns = self._arguments["errors"] == "warn"
-                self._partitions = Panel(tickers, opening.together, warns=warns)
+                self._partitions = Panel(
+                    tickers, opening.together, opening.concerns_all, warns=warns
+                )
             else:
                 self._partitions = Single(tickers[self._securities[0]], opening.together)
         return self._partitions

@@ -319,6 +319,23 @@ def test_a_gateway_that_answers_nothing_is_one_error_of_its_own() -> None:
             src.read()
 
 
+def test_a_ticker_at_which_the_gateway_hangs_up_fails_alone(gateway: SecondGateway) -> None:
+    def hang_up_at_b(exchange: Exchange) -> None:
+        if exchange.query and exchange.query.code == "US.B":
+            exchange.close()
+        else:
+            obliging(exchange)
+
+    with panel(gateway) as src:
+        src.read_partition(0)
+        gateway.script = hang_up_at_b
+        with pytest.raises(PanelError) as caught:
+            src.read()
+        assert isinstance(caught.value.failures["US.B"], GatewayDisconnectedError)
+        gateway.script = obliging
+        assert rows_of(src.read()) == expected()
+
+
 def test_a_single_code_raises_its_error_whatever_errors_says(gateway: SecondGateway) -> None:
     with panel(gateway, "US.NOPE", errors="warn") as src, pytest.raises(UnknownSecurityError):
         src.read()

@@ -224,6 +224,29 @@ def test_a_cursor_of_nobody_known_is_shown_to_all_and_then_refused() -> None:
         assert len(pool.daily_short_volume(AAPL, "000030", 50).us_items) == 3
 
 
+@pytest.mark.usefixtures("impatient")
+def test_a_request_that_a_gateway_drops_is_shown_to_another_and_nobody_is_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def hang_up(exchange: Exchange) -> None:
+        if exchange.query and exchange.query.code == "US.MSFT":
+            exchange.close()
+        else:
+            obliging(exchange)
+
+    known = dict.fromkeys(["US.AAPL", "US.MSFT"], History("US", make_rows("US", 33)))
+    with SecondGateway(known, hang_up) as one, SecondGateway(known) as two:
+        with closing(pool_of(one, two)) as pool:
+            pool.daily_short_volume(AAPL)
+            assert len(pool.daily_short_volume(Security.parse("US.MSFT"), None, 5).us_items) == 5
+            pool.daily_short_volume(AAPL)
+            two.script = hang_up
+            with pytest.raises(GatewayDisconnectedError):
+                pool.daily_short_volume(Security.parse("US.MSFT"), None, 5)
+        assert [query.code for query in one.queries] == ["US.AAPL", "US.MSFT", "US.AAPL", "US.MSFT"]
+    assert warnings_in(caplog, "left out") == []
+
+
 def test_a_no_of_one_gateway_is_an_answer(caplog: pytest.LogCaptureFixture) -> None:
     known = {"US.AAPL": History("US", make_rows("US", 33))}
     with SecondGateway(known) as one, SecondGateway(known) as two:

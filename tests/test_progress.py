@@ -81,7 +81,7 @@ def test_a_panel_shows_tickers_of_how_many() -> None:
     served = {c: replace(aapl, security=Security.parse(c)) for c in ("US.A", "US.B")}
     with Gateway(served, limit=LIMIT) as gateway:
         seen = seen_on_a_terminal(gateway, ["US.A", "US.B"])
-    assert re.search(r"\d/2 .* tickers.* pages, \d+ rows", seen)
+    assert re.search(r"\d/2 .*ticker.* pages, \d+ rows", seen)
 
 
 @posix

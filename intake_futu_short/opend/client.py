@@ -164,8 +164,9 @@ class GatewayClient:
             # Others may wait on the same connection: each gets an error, and a traceback, of its
             # own that says what it asked for.
             own = copy.copy(error)
-            names_gateway = str(self._gateway) in str(error)
-            own.args = (f"{asked if names_gateway else origin}: {error}",)
+            if not str(error).startswith(origin):  # as what decodes the answer says it
+                names_gateway = str(self._gateway) in str(error)
+                own.args = (f"{asked if names_gateway else origin}: {error}",)
             raise own from error.__cause__
         except CancelledError as error:
             raise GatewayDisconnectedError(f"{origin}: closed here while it waited") from error
