@@ -108,6 +108,16 @@ def test_when_no_gateway_has_a_slot_one_waits_and_is_told_so() -> None:
     assert len(one.queries) + len(two.queries) == 3
 
 
+def test_a_gateway_that_is_left_alone_waits_for_its_own_limit(nobody: str) -> None:
+    told: list[float] = []
+    with SecondGateway(serving(1)) as gateway:
+        urls = [GatewayURL.parse(url) for url in (nobody, f"{gateway.url}?limit=1/0.3")]
+        with closing(GatewayPool(urls, on_wait=told.append)) as pool:
+            for _ in range(2):
+                pool.daily_short_volume(Security.parse("US.T0"))
+    assert 0 < told[0] <= 0.3
+
+
 def test_a_walk_stays_with_the_gateway_that_gave_its_cursor() -> None:
     known = {code: History("US", make_rows("US", 40, seed=i)) for i, code in enumerate(codes(6))}
     with SecondGateway(known) as one, SecondGateway(known, cursor="timestamp") as two:
@@ -148,6 +158,11 @@ def test_when_all_are_dead_the_error_names_all_and_the_next_read_tries_them_agai
         with Gateway({"US.T0": sample_histories()["US.AAPL"]}, port=int(url[-5:])) as again:
             assert again.url == url
             assert len(src.read_partition(0)) == 29
+    with closing(pool_of(nobody, url)) as pool:
+        with pytest.raises(GatewayUnreachableError):
+            pool.daily_short_volume(AAPL)
+        with Gateway(sample_histories(), port=int(url[-5:])):
+            assert len(pool.daily_short_volume(AAPL).us_items) == 10
 
 
 def walk_with_a_death_in_it(
