@@ -79,12 +79,13 @@ class Opening:
         self._is_answered = False
         self._is_closed = False
         self._is_stopped = False
-        self._client: GatewayClient | GatewayPool
-        if len(gateways) > 1:
-            self._client = GatewayPool(gateways, timeout=timeout, on_wait=progress.waiting)
-        else:
-            url = self._of_sample(gateways[0]) if gateways[0].is_sample else gateways[0]
-            self._client = GatewayClient(url, timeout=timeout, on_wait=progress.waiting)
+        if gateways[0].is_sample:
+            sample = SharedSample(gateways[0].rsa_key)
+            self._resources.callback(sample.close)
+            gateways = [replace(GatewayURL.parse(sample.url), limit=None)]
+        self._gateways = gateways
+        self._timeout = timeout
+        self._client = self._make_client()
 
     def fetch(self, security: Security, next_key: str | None) -> DailyShortVolume.S2C:
         """Ask for one page of a ticker; errors as of `GatewayClient.daily_short_volume`."""
@@ -133,10 +134,17 @@ class Opening:
         self._client.close()
         self._resources.close()
 
-    def _of_sample(self, url: GatewayURL) -> GatewayURL:
-        sample = SharedSample(url.rsa_key)
-        self._resources.callback(sample.close)
-        return replace(GatewayURL.parse(sample.url), limit=None)
+    def after_fork(self) -> None:
+        """Begin anew in a child: threads of the parent may have held locks of what it has."""
+        self._progress.after_fork()
+        self._client = self._make_client()
+        self._is_stopped = False
+
+    def _make_client(self) -> GatewayClient | GatewayPool:
+        on_wait = self._progress.waiting
+        if len(self._gateways) == 1:
+            return GatewayClient(self._gateways[0], timeout=self._timeout, on_wait=on_wait)
+        return GatewayPool(self._gateways, timeout=self._timeout, on_wait=on_wait)
 
     def _stop(self) -> None:
         self._is_stopped = True

@@ -42,6 +42,11 @@ class Progress:
         self._pages = self._rows = 0
         self._wait: _Wait | None = None
 
+    def after_fork(self) -> None:
+        """Show nothing of what the parent reads, some thread of which may have held the lock."""
+        self._lock = threading.Lock()
+        self._display = None
+
     def page(self, rows: int) -> None:
         """Count an answer."""
         with self._lock:

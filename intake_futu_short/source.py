@@ -305,6 +305,8 @@ class FutuShortSource(DescribedSource):
         if self._process != os.getpid():
             self._process = os.getpid()
             self._lock = threading.RLock()
+            if self._opening is not None:
+                self._opening.after_fork()
         return self._lock
 
     # -- the rows ---------------------------------------------------------------------------
