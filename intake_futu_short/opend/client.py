@@ -78,6 +78,7 @@ class GatewayClient:
         self._gateway = gateway
         self._timeout = timeout
         self._on_wait = on_wait
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._session: Session | None = None
 
@@ -166,18 +167,25 @@ class GatewayClient:
 
     def close(self) -> None:
         """Let the connection go; the last client of a gateway closes it."""
-        with self._lock:
+        with self._alone():
             session, self._session = self._session, None
         if session is not None:
             _sessions.release(session)
 
     def _acquire(self) -> Session:
-        with self._lock:
+        with self._alone():
             if self._session is None or not self._session.lease.usable:
                 path = self._gateway.rsa_key
                 key = None if path is None else key_file.read(path)
                 self._session = _sessions.acquire(self._gateway, key)
             return self._session
+
+    def _alone(self) -> threading.Lock:
+        """Lock of the session; a forked child, whose parent may have held it, has its own."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._lock = threading.Lock()
+        return self._lock
 
 
 async def _connect(
