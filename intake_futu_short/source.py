@@ -19,7 +19,8 @@ from intake_futu_short.errors import ConfigError
 from intake_futu_short.gateway import SharedSample
 from intake_futu_short.opend.address import DEFAULT_URL, ENVIRONMENT_VARIABLE, GatewayURL
 from intake_futu_short.opend.client import GatewayClient
-from intake_futu_short.pages import Page, Walk
+from intake_futu_short.pages import Walk
+from intake_futu_short.partitions import WalkedTicker
 from intake_futu_short.security import Security
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from intake_futu_short.opend.messages_pb2 import DailyShortVolume
+    from intake_futu_short.partitions import Partitions
 
 __all__ = ["FutuShortSource"]
 
@@ -123,7 +125,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._resources = ExitStack()
-        self._walk: Walk | None = None
+        self._partitions: Partitions | None = None
         self.dtype = table.dtypes(self._security.market)
         self.npartitions = None
 
@@ -148,10 +150,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             When the gateway's cursor loops.
         """
         with self._alone():
-            self._walk_to_end()
-            frame = table.to_frame(self._open_walk().pages, self._security.market)
-            frame.attrs.update(self._attributes())
-            return frame
+            return self._load().frame()
 
     def read_partition(self, i: int) -> pd.DataFrame:
         """Read one page, walking no farther than it.
@@ -172,17 +171,17 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             When there are fewer pages.
         """
         number = index(i)
-        page = self._page(number) if number >= 0 else None
-        if page is None:
+        part = self._partition(number) if number >= 0 else None
+        if part is None:
             known = f"has {self.npartitions} partitions" if number >= 0 else "counts from 0"
             raise IndexError(f"partition {number} is out of range: {self._security} {known}")
-        return self._frame(page)
+        return part
 
     def read_chunked(self) -> Iterator[pd.DataFrame]:
         """Yield the pages one by one, each as soon as it is there."""
         number = 0
-        while (page := self._page(number)) is not None:
-            yield self._frame(page)
+        while (part := self._partition(number)) is not None:
+            yield part
             number += 1
 
     def discover(self) -> dict[str, Any]:
@@ -195,7 +194,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             values as ``read().attrs``.
         """
         with self._alone():
-            self._walk_to_end()
+            self._load()
             info: dict[str, Any] = super().discover()
         # Copies: what a caller does to them must not change the source.
         return {**info, "dtype": dict(info["dtype"]), "metadata": dict(info["metadata"])}
@@ -221,9 +220,10 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             ) from error
 
         with self._alone():
-            whole = self.read()
+            partitions = self._load()
+            whole = partitions.frame()
             # Dask knows no frame without partitions; no rows make one empty partition.
-            sizes = [len(page.rows) for page in self._open_walk().pages] or [0]
+            sizes = partitions.sizes or [0]
         parts = [
             whole.iloc[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)
         ]
@@ -246,20 +246,18 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             ``new_time_str``; None where the gateway sends none, all three for US.
         """
         with self._alone():
-            if self._open_walk().next_key is None:
-                self._page(0)
-            return self._open_walk().aggregates.as_dict()
+            return self._open().aggregates()
 
     # -- Intake's hooks ---------------------------------------------------------------------
 
     def _get_schema(self) -> Schema:
-        if not self._open_walk().is_finished:
-            self._walk_to_end()
+        partitions = self._open()
+        partitions.load()
         return Schema(
             dtype=self.dtype,
-            shape=(sum(len(page.rows) for page in self._open_walk().pages), len(self.dtype)),
-            npartitions=len(self._open_walk().pages),
-            extra_metadata=self._attributes(),
+            shape=(sum(partitions.sizes), len(self.dtype)),
+            npartitions=len(partitions.sizes),
+            extra_metadata=partitions.attributes(),
         )
 
     def _get_partition(self, i: int) -> pd.DataFrame:
@@ -270,7 +268,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         self._resources.close()
         with self._alone():
             self._resources.close()
-            self._walk = None
+            self._partitions = None
             self._schema = None
             self.npartitions = None
             self.shape = None
@@ -329,43 +327,33 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             self._lock = threading.RLock()
         return self._lock
 
-    # -- the walk ---------------------------------------------------------------------------
+    # -- the rows ---------------------------------------------------------------------------
 
-    def _page(self, number: int) -> Page | None:
-        """Page `number`, walking on if need be; None when there are fewer."""
+    def _partition(self, number: int) -> pd.DataFrame | None:
+        """Partition `number`, reading on if need be; None when there are fewer."""
         with self._alone():
-            walk = self._open_walk()
-            while len(walk.pages) <= number:
-                if not self._walk_on():
-                    return None
-            return walk.pages[number]
+            partitions = self._open()
+            part = partitions.get(number)
+            if partitions.is_finished:
+                self._load_metadata()
+            return part
 
-    def _walk_to_end(self) -> None:
-        while self._walk_on():
-            pass
+    def _load(self) -> Partitions:
+        """Read to the end, from where on the shape is known."""
+        partitions = self._open()
+        partitions.load()
+        self._load_metadata()
+        return partitions
 
-    def _walk_on(self) -> bool:
-        """Walk one page farther; False at the end, from where on the shape is known."""
-        walk = self._open_walk()
-        page = walk.next_page()
-        if walk.is_finished:
-            self._load_metadata()
-        return page is not None
-
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the whole, as far as it was walked."""
-        walk = self._open_walk()
-        return table.attributes(self._security, walk.next_key, walk.aggregates)
-
-    def _open_walk(self) -> Walk:
-        if self._walk is None:
+    def _open(self) -> Partitions:
+        if self._partitions is None:
             client = self._open_client()
             num = self._arguments["num"]
 
             def fetch(next_key: str | None) -> DailyShortVolume.S2C:
                 return client.daily_short_volume(self._security, next_key, num)
 
-            self._walk = Walk(
+            walk = Walk(
                 fetch,
                 self._security,
                 origin=str(self._gateway),
@@ -373,7 +361,8 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
                 end=self._arguments["end"],
                 max_pages=self._arguments["max_pages"],
             )
-        return self._walk
+            self._partitions = WalkedTicker(walk, self._security)
+        return self._partitions
 
     def _open_client(self) -> GatewayClient:
         url = self._gateway
@@ -384,11 +373,6 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         client = GatewayClient(url, timeout=self._arguments["timeout"])
         self._resources.callback(client.close)
         return client
-
-    def _frame(self, page: Page) -> pd.DataFrame:
-        frame = table.to_frame([page], self._security.market)
-        frame.attrs.update(table.attributes(self._security, page.next_key, page.aggregates))
-        return frame
 
 
 def _gateway_url(given: str | None) -> GatewayURL:

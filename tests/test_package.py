@@ -38,6 +38,7 @@ ROOMS = [
     "opend.client",
     "pages",
     "table",
+    "partitions",
     "sessions",
     "metrics",
     "checks",
@@ -45,8 +46,8 @@ ROOMS = [
 ]
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
-    "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "sessions", "metrics",
-    "checks", "accessor",
+    "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "sessions",
+    "metrics", "checks", "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip
