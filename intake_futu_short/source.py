@@ -322,8 +322,9 @@ class FutuShortSource(DescribedSource):
 
     def _load(self, callback: Callback | None = None) -> Partitions:
         """Read to the end, from where on the shape is known."""
-        partitions = self._open()
-        with self._progress.shown(callback, len(self._securities) if self._is_panel else None):
+        tickers = len(self._securities) if self._is_panel else None
+        with self._progress.shown(callback, tickers):
+            partitions = self._open()
             partitions.load()
         self._load_metadata()
         return partitions

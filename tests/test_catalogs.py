@@ -44,7 +44,7 @@ def test_a_live_panel_reads_from_one_gateway_or_several() -> None:
         codes = ["US.AAPL", "US.NOPE"]
         gateways = [one.url, two.url]
         with (
-            catalog.panel(codes=codes, gateway=str(gateways), errors="warn") as src,
+            catalog.panel(codes=codes, gateway=gateways, errors="warn") as src,
             pytest.warns(PanelWarning, match="NOPE"),
         ):
             assert src.read().attrs["failed"] == ["US.NOPE"]
