@@ -617,6 +617,26 @@ assert len(client.daily_short_volume(AAPL, "20").us_items) == 3
     assert [query.connection for query in gateway.queries] == [1, 1]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+def test_a_child_forked_while_another_thread_held_the_client_s_lock_goes_on() -> None:
+    script = """
+client.daily_short_volume(AAPL)
+with client._lock:
+    child = os.fork()
+    if child == 0:
+        assert len(client.daily_short_volume(AAPL, "10").us_items) == 10
+        client.close()
+        os._exit(0)
+_, status = os.waitpid(child, 0)
+assert os.waitstatus_to_exitcode(status) == 0
+client.close()
+"""
+    options = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
+    with SecondGateway(HISTORIES) as gateway, Process(script, gateway, *options) as process:
+        assert process.finish() == (0, "", "")
+    assert [query.connection for query in gateway.queries] == [1, 2]
+
+
 def test_the_client_is_the_only_module_of_the_protocol_with_a_socket() -> None:
     folder = Path(sys.modules["intake_futu_short.opend"].__path__[0])
     users = [p.name for p in folder.glob("*.py") if "import socket" in p.read_text("utf-8")]

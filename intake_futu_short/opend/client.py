@@ -78,6 +78,7 @@ class GatewayClient:
         self._gateway = gateway
         self._timeout = timeout
         self._on_wait = on_wait
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._session: Session | None = None
         # Its own: the session's is shared, and close() ends this client's requests alone.
@@ -164,8 +165,9 @@ class GatewayClient:
             # Others may wait on the same connection: each gets an error, and a traceback, of its
             # own that says what it asked for.
             own = copy.copy(error)
-            names_gateway = str(self._gateway) in str(error)
-            own.args = (f"{asked if names_gateway else origin}: {error}",)
+            if not str(error).startswith(origin):  # as what decodes the answer says it
+                names_gateway = str(self._gateway) in str(error)
+                own.args = (f"{asked if names_gateway else origin}: {error}",)
             raise own from error.__cause__
         except CancelledError as error:
             raise GatewayDisconnectedError(f"{origin}: closed here while it waited") from error
@@ -178,7 +180,7 @@ class GatewayClient:
 
     def close(self) -> None:
         """End the requests under way, and let go of the connection; its last client closes it."""
-        with self._lock:
+        with self._alone():
             session, self._session = self._session, None
             lease, self._lease = self._lease, None
         if lease is not None:
@@ -187,13 +189,20 @@ class GatewayClient:
             _sessions.release(session)
 
     def _acquire(self) -> tuple[Session, background.Lease]:
-        with self._lock:
+        with self._alone():
             if self._session is None or self._lease is None or not self._lease.usable:
                 path = self._gateway.rsa_key
                 key = None if path is None else key_file.read(path)
                 self._session = _sessions.acquire(self._gateway, key)
                 self._lease = background.Lease()
             return self._session, self._lease
+
+    def _alone(self) -> threading.Lock:
+        """Lock of the session; a forked child, whose parent may have held it, has its own."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._lock = threading.Lock()
+        return self._lock
 
 
 async def _connect(
