@@ -426,6 +426,7 @@ STAGES: dict[str, tuple[Callable[[Exchange], None], str]] = {
 }
 
 
+@pytest.mark.usefixtures("nothing_left_behind")
 @pytest.mark.parametrize(("script", "options"), STAGES.values(), ids=STAGES)
 def test_a_request_that_waits_when_its_client_is_closed_ends_with_an_error(
     script: Callable[[Exchange], None], options: str
