@@ -89,6 +89,10 @@ class GatewayClient:
     ) -> DailyShortVolume.S2C:
         """Ask for one page, as soon as the gateway's limit allows.
 
+        A lost connection, a timeout and an answer that cannot be understood are faults that may
+        pass: the page is asked for three times in all, and a connection that was lost is sought
+        for 30 seconds. The first connection is tried once.
+
         If the gateway says "too frequent" all the same, since programs that we cannot count use it
         too, nobody on this host asks for a window, and the page is asked for again, ten times in
         all. With ``limit=off`` it is asked for once.
@@ -109,11 +113,11 @@ class GatewayClient:
         GatewayUnreachableError
             When nothing answers at the gateway's address.
         GatewayDisconnectedError
-            When the connection breaks before the answer is there.
+            When the connection broke each time before the answer was there, or was closed here.
         GatewayTimeoutError
-            When the answer does not come in time.
+            When the answer did not come in time.
         ProtocolError
-            When what comes is no valid frame or message.
+            When what came was no valid frame or message.
         RateLimitError
             When the gateway still says "too frequent".
         ReplyError

@@ -187,6 +187,5 @@ class Link(asyncio.Protocol):
         for future in waiting:
             if not future.done():
                 future.set_exception(error)
-        # Nobody need be waiting for the handshake; asyncio would complain of an error never read.
-        if self.ready.done() and not self.ready.cancelled():
-            self.ready.exception()
+                # Nobody need be waiting any more; asyncio would complain of an error never read.
+                future.exception()

@@ -229,7 +229,8 @@ class Session:
         """Look for the gateway, which was there once, as long as that may take."""
 
         def say(state: RetryCallState) -> None:
-            _log.warning(
+            _log.log(
+                logging.WARNING if state.attempt_number == 1 else logging.INFO,
                 "the connection to %s was lost; a new one is tried again in %.1f s: %s",
                 self._gateway, _pause_of(state), _error_of(state),
             )  # fmt: skip
