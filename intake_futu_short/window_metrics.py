@@ -100,7 +100,8 @@ def trailing(
     spare = np.empty(len(sessions.order))
     for (kind, n), values in held.items():
         spare[sessions.order] = values
-        found |= {f"{kind}_{m}": spare for m in ns if wanted.get(m) == n}
+        one, *others = (f"{kind}_{m}" for m in ns if wanted.get(m) == n)
+        found |= {one: spare, **{other: spare.copy() for other in others}}
         spare = values
     return {
         name: found[name] if name in found else np.full(len(sessions.order), np.nan)

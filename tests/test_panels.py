@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,9 @@ from test_trailing import near, panels, to_frame
 
 from intake_futu_short import checks, metrics, sample
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NAN = math.nan
 US_DAILY = ["short_ratio", "short_value", "venue_share", "return_1d"]
@@ -295,3 +299,31 @@ def test_without_days_nothing_goes_by_days() -> None:
         metrics.resample(frame, "W")
     with pytest.raises(NotShortVolumeError, match="does not say its trading days"):
         metrics.pivot(frame, "short_ratio")
+
+
+# --- nothing looks ahead
+
+
+@pytest.mark.parametrize("code", ["US.SAMPLE", "HK.SAMPLE"])
+def test_what_comes_later_changes_nothing_before(code: str) -> None:
+    one = sample.frame(code).head(60).drop(columns="timestamp")
+    panel = pd.concat([one.assign(code="X.1"), one.iloc[::2].assign(code="X.2")], ignore_index=True)
+    today = one["timestamp_str"].iloc[20]
+    report = {"aggregated_short": 7, "aggregated_short_ratio": 0.1, "new_time_str": today}
+    panel.attrs["aggregates"] = json.dumps({"X.1": report, "X.2": report})
+    later = panel["timestamp_str"] > today
+    changed = panel.copy()
+    columns = panel.columns.difference(["code", "timestamp_str"])
+    changed.loc[later, columns] = panel.loc[later, columns] * 3 + 1
+    views: list[Callable[[pd.DataFrame], Any]] = [
+        lambda frame: metrics.metrics(frame, (2, 7), min_periods=2).loc[~later],
+        lambda frame: metrics.rank(frame, "short_ratio_zscore_5").loc[~later],
+        lambda frame: metrics.pivot(frame, "short_ratio_mean_5").loc[:today],
+        lambda frame: metrics.dollar_weighted_short_ratio(frame).loc[:today],
+        lambda frame: metrics.resample(frame, "D").loc[pd.IndexSlice[:, :today], :],
+    ]
+    for view in views:
+        now, then = view(panel), view(changed)
+        assert now.notna().to_numpy().any()
+        assert now.equals(then)
+    assert not metrics.metrics(panel, 2).equals(metrics.metrics(changed, 2))

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 import reference_metrics as book
 from frames import DATA, days, hand, real, same, us
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intake_futu_short import metrics, windows
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
+from intake_futu_short.sessions import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,9 +101,18 @@ def test_how_rows_are_cut_into_blocks_is_not_seen(
     pd.testing.assert_frame_equal(together, pd.concat(alone), check_exact=True)
 
 
+def test_pooled_counts_of_the_checks_may_be_fractions() -> None:
+    sessions = Sessions.of(us([0, 0, 0], [1, 1, 1]))
+    sums = metrics.pool(sessions, np.array([0.5, 0.25, np.nan]), np.array([1.0, 2.0, 3.0]), 2)
+    assert sums.short.tolist() == [0.5, 0.75, 0.25]
+    assert sums.volume.tolist() == [1.0, 3.0, 2.0]
+    assert sums.days.tolist() == [1, 2, 1]
+
+
 # --- what must not matter
 
 
+@settings(max_examples=50)  # each looks at six panels
 @given(panels(), st.integers(0, 25), st.data())
 def test_what_comes_later_changes_no_earlier_answer(
     rows: list[book.Row], today: int, data: st.DataObject
@@ -180,6 +190,9 @@ def test_a_window_longer_than_the_history_with_few_days_wanted_holds_all_of_it(n
     expected = WINDOWED[name](frame, 4, min_periods=2).tolist()
     same(WINDOWED[name](frame, 10**30, min_periods=2), expected)
     assert not math.isnan(expected[-1])
+    both = metrics.metrics(frame, (10**30, 10**6), min_periods=2)
+    both[f"{name}_{10**6}"] += 1
+    same(both[f"{name}_{10**30}"], expected)
 
 
 @pytest.mark.parametrize(("short", "volume"), [(1, 10), (1, 3), (7, 101), (123457, 7654321)])
