@@ -36,6 +36,7 @@ from intake_futu_short.errors import (
     NotShortVolumeError,
     PaginationError,
     PanelError,
+    PanelWarning,
     ProtocolError,
     QuoteRightError,
     RateLimitError,
@@ -47,7 +48,11 @@ from intake_futu_short.errors import (
 if TYPE_CHECKING:
     from intake_futu_short.catalog_files import catalog_path
     from intake_futu_short.quote_context import RET_ERROR, RET_OK, OpenQuoteContext
+    from intake_futu_short.reader import FutuShort
     from intake_futu_short.source import FutuShortSource
+    from intake_futu_short.store import FutuShortStore
+    from intake_futu_short.syncing import sync
+    from intake_futu_short.ticker_catalog import FutuShortCatalog
 
 __version__ = "0.1.0"
 
@@ -56,8 +61,11 @@ __all__ = [
     "RET_OK",
     "ConfigError",
     "CorruptStoreError",
+    "FutuShort",
+    "FutuShortCatalog",
     "FutuShortError",
     "FutuShortSource",
+    "FutuShortStore",
     "GatewayDisconnectedError",
     "GatewayError",
     "GatewayTimeoutError",
@@ -66,6 +74,7 @@ __all__ = [
     "OpenQuoteContext",
     "PaginationError",
     "PanelError",
+    "PanelWarning",
     "ProtocolError",
     "QuoteRightError",
     "RateLimitError",
@@ -74,15 +83,20 @@ __all__ = [
     "UnknownSecurityError",
     "__version__",
     "catalog_path",
+    "sync",
 ]
 
 # Intake, protobuf and asyncio are not loaded for the accessor's sake.
 _HOMES = {
+    "FutuShort": "intake_futu_short.reader",
+    "FutuShortCatalog": "intake_futu_short.ticker_catalog",
     "FutuShortSource": "intake_futu_short.source",
+    "FutuShortStore": "intake_futu_short.store",
     "OpenQuoteContext": "intake_futu_short.quote_context",
     "RET_ERROR": "intake_futu_short.quote_context",
     "RET_OK": "intake_futu_short.quote_context",
     "catalog_path": "intake_futu_short.catalog_files",
+    "sync": "intake_futu_short.syncing",
 }
 
 # Frames of Dask get theirs when there is Dask; it is not loaded for that.

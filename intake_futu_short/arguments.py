@@ -1,35 +1,70 @@
 """Arguments as users and catalogs write them → plain YAML values, or a `ConfigError`. Pure.
 
 Catalogs hand over what their templates give, which is strings: ``""`` for a variable that is not
-set, ``"50"`` for a number, ``"2026-01-02 00:00:00"`` for a date.
+set, ``"50"`` for a number, ``"2026-01-02 00:00:00"`` for a date, ``"['US.A', 'US.B']"`` for a list.
 """
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
 import math
 import numbers
 import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.opend.address import GatewayURL, key_path
 from intake_futu_short.security import Security
 
-__all__ = ["code", "date", "gateway", "interval", "pages", "rows_a_page", "rsa_key", "seconds"]
+__all__ = [
+    "any_codes",
+    "codes",
+    "date",
+    "errors",
+    "gateways",
+    "interval",
+    "pages",
+    "refresh",
+    "rows_a_page",
+    "rsa_key",
+    "seconds",
+    "storage_options",
+    "store",
+]
 
 MAX_ROWS_A_PAGE = 50
 DEFAULT_TIMEOUT_S = 12.0
+REFRESHES = ("auto", "always", "full", "never")
 
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?")
 
 
-def code(value: object) -> str:
-    """A security's code."""
-    if isinstance(value, (list, tuple)):
-        raise ConfigError(f"code must be one code, not the list {value!r}: one code a source")
-    return Security.parse(value).code
+def any_codes(value: object) -> list[str]:
+    """Codes of any markets, each once in the order given; one code is a list of one."""
+    listed = _listed(value)
+    given = [value] if listed is None else listed
+    return list(dict.fromkeys(Security.parse(item).code for item in given))
+
+
+def codes(value: object) -> str | list[str]:
+    """``code``: one code, or a list of codes of one market, each once in the order given."""
+    listed = _listed(value)
+    if listed is None:
+        return Security.parse(value).code
+    if not listed:
+        raise ConfigError("code is an empty list: a panel needs one code or more")
+    securities = [Security.parse(item) for item in listed]
+    first = securities[0]
+    other = next((s for s in securities if s.market != first.market), None)
+    if other is not None:
+        raise ConfigError(
+            f"code names the markets {first.market.name} ({first}) and {other.market.name} "
+            f"({other}), whose columns differ: read a panel of each"
+        )
+    return list(dict.fromkeys(security.code for security in securities))
 
 
 def rows_a_page(value: object) -> int:
@@ -81,11 +116,34 @@ def interval(start: object, end: object) -> tuple[str | None, str | None]:
     return first, last
 
 
-def gateway(value: object) -> str | None:
-    """A gateway's URL in its plain form; None when left open, which asks the environment."""
+def gateways(value: object) -> str | list[str] | None:
+    """``gateway``: a URL in its plain form, or a list of them; None asks the environment."""
     if _is_open(value):
         return None
-    return str(GatewayURL.parse(value))
+    listed = _listed(value)
+    if listed is None:
+        return str(GatewayURL.parse(value))
+    if not listed:
+        raise ConfigError("gateway is an empty list: name one gateway or more, or leave it out")
+    urls = list(dict.fromkeys(GatewayURL.parse(item) for item in listed))
+    if len(urls) > 1 and any(url.is_sample for url in urls):
+        raise ConfigError("gateway names the sample beside others; its rows do not mix with theirs")
+    places = [(url.host, url.port) for url in urls]
+    twice = next((place for place in places if places.count(place) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"gateway names {twice[0]}:{twice[1]} twice, with different options")
+    return str(urls[0]) if len(urls) == 1 else [str(url) for url in urls]
+
+
+def errors(value: object) -> str | None:
+    """``errors``: "warn", or None for "raise", which is what left open means."""
+    if _is_open(value) or value == "raise":
+        return None
+    if value != "warn":
+        raise ConfigError(
+            f"errors must be 'raise' or 'warn' (what one failed ticker of many does), not {value!r}"
+        )
+    return "warn"
 
 
 def rsa_key(value: object) -> str | None:
@@ -95,9 +153,82 @@ def rsa_key(value: object) -> str | None:
     return key_path(os.fspath(value) if isinstance(value, os.PathLike) else value)
 
 
+def store(value: object) -> str | None:
+    """URL or directory of a store, as it was given; None when left open."""
+    if _is_open(value):
+        return None
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(path, str):
+        raise ConfigError(
+            f"store must be a directory or a URL such as 's3://bucket/short', not {value!r}"
+        )
+    return path.strip()
+
+
+def storage_options(value: object) -> dict[str, Any] | None:
+    """Options of a store's file system, in the order of their names; None for none."""
+    if _is_open(value):
+        return None
+    options = _mapping(value) if isinstance(value, str) else value
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+        # What it is stays unsaid: it may hold a secret.
+        raise ConfigError(
+            "storage_options must be a mapping of names to values, such as {'anon': True}, not "
+            f"{type(value).__name__}"
+        )
+    for name, option in options.items():
+        if not _is_plain(option):
+            raise ConfigError(
+                f"storage_options[{name!r}] must be a plain value (text, number, true or false, "
+                f"or a list or mapping of these), not {type(option).__name__}"
+            )
+    return {name: options[name] for name in sorted(options)} or None
+
+
+def refresh(value: object, store: str | None) -> str | None:
+    """``refresh``: one of `REFRESHES`, or None for "auto", which is what left open means."""
+    if _is_open(value) or value == "auto":
+        return None
+    if value not in REFRESHES:
+        raise ConfigError(f"refresh must be one of {', '.join(REFRESHES)}, not {value!r}")
+    if value == "never" and store is None:
+        raise ConfigError("refresh='never' reads a store alone, and store= names none")
+    return str(value)
+
+
+def _is_plain(value: object) -> bool:
+    if type(value) is dict:
+        return all(isinstance(name, str) and _is_plain(item) for name, item in value.items())
+    if type(value) is list:
+        return all(map(_is_plain, value))
+    return value is None or type(value) in {str, int, float, bool}
+
+
 def _is_open(value: object) -> bool:
     """Whether nothing was given: None, or the empty string of a template that found nothing."""
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _listed(value: Any) -> list[object] | None:
+    """Items of a list, also one that a template wrote as a string; None for what is no list."""
+    if isinstance(value, str) and value.strip()[:1] in {"[", "("}:
+        try:
+            value = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return None  # whoever reads it as something else says what is expected
+    elif type(value).__name__ in {"ndarray", "Series", "Index"}:
+        value = value.tolist()  # numpy's and pandas' lists
+    return list(value) if isinstance(value, (list, tuple)) else None
+
+
+def _mapping(text: str) -> object:
+    """What a string spells out, as Python or JSON; text when it does not."""
+    import yaml  # noqa: PLC0415 - reads both, and is needed here only
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
 
 
 def _iso(value: Any) -> str:

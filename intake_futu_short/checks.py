@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from intake_futu_short.metrics import (
-    SHORT_AND_TOTAL_TURNOVER,
-    SHORT_AND_VOLUME,
-    pool,
-    whole_counts,
-)
+from intake_futu_short import calendars
+from intake_futu_short.metrics import SHORT_AND_TOTAL_TURNOVER, SHORT_AND_VOLUME, pool
 from intake_futu_short.security import HK, US
 from intake_futu_short.sessions import Sessions, market_of, numbers
 from intake_futu_short.table import text_dtype
@@ -33,6 +29,7 @@ __all__ = ["check"]
 _NOISE = 1e-9
 # The longest gap in days, weekend and holidays included, that is taken for two sessions in a row.
 _NEIGHBOURS = 5
+_INT64 = 2**63 - 1
 
 
 def check(frame: pd.DataFrame) -> pd.DataFrame:
@@ -41,26 +38,29 @@ def check(frame: pd.DataFrame) -> pd.DataFrame:
     sessions = Sessions.of(frame)
     rows = frame.take(sessions.order)
     # Of a repeated day the row that came first stands for it where several days are looked at.
-    days = np.flatnonzero(sessions.gaps != 0)
-    rows_a_day = np.diff(days, append=len(rows)).astype(np.float64)
+    first_rows = np.flatnonzero(sessions.gaps != 0)
+    rows_a_day = np.diff(first_rows, append=len(rows)).astype(np.float64)
     found = [
         *_row_findings(rows, market),
-        _differing("duplicate_day", days, rows_a_day, np.ones(len(days))),
-        *_window_findings(rows.take(days), market, days),
+        _differing("duplicate_day", first_rows, rows_a_day, np.ones(len(first_rows))),
+        *_window_findings(rows.take(first_rows), market, first_rows),
+        *_calendar_findings(sessions, market, first_rows, rows_a_day),
     ]
-    where = np.concatenate([finding.rows for finding in found])
-    by_row = np.argsort(where, kind="stable")
-    where = where[by_row]
+    row = np.concatenate([finding.rows for finding in found])
+    day = np.concatenate([sessions.days[f.rows] if f.days is None else f.days for f in found])
+    # Those of one row stay in the order of the checks.
+    order = np.lexsort((row, day, sessions.first[row]))
+    row, day = row[order], day[order]
     codes = sessions.codes
     if codes is None:
         codes = pd.Index([frame.attrs.get("code")] * len(rows), dtype=object)
-    what = np.repeat([finding.what for finding in found], [len(f.rows) for f in found])[by_row]
-    reported = np.concatenate([finding.reported for finding in found])[by_row]
-    computed = np.concatenate([finding.computed for finding in found])[by_row]
+    what = np.repeat([finding.what for finding in found], [len(f.rows) for f in found])[order]
+    reported = np.concatenate([finding.reported for finding in found])[order]
+    computed = np.concatenate([finding.computed for finding in found])[order]
     return pd.DataFrame(
         {
-            "date": sessions.days[where],
-            "code": pd.Series(codes.take(where).to_numpy(dtype=object), dtype=text_dtype()),
+            "date": day,
+            "code": pd.Series(codes.take(row).to_numpy(dtype=object), dtype=text_dtype()),
             "what": pd.Series(what.astype(object), dtype=text_dtype()),
             "reported": reported,
             "computed": computed,
@@ -70,10 +70,13 @@ def check(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 class _Finding(NamedTuple):
+    """Numbers that disagree, at sorted rows; on those rows' own days unless others are given."""
+
     what: str
     rows: NDArray[np.intp]
     reported: NDArray[np.float64]
     computed: NDArray[np.float64]
+    days: NDArray[np.datetime64] | None = None
 
 
 def _differing(
@@ -129,16 +132,50 @@ def _window_findings(
         yield _differing("daily_trade_avg_ratio", where, reported, computed, _NOISE)
 
 
+def _calendar_findings(
+    sessions: Sessions,
+    market: Market,
+    first_rows: NDArray[np.intp],
+    rows_a_day: NDArray[np.float64],
+) -> Iterator[_Finding]:
+    """Compare each ticker's days with the market's calendar, as far as there is one."""
+    days = sessions.days[first_rows]
+    known = (days >= calendars.FIRST.to_numpy()) & (days <= calendars.LAST.to_numpy())
+    where, days, rows_a_day = first_rows[known], days[known], rows_a_day[known]
+    if not len(days):
+        return
+    calendar = calendars.sessions(market, pd.Timestamp(days.min()), pd.Timestamp(days.max()))
+    if calendar is None:
+        return
+    # How many sessions there are before each day, and up to it.
+    before = calendar.searchsorted(days)
+    up_to = calendar.searchsorted(days, side="right")
+    closed = (before == up_to) & ~np.isin(days, calendars.LEARNT_LATE[market.name].to_numpy())
+    zeros = np.zeros(int(closed.sum()))
+    yield _Finding("no_session", where[closed], rows_a_day[closed], zeros)
+    follows = np.diff(sessions.first[where], prepend=-1) == 0
+    absent = np.where(follows, before - np.roll(up_to, 1), 0)
+    position = np.arange(absent.sum()) - np.repeat(np.cumsum(absent) - absent, absent)
+    missing = np.repeat(before - absent, absent) + position
+    ones = np.ones(len(missing))
+    yield _Finding(
+        "missing_day", np.repeat(where, absent), 0 * ones, ones, calendar.to_numpy()[missing]
+    )
+
+
 def _truncated_percent(
     part: NDArray[Any], whole: NDArray[Any], *, decimals: int
 ) -> NDArray[np.float64]:
     """100 * part / whole, cut off after some decimals; NaN where ``whole`` is 0 or missing."""
+    scale = 10 ** (decimals + 2)
     percent = np.full(len(part), np.nan)
+    # In integers: a float quotient may fall on the wrong side of a decimal.
     some = (whole > 0) & np.isfinite(part)
-    # Python's own integers: a float quotient may fall on the wrong side of a decimal.
-    parts, wholes = (
-        whole_counts(part[some]).astype(object),
-        whole_counts(whole[some]).astype(object),
-    )
-    percent[some] = (parts * 10 ** (decimals + 2) // wholes).astype(np.float64) / 10**decimals
+    fits = some & (np.abs(part) < _INT64 // scale) & (whole < _INT64)
+    fits[fits] = (part[fits] % 1 == 0) & (whole[fits] % 1 == 0)
+    cut = part[fits].astype(np.int64) * scale // whole[fits].astype(np.int64)
+    percent[fits] = cut / 10**decimals
+    for i in np.flatnonzero(some & ~fits):
+        (a, b), (c, d) = (number[i].item().as_integer_ratio() for number in (part, whole))
+        percent[i] = a * d * scale // (b * c) / 10**decimals
     return percent

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import DecodeError
 
+from intake_futu_short.errors import StoreError
 from intake_futu_short.opend.cipher import Aes, Algorithm
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume, InitConnect, KeepAlive
 from intake_futu_short.opend.wire import PROTOBUF
@@ -99,7 +100,8 @@ class Desk:
     Parameters
     ----------
     histories : mapping of str to History
-        By code. Looked up at every request, so that a trading day may be added meanwhile.
+        By code. Looked up at every request, so that a trading day may be added meanwhile; its
+        `StoreError` is answered as a refusal.
     limit : (int, float), optional
         Requests for daily short volume within how many seconds, over all visitors: more than so
         many seconds must lie between the first of them and the next one. What is refused for
@@ -160,7 +162,10 @@ class Desk:
             return _refusal(_TOO_FREQUENT.format(*self._limit))
         if market is None:
             return _refusal("Only HK and US stocks and funds are supported")
-        history = self._histories.get(request.code)
+        try:
+            history = self._histories.get(request.code)
+        except StoreError as error:
+            return _refusal(str(error))
         if history is None:
             return _refusal(f"Unknown stock. {c2s.security.code}")
         return _page(history, request)

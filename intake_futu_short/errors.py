@@ -20,7 +20,8 @@
     └── NotShortVolumeError (AttributeError)
 
 Where a builtin says the same thing, the error is that builtin too, so that
-``except ConnectionError`` or ``except ValueError`` catches it.
+``except ConnectionError`` or ``except ValueError`` catches it. Beside the tree stands one warning,
+`PanelWarning`.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ __all__ = [
     "NotShortVolumeError",
     "PaginationError",
     "PanelError",
+    "PanelWarning",
     "ProtocolError",
     "QuoteRightError",
     "RateLimitError",
@@ -147,6 +149,10 @@ class PanelError(FutuShortError):
 
     def __reduce__(self) -> tuple[type[PanelError], tuple[object, ...]]:
         return type(self), (str(self), self.failures, self.partial)
+
+
+class PanelWarning(UserWarning):
+    """Some tickers of many failed and were left out, as ``errors="warn"`` asks."""
 
 
 class StoreError(FutuShortError, OSError):

@@ -52,7 +52,7 @@ class Gateway:
     histories : mapping of str to History
         By code. Looked up at every request: an entry may be replaced while the gateway runs.
     host : str
-        A loopback address.
+        A loopback address, unless `allow_remote`.
     port : int
         TCP port; 0 takes a free one at every start.
     limit : (int, float), optional
@@ -67,6 +67,9 @@ class Gateway:
     rsa_key : str or path, optional
         File with the RSA private key (PEM) that encrypts every connection, read at every start; a
         client without the same key is turned away. None: nothing is encrypted.
+    allow_remote : bool
+        Take another `host` too, such as ``"0.0.0.0"``. Everybody who reaches the port then reads
+        everything: the protocol knows no password.
     aes_cbc : bool
         False: like an OpenD that does not know AES_CBC; who asks for it gets FTAES_ECB.
 
@@ -87,9 +90,10 @@ class Gateway:
         max_connections: int = MAX_CONNECTIONS,
         clock: Callable[[], float] = time.monotonic,
         rsa_key: str | os.PathLike[str] | None = None,
+        allow_remote: bool = False,
         aes_cbc: bool = True,
     ) -> None:
-        _check_host(host)
+        _check_host(host, allow_remote=allow_remote)
         if type(port) is not int or not 0 <= port <= 65535:
             raise ConfigError(f"port must be a whole number from 0 to 65535, not {port!r}")
         if limit is not None and (limit[0] < 1 or limit[1] <= 0):
@@ -177,7 +181,10 @@ class Gateway:
         )
 
 
-def _check_host(host: object) -> None:
+def _check_host(host: object, *, allow_remote: bool) -> None:
+    if allow_remote:
+        GatewayURL.of(host, 1)
+        return
     try:
         is_loopback = isinstance(host, str) and ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -185,7 +192,8 @@ def _check_host(host: object) -> None:
     if not is_loopback:
         raise ConfigError(
             f"host must be a loopback address such as '127.0.0.1', not {host!r}: this gateway "
-            "asks nobody for a password"
+            "asks nobody for a password. allow_remote=True (--allow-remote of futu-short serve) "
+            "listens there all the same"
         )
 
 

@@ -1,58 +1,73 @@
-"""The Intake driver: one ticker as a source whose partitions are the gateway's pages."""
+"""The Intake driver: tickers as a source whose partitions are the gateway's pages."""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import replace
-from itertools import accumulate
+from functools import partial
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from intake.source.base import DataSource, Schema
+from intake.source.base import Schema
 
 import intake_futu_short.accessor  # noqa: F401 - df.shortvol on what is read, also without the package
 from intake_futu_short import __version__, arguments, table
+from intake_futu_short.aggregates import aggregates_history
+from intake_futu_short.dask_frames import carried, dask_frame, import_dask
+from intake_futu_short.described import DescribedSource
 from intake_futu_short.errors import ConfigError
-from intake_futu_short.gateway import SharedSample
-from intake_futu_short.opend.address import DEFAULT_URL, ENVIRONMENT_VARIABLE, GatewayURL
-from intake_futu_short.opend.client import GatewayClient
-from intake_futu_short.pages import Page, Walk
+from intake_futu_short.keeper import Keeper
+from intake_futu_short.opening import Opening, gateway_urls
+from intake_futu_short.pages import Walk
+from intake_futu_short.panel import Panel, Single
+from intake_futu_short.partitions import WalkedTicker
+from intake_futu_short.progress import Progress
 from intake_futu_short.security import Security
+from intake_futu_short.slices import Slices
+from intake_futu_short.store import FutuShortStore
+from intake_futu_short.stored import StoredTicker, lazy_parts, read_part
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import dask.dataframe as dd
     import pandas as pd
+    from fsspec.callbacks import Callback
     from typing_extensions import Self
 
-    from intake_futu_short.opend.messages_pb2 import DailyShortVolume
+    from intake_futu_short.partitions import Partitions
 
 __all__ = ["FutuShortSource"]
 
 
-class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
-    """Daily short volume of one US or HK stock or fund.
+class FutuShortSource(DescribedSource):
+    """Daily short volume of a US or HK stock or fund, or of several of one market: a panel.
 
     Partition *i* is the gateway's *i*-th page, newest first. Making a source, ``with source:`` and
     every attribute do no I/O; `read_partition` walks only as far as it must; `discover`, `read`
-    and `to_dask` walk to the end. A page walked is kept until `close`.
+    and `to_dask` walk to the end, several tickers at a time. A page walked is kept until `close`.
+    The partitions of a panel are the pages of its first ticker, then those of the next.
+
+    A read that takes longer shows a bar when standard error is a terminal, or in a notebook.
+    `read`, `discover` and `to_dask` take ``callback=``, one of ``fsspec.callbacks``, which is then
+    told instead: pages of one ticker, tickers of a panel (with their number as its size). A wait
+    for the gateway's limit calls its hook ``"waiting"`` with ``seconds`` and ``until``.
 
     Parameters
     ----------
-    code : str
-        ``"US.<symbol>"`` or ``"HK.<symbol>"``, such as ``"HK.00700"``.
+    code : str or list of str
+        ``"US.<symbol>"`` or ``"HK.<symbol>"``, such as ``"HK.00700"``. A list, of one market,
+        makes a panel, which has a first column ``code``; a code named twice is read once.
     start, end : str, date or Timestamp, optional
         First and last trading day wanted, both inclusive, in the market's own calendar.
     num : int, default 50
         Rows a page, 1 to 50.
-    gateway : str, optional
+    gateway : str or list of str, optional
         ``"opend://HOST:PORT"``, or ``"sample://"`` for the examples that come with the package.
         None takes the environment variable ``FUTU_OPEND``, else ``opend://127.0.0.1:11111``.
+        Several share the work, each within its own limit; one that is down is left out.
     max_pages : int, optional
         Read no more than the newest so many pages.
     rsa_key : str or path, optional
@@ -60,6 +75,21 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         The path is what ``yaml()`` and ``repr`` print. Needs the extra ``[encryption]``.
     timeout : float, default 12
         Seconds to wait for each answer; a connection gets 5 seconds at most.
+    errors : {"raise", "warn"}, default "raise"
+        What a ticker of a panel that fails does once the others are read: a `PanelError`, or a
+        `PanelWarning`, and ``attrs["failed"]`` names it. An error of the gateway as a whole, or of
+        a single `code`, is raised as it is.
+    store : str or path, optional
+        Directory, or URL of fsspec, where the history is kept (a `FutuShortStore`): each read asks
+        the gateway only for what is new. None keeps nothing.
+    storage_options : dict, optional
+        What fsspec passes to the file system. ``yaml()`` and ``repr`` print it: leave secrets to
+        the environment or to the file system's own files.
+    refresh : {"auto", "always", "full", "never"}, default "auto"
+        With a store, when the gateway is asked: when there can be anything new (not within two
+        hours, nor while the newest row held is of the newest session); at every first read; for
+        all of the history, which shows late revisions of old rows; or never, which reads the store
+        alone and needs no gateway.
     metadata : dict, optional
         Kept beside the data; `discover` adds what the gateway says of the ticker to a copy.
 
@@ -85,51 +115,62 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
 
     def __init__(
         self,
-        code: str,
+        code: str | Sequence[str],
         start: str | dt.date | None = None,
         end: str | dt.date | None = None,
         num: int = arguments.MAX_ROWS_A_PAGE,
-        gateway: str | None = None,
+        gateway: str | Sequence[str] | None = None,
         *,
         max_pages: int | None = None,
         rsa_key: str | os.PathLike[str] | None = None,
         timeout: float = arguments.DEFAULT_TIMEOUT_S,
+        errors: str = "raise",
+        store: str | os.PathLike[str] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        refresh: str = "auto",
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         first, last = arguments.interval(start, end)
-        self._arguments: dict[str, Any] = {
-            "code": arguments.code(code),
+        given: dict[str, Any] = {
+            "code": arguments.codes(code),
             "start": first,
             "end": last,
             "num": arguments.rows_a_page(num),
-            "gateway": arguments.gateway(gateway),
+            "gateway": arguments.gateways(gateway),
             "max_pages": arguments.pages(max_pages),
             "rsa_key": arguments.rsa_key(rsa_key),
             "timeout": arguments.seconds(timeout),
+            "errors": arguments.errors(errors),
+            "store": arguments.store(store),
+            "storage_options": arguments.storage_options(storage_options),
+            "refresh": arguments.refresh(refresh, arguments.store(store)),
         }
-        url = _gateway_url(self._arguments["gateway"])
-        self._gateway = url.with_rsa_key(self._arguments["rsa_key"])
-        self._security = Security.parse(self._arguments["code"])
         if metadata is not None and not isinstance(metadata, Mapping):
             raise ConfigError(f"metadata must be a mapping, not {metadata!r}")
-        self._given_metadata = dict(metadata or {})
-        # Intake prints, pickles, compares and copies sources by these.
-        self._captured_init_args = ()
-        self._captured_init_kwargs = {k: v for k, v in self._arguments.items() if v is not None}
-        if metadata:
-            self._captured_init_kwargs["metadata"] = self._given_metadata
+        self._gateways = [
+            url.with_rsa_key(given["rsa_key"]) for url in gateway_urls(given["gateway"])
+        ]
+        self._is_panel = isinstance(given["code"], list)
+        codes = given["code"] if self._is_panel else [given["code"]]
+        self._securities = [Security.parse(one) for one in codes]
+        self._describe(given, dict(metadata or {}))
         super().__init__(storage_options={}, metadata=dict(self._given_metadata))
 
         self._lock = threading.RLock()
         self._process = os.getpid()
-        self._resources = ExitStack()
-        self._walk: Walk | None = None
-        self.dtype = table.dtypes(self._security.market)
+        self._progress = Progress()
+        self._opening: Opening | None = None
+        self._partitions: Partitions | None = None
+        self._store: FutuShortStore | None = None
+        if given["store"] is not None:
+            self._store = FutuShortStore(given["store"], given["storage_options"])
+        self._stored: list[StoredTicker] = []
+        self.dtype = table.dtypes(self._securities[0].market, panel=self._is_panel)
         self.npartitions = None
 
     # -- reading ----------------------------------------------------------------------------
 
-    def read(self) -> pd.DataFrame:
+    def read(self, *, callback: Callback | None = None) -> pd.DataFrame:
         """Read every page into one frame.
 
         Returns
@@ -138,7 +179,9 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             A row a trading day, newest first, on a RangeIndex. ``attrs`` holds ``code``,
             ``market``, the last page's ``next_key`` and, for HK, the newest page's
             ``aggregated_short`` (shares), ``aggregated_short_ratio`` (percent) and
-            ``new_time_str``.
+            ``new_time_str``. A panel has its tickers one below the other, in the order of `code`;
+            its ``attrs`` hold ``market``, for HK ``aggregates`` (JSON, by code), and with
+            ``errors="warn"`` the codes left out as ``failed``.
 
         Raises
         ------
@@ -146,12 +189,11 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             When the gateway cannot be asked or answers no; the subclass says why.
         PaginationError
             When the gateway's cursor loops.
+        PanelError
+            When some tickers of a panel failed, for whatever reason.
         """
         with self._alone():
-            self._walk_to_end()
-            frame = table.to_frame(self._open_walk().pages, self._security.market)
-            frame.attrs.update(self._attributes())
-            return frame
+            return self._load(callback).frame()
 
     def read_partition(self, i: int) -> pd.DataFrame:
         """Read one page, walking no farther than it.
@@ -172,20 +214,20 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             When there are fewer pages.
         """
         number = index(i)
-        page = self._page(number) if number >= 0 else None
-        if page is None:
+        part = self._partition(number) if number >= 0 else None
+        if part is None:
             known = f"has {self.npartitions} partitions" if number >= 0 else "counts from 0"
-            raise IndexError(f"partition {number} is out of range: {self._security} {known}")
-        return self._frame(page)
+            raise IndexError(f"partition {number} is out of range: {self._name()} {known}")
+        return part
 
     def read_chunked(self) -> Iterator[pd.DataFrame]:
         """Yield the pages one by one, each as soon as it is there."""
         number = 0
-        while (page := self._page(number)) is not None:
-            yield self._frame(page)
+        while (part := self._partition(number)) is not None:
+            yield part
             number += 1
 
-    def discover(self) -> dict[str, Any]:
+    def discover(self, *, callback: Callback | None = None) -> dict[str, Any]:
         """Walk to the end, and say what there is.
 
         Returns
@@ -195,44 +237,34 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             values as ``read().attrs``.
         """
         with self._alone():
-            self._walk_to_end()
+            self._load(callback)
             info: dict[str, Any] = super().discover()
         # Copies: what a caller does to them must not change the source.
         return {**info, "dtype": dict(info["dtype"]), "metadata": dict(info["metadata"])}
 
-    def to_dask(self) -> dd.DataFrame:
+    def to_dask(self, *, callback: Callback | None = None) -> dd.DataFrame:
         """Give the pages as a Dask DataFrame, a partition a page.
 
-        The walk happens here, once, where the gateway is; the partitions carry their rows, so
-        workers do not contact the gateway. Every partition bears the ``attrs`` of `read`, and the
-        index goes on from one to the next, so that ``compute()`` gives what `read` gives.
+        The walk happens here, once, where the gateway is; workers do not contact it. Without a
+        store the partitions carry their rows; over a store they are read from it when they are
+        computed, so it must be where the workers can reach it. Every partition bears the
+        ``attrs`` of `read`, and the index goes on from one to the next, so that ``compute()`` gives
+        what `read` gives.
 
         Raises
         ------
         ImportError
             When Dask is not installed (``pip install "intake-futu-short[dask]"``).
         """
-        try:
-            import dask  # noqa: PLC0415 - heavy and optional
-            import dask.dataframe as dd  # noqa: PLC0415
-        except ImportError as error:
-            raise ImportError(
-                'to_dask() needs Dask: pip install "intake-futu-short[dask]"'
-            ) from error
-
+        import_dask()
         with self._alone():
-            whole = self.read()
-            # Dask knows no frame without partitions; no rows make one empty partition.
-            sizes = [len(page.rows) for page in self._open_walk().pages] or [0]
-        parts = [
-            whole.iloc[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)
-        ]
-        # Dask would turn strings into another kind of strings; the dtypes here are a promise.
-        with dask.config.set({"dataframe.convert-string": False}):
-            frame: dd.DataFrame = dd.from_map(
-                _same, parts, meta=whole.iloc[:0], label="futu-short", enforce_metadata=False
-            )
-        return frame
+            partitions = self._load(callback)
+            whole = partitions.frame()
+            parts = lazy_parts(self._stored, partitions.attributes(), is_panel=self._is_panel)
+            # Without rows there is nothing that a worker could read.
+            if not parts:
+                return carried(whole, partitions.sizes)
+            return dask_frame(read_part, parts, whole.iloc[:0])
 
     def aggregates(self) -> dict[str, Any]:
         """Reported open short position of an HK ticker, as of now.
@@ -243,23 +275,39 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         -------
         dict
             ``aggregated_short`` (shares), ``aggregated_short_ratio`` (percent) and
-            ``new_time_str``; None where the gateway sends none, all three for US.
+            ``new_time_str``; None where the gateway sends none, all three for US. Of a panel a
+            dict of such dicts by code.
         """
         with self._alone():
-            if self._open_walk().next_key is None:
-                self._page(0)
-            return self._open_walk().aggregates.as_dict()
+            return self._open().aggregates()
+
+    def aggregates_history(self) -> pd.DataFrame:
+        """Reported open short positions of HK tickers, as they became known to the store.
+
+        Asks for the newest page if no page was read yet. Without a store there is the one of now.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As ``df.shortvol.aggregates_history()`` gives it.
+        """
+        with self._alone():
+            partitions = self._open()
+            partitions.aggregates()
+            frame = table.to_frame([], self._securities[0].market)
+            frame.attrs.update(partitions.attributes())
+        return aggregates_history(frame)
 
     # -- Intake's hooks ---------------------------------------------------------------------
 
     def _get_schema(self) -> Schema:
-        if not self._open_walk().is_finished:
-            self._walk_to_end()
+        partitions = self._open()
+        partitions.load()
         return Schema(
             dtype=self.dtype,
-            shape=(sum(len(page.rows) for page in self._open_walk().pages), len(self.dtype)),
-            npartitions=len(self._open_walk().pages),
-            extra_metadata=self._attributes(),
+            shape=(sum(partitions.sizes), len(self.dtype)),
+            npartitions=len(partitions.sizes),
+            extra_metadata=partitions.attributes(),
         )
 
     def _get_partition(self, i: int) -> pd.DataFrame:
@@ -267,10 +315,14 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
 
     def _close(self) -> None:
         # Before the lock: a reader that waits for the gateway in another thread ends with this.
-        self._resources.close()
+        opening = self._opening
+        if opening is not None:
+            opening.close()
         with self._alone():
-            self._resources.close()
-            self._walk = None
+            if self._opening is not None:
+                self._opening.close()
+            self._opening = self._partitions = None
+            self._stored = []
             self._schema = None
             self.npartitions = None
             self.shape = None
@@ -280,48 +332,6 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         # Intake would load the metadata here, which means walking every page.
         return self
 
-    def _yaml(self) -> dict[str, Any]:
-        arguments_given = dict(self._captured_init_kwargs)
-        # Where a catalog lay is Intake's note for this process; it is of no use to others.
-        metadata = {k: v for k, v in self._given_metadata.items() if k != "catalog_dir"}
-        arguments_given.pop("metadata", None)
-        return {
-            "sources": {
-                self.name: {
-                    "driver": self.classname,
-                    "description": self.description or "",
-                    "metadata": metadata,
-                    "args": arguments_given,
-                }
-            }
-        }
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {
-            "args": (),
-            "kwargs": self._captured_init_kwargs,
-            "name": self.name,
-            "description": self.description,
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state["kwargs"])  # type: ignore[misc]  # how Intake rebuilds its sources
-        self.name = state["name"]
-        self.description = state["description"]
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, FutuShortSource)
-            and type(self) is type(other)
-            and self._arguments == other._arguments
-        )
-
-    def __hash__(self) -> int:
-        return hash((type(self), tuple(self._arguments.items())))
-
-    def __dask_tokenize__(self) -> object:
-        return (type(self).__name__, *self._arguments.items())
-
     def _alone(self) -> threading.RLock:
         """Lock of the walk; a forked child, whose parent may have held it, has its own."""
         if self._process != os.getpid():
@@ -329,77 +339,60 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             self._lock = threading.RLock()
         return self._lock
 
-    # -- the walk ---------------------------------------------------------------------------
+    # -- the rows ---------------------------------------------------------------------------
 
-    def _page(self, number: int) -> Page | None:
-        """Page `number`, walking on if need be; None when there are fewer."""
+    def _partition(self, number: int) -> pd.DataFrame | None:
+        """Partition `number`, reading on if need be; None when there are fewer."""
         with self._alone():
-            walk = self._open_walk()
-            while len(walk.pages) <= number:
-                if not self._walk_on():
-                    return None
-            return walk.pages[number]
+            partitions = self._open()
+            part = partitions.get(number)
+            if partitions.is_finished:
+                self._load_metadata()
+            return part
 
-    def _walk_to_end(self) -> None:
-        while self._walk_on():
-            pass
+    def _load(self, callback: Callback | None = None) -> Partitions:
+        """Read to the end, from where on the shape is known."""
+        partitions = self._open()
+        with self._progress.shown(callback, len(self._securities) if self._is_panel else None):
+            partitions.load()
+        self._load_metadata()
+        return partitions
 
-    def _walk_on(self) -> bool:
-        """Walk one page farther; False at the end, from where on the shape is known."""
-        walk = self._open_walk()
-        page = walk.next_page()
-        if walk.is_finished:
-            self._load_metadata()
-        return page is not None
-
-    def _attributes(self) -> dict[str, Any]:
-        """Attributes of the whole, as far as it was walked."""
-        walk = self._open_walk()
-        return table.attributes(self._security, walk.next_key, walk.aggregates)
-
-    def _open_walk(self) -> Walk:
-        if self._walk is None:
-            client = self._open_client()
-            num = self._arguments["num"]
-
-            def fetch(next_key: str | None) -> DailyShortVolume.S2C:
-                return client.daily_short_volume(self._security, next_key, num)
-
-            self._walk = Walk(
-                fetch,
-                self._security,
-                origin=str(self._gateway),
-                start=self._arguments["start"],
-                end=self._arguments["end"],
-                max_pages=self._arguments["max_pages"],
+    def _open(self) -> Partitions:
+        if self._partitions is None:
+            self._opening = opening = Opening(
+                self._gateways,
+                tickers=len(self._securities),
+                num=self._arguments["num"],
+                timeout=self._arguments["timeout"],
+                progress=self._progress,
             )
-        return self._walk
+            tickers = {s: self._ticker(s, opening) for s in self._securities}
+            if self._is_panel:
+                warns = self._arguments["errors"] == "warn"
+                self._partitions = Panel(tickers, opening.together, warns=warns)
+            else:
+                self._partitions = Single(tickers[self._securities[0]], opening.together)
+        return self._partitions
 
-    def _open_client(self) -> GatewayClient:
-        url = self._gateway
-        if url.is_sample:
-            sample = SharedSample(url.rsa_key)
-            self._resources.callback(sample.close)
-            url = replace(GatewayURL.parse(sample.url), limit=None)
-        client = GatewayClient(url, timeout=self._arguments["timeout"])
-        self._resources.callback(client.close)
-        return client
+    def _ticker(self, security: Security, opening: Opening) -> Partitions:
+        """One ticker's partitions."""
+        fetch = partial(opening.fetch, security)
+        bounds = {name: self._arguments[name] for name in ("start", "end", "max_pages")}
+        if self._store is None:
+            walk = Walk(fetch, security, origin=opening.origin, **bounds)
+            return WalkedTicker(walk, security)
+        keeper = Keeper(
+            self._store,
+            security,
+            fetch,
+            refresh=self._arguments["refresh"] or "auto",
+            origin=opening.origin,
+        )
+        ticker = StoredTicker(keeper, Slices(self._arguments["num"], **bounds))
+        self._stored.append(ticker)
+        return ticker
 
-    def _frame(self, page: Page) -> pd.DataFrame:
-        frame = table.to_frame([page], self._security.market)
-        frame.attrs.update(table.attributes(self._security, page.next_key, page.aggregates))
-        return frame
-
-
-def _gateway_url(given: str | None) -> GatewayURL:
-    """The gateway meant, once the environment and the default have had their say."""
-    if given is None:
-        try:
-            given = arguments.gateway(os.environ.get(ENVIRONMENT_VARIABLE))
-        except ConfigError as error:
-            raise ConfigError(f"${ENVIRONMENT_VARIABLE}: {error}") from error
-    return GatewayURL.parse(given or DEFAULT_URL)
-
-
-def _same(part: pd.DataFrame) -> pd.DataFrame:
-    return part
+    def _name(self) -> str:
+        first = str(self._securities[0])
+        return f"the panel of {len(self._securities)} tickers" if self._is_panel else first

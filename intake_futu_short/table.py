@@ -14,21 +14,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from intake_futu_short.errors import ProtocolError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from intake_futu_short.pages import Aggregates, Item, Page
     from intake_futu_short.security import Column, Market, Security
 
-__all__ = ["attributes", "dtypes", "text_dtype", "to_frame"]
+__all__ = ["attributes", "dtypes", "text_dtype", "to_frame", "with_code"]
 
 
-def dtypes(market: Market) -> dict[str, str]:
+def dtypes(market: Market, *, panel: bool = False) -> dict[str, str]:
     """Name of each column's dtype, in the order of the columns; the same whatever a page holds.
 
-    Days are strings in this pandas' own way: ``str`` from pandas 3 on, ``object`` before.
+    Strings are this pandas' own: ``str`` from pandas 3 on, ``object`` before.
     """
-    return {str(name): str(dtype) for name, dtype in to_frame([], market).dtypes.items()}
+    frame = to_frame([], market)
+    if panel:
+        frame = with_code([frame], [""])
+    return {str(name): str(dtype) for name, dtype in frame.dtypes.items()}
 
 
 def to_frame(pages: Sequence[Page], market: Market) -> pd.DataFrame:
@@ -47,6 +52,11 @@ def to_frame(pages: Sequence[Page], market: Market) -> pd.DataFrame:
         A row a trading day on a RangeIndex. ``timestamp`` int64 (Unix seconds of market-local
         midnight), ``timestamp_str`` strings, counts Int64 with a missing one ``<NA>``, prices,
         amounts and percents float64 with a missing one NaN.
+
+    Raises
+    ------
+    ProtocolError
+        When a count is larger than any count of shares can be.
     """
     rows = list(chain.from_iterable(page.rows for page in pages))
     days = list(chain.from_iterable(page.days for page in pages))
@@ -57,10 +67,22 @@ def to_frame(pages: Sequence[Page], market: Market) -> pd.DataFrame:
         elif column.kind == "timestamp":
             columns[column.name] = _timestamps(rows, days, market)
         elif column.kind == "count":
-            columns[column.name] = _counts(rows, column)
+            columns[column.name] = _counts(rows, days, column)
         else:
             columns[column.name] = _numbers(rows, column)
     return pd.DataFrame(columns, copy=False)
+
+
+def with_code(frames: Sequence[pd.DataFrame], codes: Sequence[str]) -> pd.DataFrame:
+    """Put frames of several tickers, at least one, under each other.
+
+    The first column, ``code``, says whose each row is. The result is on a RangeIndex and bears
+    the attributes that all of them share.
+    """
+    panel = pd.concat(frames, ignore_index=True)
+    column = np.repeat(np.array(codes, dtype=object), [len(frame) for frame in frames])
+    panel.insert(0, "code", pd.Series(column, dtype=text_dtype()))
+    return panel
 
 
 @cache
@@ -109,9 +131,17 @@ def _timestamps(rows: Sequence[Item], days: Sequence[str], market: Market) -> An
     return np.array(values, dtype=np.int64)
 
 
-def _counts(rows: Sequence[Item], column: Column) -> Any:
+def _counts(rows: Sequence[Item], days: Sequence[str], column: Column) -> Any:
     values, missing = _values(rows, column.name)
-    numbers = np.array(values, dtype=np.int64)
+    try:
+        numbers = np.array(values, dtype=np.int64)
+    except OverflowError as error:  # unsigned on the wire
+        largest = max(values)
+        raise ProtocolError(
+            f"the row of {days[values.index(largest)]} has {column.name} = {largest}, more than "
+            "any count of shares can be. Close the source and read again; if it stays so, update "
+            "OpenD"
+        ) from error
     mask = np.zeros(len(values), dtype=bool)
     mask[missing] = True
     return pd.arrays.IntegerArray(numbers, mask)

@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 from keys import rsa_pem
+from tenacity import wait_fixed
+
+from intake_futu_short.opend import client as client_module
+from intake_futu_short.opend.patience import Patience
+from intake_futu_short.opend.session import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +39,40 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Short pauses between tries in every test; sets the bounds of clients made from now on."""
+
+    def change(**bounds: Any) -> None:
+        bounds = {"pause": wait_fixed(0.01), **bounds}
+        sessions = Sessions(client_module._connect, Patience(**bounds))
+        monkeypatch.setattr(client_module, "_sessions", sessions)
+
+    change()
+    return change
+
+
+FAULT_TABLE = pytest.StashKey[dict[str, dict[int, str]]]()
+
+
+@pytest.fixture
+def fault_table(request: pytest.FixtureRequest) -> dict[str, dict[int, str]]:
+    """Outcomes by fault and page, printed at the end of the run."""
+    return request.config.stash.setdefault(FAULT_TABLE, {})
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    table = config.stash.get(FAULT_TABLE, {})
+    if not table:
+        return
+    terminalreporter.section("faults in a walk of 31 pages, by the page they come at")
+    for fault, outcomes in table.items():
+        said = "; ".join(f"{page}: {outcome}" for page, outcome in sorted(outcomes.items()))
+        terminalreporter.write_line(f"{fault:<46} {said}")
 
 
 def pytest_unconfigure() -> None:

@@ -254,6 +254,8 @@ class SecondGateway:
         Seconds, as the handshake names them.
     cipher
         What every body is enciphered and deciphered with; None leaves them plain.
+    port
+        Where to listen; 0 takes a free one.
     """
 
     def __init__(
@@ -264,6 +266,7 @@ class SecondGateway:
         cursor: str = "offset",
         keep_alive_interval: int = 10,
         cipher: PacketCipher | None = None,
+        port: int = 0,
     ) -> None:
         self.histories = dict(histories or {})
         self.script = script
@@ -280,7 +283,7 @@ class SecondGateway:
         self.closing = threading.Event()
         self._changed = threading.Condition(threading.RLock())
         self._counts: dict[int, int] = {}
-        self._server = _Server(self)
+        self._server = _Server(self, port)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
     @property
@@ -461,11 +464,12 @@ class _Handler(socketserver.BaseRequestHandler):
 
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = False
+    allow_reuse_address = True  # a gateway that comes back
     request_queue_size = 128
 
-    def __init__(self, gateway: SecondGateway) -> None:
+    def __init__(self, gateway: SecondGateway, port: int) -> None:
         self.gateway = gateway
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         self.gateway.complaints.append(repr(sys.exc_info()[1]))

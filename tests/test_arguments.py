@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -117,7 +118,7 @@ def test_timeouts_are_positive_seconds() -> None:
     ],
 )
 def test_gateway_urls_have_one_plain_form(url: object, plain: str | None) -> None:
-    assert arguments.gateway(url) == plain
+    assert arguments.gateways(url) == plain
 
 
 @pytest.mark.parametrize(
@@ -143,13 +144,13 @@ def test_gateway_urls_have_one_plain_form(url: object, plain: str | None) -> Non
 )
 def test_other_gateway_urls_are_refused_with_the_accepted_form(url: object, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
-        arguments.gateway(url)
+        arguments.gateways(url)
     assert re.search(r"HOST:PORT|1 to 65535|N/SECONDS", str(caught.value))
 
 
 def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
     with pytest.raises(ConfigError) as caught:
-        arguments.gateway("opend://me:hunter2@127.0.0.1:11111")
+        arguments.gateways("opend://me:hunter2@127.0.0.1:11111")
     assert "hunter2" not in str(caught.value)
 
 
@@ -166,6 +167,21 @@ def test_a_key_is_the_path_of_its_file_as_given(value: object, path: str | None)
     assert arguments.rsa_key(value) == path
 
 
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        (arguments.codes, "US.AAPL"),
+        (lambda value: arguments.date("start", value), "2026-01-02"),
+        (arguments.gateways, "opend://h:5"),
+        (arguments.rsa_key, "opend.pem"),
+    ],
+)
+def test_a_string_of_numpy_becomes_one_that_yaml_can_write(argument: Any, value: str) -> None:
+    plain = argument(np.str_(value))
+    assert type(plain) is str
+    assert plain == value
+
+
 @pytest.mark.parametrize("value", [True, 1, b"opend.pem", ["opend.pem"]])
 def test_what_is_no_path_is_refused_as_a_key(value: object) -> None:
     with pytest.raises(ConfigError, match="rsa_key must be the path of a file"):
@@ -180,15 +196,15 @@ def test_a_key_in_place_of_its_path_is_refused_and_not_repeated(key: str) -> Non
         arguments.rsa_key(key)
     assert "MIIC" not in str(caught.value)
     with pytest.raises(ConfigError, match="not the key itself") as caught:
-        arguments.gateway(f"opend://h?rsa_key={quote(key)}")
+        arguments.gateways(f"opend://h?rsa_key={quote(key)}")
     assert "MIIC" not in str(caught.value)
 
 
 def test_other_options_of_the_key_are_refused_with_the_accepted_form() -> None:
     with pytest.raises(ConfigError, match="one of FTAES_ECB, AES_ECB, AES_CBC, not 'DES'"):
-        arguments.gateway("opend://h?cipher=DES")
+        arguments.gateways("opend://h?cipher=DES")
     with pytest.raises(ConfigError, match="rsa_key must be the path of a file"):
-        arguments.gateway("opend://h?rsa_key=")
+        arguments.gateways("opend://h?rsa_key=")
 
 
 def test_an_argument_and_a_url_must_not_name_different_keys() -> None:
@@ -199,6 +215,85 @@ def test_an_argument_and_a_url_must_not_name_different_keys() -> None:
         url.with_rsa_key("b.pem")
 
 
-def test_a_list_is_refused_as_a_code() -> None:
-    with pytest.raises(ConfigError, match="one code"):
-        arguments.code(["HK.00700", "HK.00005"])
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        ("US.AAPL", "US.AAPL"),
+        (["US.AAPL"], ["US.AAPL"]),
+        (("US.B", "US.A"), ["US.B", "US.A"]),
+        (["US.A", "US.B", "US.A"], ["US.A", "US.B"]),
+        ("['US.A', 'US.B']", ["US.A", "US.B"]),
+        (' ["US.A", "US.B"] ', ["US.A", "US.B"]),
+        ("('US.A',)", ["US.A"]),
+        (np.array(["HK.00700", "HK.00005"]), ["HK.00700", "HK.00005"]),
+        (pd.Series(["HK.00700"]), ["HK.00700"]),
+        (pd.Index(["HK.00700"]), ["HK.00700"]),
+    ],
+)
+def test_codes_are_one_or_a_list_also_one_written_as_a_string(value: object, plain: object) -> None:
+    result = arguments.codes(value)
+    assert result == plain
+    assert all(type(code) is str for code in (result if isinstance(result, list) else [result]))
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ([], "empty list"),
+        ("[]", "empty list"),
+        (["US.AAPL", "HK.00700"], r"US \(US\.AAPL\) and HK \(HK\.00700\)"),
+        ([["US.AAPL"]], "must be a string"),
+        (["us.aapl"], r"Did you mean 'US\.AAPL'"),
+        (["US.AAPL", None], "must be a string, not None"),
+        (["US.AAPL", 5], "must be a string, not 5"),
+        ("[US.A, US.B]", r"Several codes are a list: \['US\.AAPL', 'US\.MSFT'\]"),
+        ("US.A,US.B", "Several codes are a list"),
+        ("['US.A'", "Several codes are a list"),
+        ({"US.AAPL"}, "must be a string"),
+        ({"US.AAPL": 1}, "must be a string"),
+        (None, "must be a string"),
+        (700, "must be a string"),
+    ],
+)
+def test_other_codes_are_refused_with_what_is_accepted(value: object, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        arguments.codes(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (["opend://a"], "opend://a:11111"),
+        (["opend://a", "opend://b:2"], ["opend://a:11111", "opend://b:2"]),
+        ("['opend://a', 'opend://b:2']", ["opend://a:11111", "opend://b:2"]),
+        (["opend://a", "opend://a:11111?limit=30/30"], "opend://a:11111"),
+        (["sample://"], "sample://"),
+    ],
+)
+def test_gateways_are_one_or_a_list(value: object, plain: object) -> None:
+    assert arguments.gateways(value) == plain
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ([], "empty list"),
+        (["opend://a", "opend://a?limit=off"], "a:11111 twice, with different options"),
+        (["opend://a", "sample://"], "sample beside others"),
+        (["opend://a", ""], "no scheme"),
+        (["opend://a", None], "must be a URL"),
+        ([["opend://a"]], "must be a URL"),
+        ("opend://a,opend://b", "opend://HOST:PORT"),
+    ],
+)
+def test_other_lists_of_gateways_are_refused(value: object, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        arguments.gateways(value)
+
+
+def test_errors_raise_or_warn() -> None:
+    assert arguments.errors("warn") == "warn"
+    assert arguments.errors("raise") is arguments.errors("") is arguments.errors(None) is None
+    for value in ("x", "WARN", True, 1, ["warn"]):
+        with pytest.raises(ConfigError, match="'raise' or 'warn'"):
+            arguments.errors(value)

@@ -18,7 +18,9 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
     [
         ("decode.py", "ROUNDS = 1", r"US.SAMPLE: .* ratio \d+\.\d .*\nHK.SAMPLE: .* ratio \d+\.\d"),
         ("limit.py", "REQUESTS = 40", r"4 x 4 threads: 40 requests .* of the limit, 0 refused"),
+        ("panel.py", "ROUNDS = 1", r"ours: 30 .* x the latency .*\nofficial client: 30 .* x the"),
         ("metrics.py", "TICKERS = 20", r"pandas.* x as long\nNumPy.* x as long\nmemory: .* x both"),
+        ("faults.py", "FAULTS_AT_MOST = 1", r"no fault +whole, .* s +whole, .* s"),
         ("import_cost.py", "PROCESSES = 1", r"on top: \d+\.\d ms"),
     ],
 )
@@ -34,7 +36,7 @@ def test_a_benchmark_runs(script: str, setting: str, says: str, tmp_path: Path) 
         text=True,
         check=False,
         cwd=tmp_path,
-        env={**os.environ, "HOME": str(tmp_path)},
+        env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parent)},
     )
     assert result.returncode == 0, result.stderr
     assert re.search(says, result.stdout)

@@ -1,18 +1,28 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from fractions import Fraction
+from math import floor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from frames import DATA, FINDINGS, days, real, us
+from hypothesis import given
+from hypothesis import strategies as st
 
+import intake_futu_short
 from intake_futu_short import checks, sessions
 
-# --- check
+SAMPLE = Path(intake_futu_short.__file__).parent / "sample"
+
+CALENDAR = {"missing_day", "no_session"}
 
 
-def found(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
+def everything(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
     """Findings as tuples (day, what, reported, computed), once their form is right."""
     findings = checks.check(frame)
     assert list(findings) == FINDINGS
@@ -28,6 +38,15 @@ def found(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
         (f"{day:%Y-%m-%d}", *rest)
         for day, *rest in findings[["date", "what", "reported", "computed"]].itertuples(index=False)
     ]
+
+
+def found(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """Findings other than those of the calendar: the days of these frames are made up."""
+    return [finding for finding in everything(frame) if finding[1] not in CALENDAR]
+
+
+def of_calendar(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
+    return [finding for finding in everything(frame) if finding[1] in CALENDAR]
 
 
 def changed(row: int, column: str, value: float) -> pd.DataFrame:
@@ -170,12 +189,12 @@ def test_hk_turnover_prices_and_counts_are_checked() -> None:
 
 
 def test_findings_name_the_ticker() -> None:
-    one = changed(3, "nyse_shares_short", 0)
+    one = changed(3, "nyse_shares_short", 0).iloc[:14]
     assert checks.check(one)["code"].isna().all()
     one.attrs["code"] = "US.AAPL"
     assert checks.check(one)["code"].tolist() == ["US.AAPL"]
     panel = pd.concat(
-        [one.assign(code="US.Z"), one.assign(code="US.B"), real().assign(code="US.C")]
+        [one.assign(code="US.Z"), one.assign(code="US.B"), real().iloc[:14].assign(code="US.C")]
     )
     assert checks.check(panel)["code"].tolist() == ["US.B", "US.Z"]
     assert found(panel) == [("2026-06-15", "total_shares_short", 7910302.0, 5865915.0)] * 2
@@ -196,3 +215,148 @@ def test_rows_of_one_ticker_do_not_follow_on_those_of_another() -> None:
 def test_what_the_frame_lacks_is_not_checked() -> None:
     frame = real().drop(columns=["nyse_shares_short", "close_price", "volume"])
     assert found(frame.assign(daily_trade_avg_ratio=99.0)) == []
+
+
+# --- exact arithmetic
+
+counts = st.integers(0, 2**53 - 1) | st.integers(0, 2_000_000)
+
+
+@given(st.lists(st.tuples(counts, counts), min_size=1, max_size=30))
+def test_truncation_is_that_of_whole_numbers(rows: list[tuple[int, int]]) -> None:
+    """Also beyond what 64 bits hold: a count times 10**5."""
+    short, volume = (list(numbers) for numbers in zip(*rows, strict=True))
+    below = [1000 * 100 * s // v / 1000 if v else np.nan for s, v in rows]
+    assert [
+        f for f in found(us(short, volume, short_percent=below)) if f[1] == "short_percent"
+    ] == []
+    above = [(1000 * 100 * s // v + 1) / 1000 if v else np.nan for s, v in rows]
+    wrong = found(us(short, volume, short_percent=above))
+    expected = [
+        (day, reported, computed)
+        for day, reported, computed in zip(days(len(rows)), above, below, strict=True)
+        # Beyond this the last decimal is noise.
+        if abs(reported - computed) > 1e-9 * abs(computed)
+    ]
+    assert [(f[0], f[2], f[3]) for f in wrong if f[1] == "short_percent"] == expected
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 1e12, allow_subnormal=False), st.floats(1e-3, 1e12)),
+        min_size=1,
+        max_size=10,
+    )
+)
+def test_counts_that_are_not_whole_are_truncated_exactly_too(
+    rows: list[tuple[float, float]],
+) -> None:
+    short, volume = (list(numbers) for numbers in zip(*rows, strict=True))
+    cut = [floor(Fraction(s) / Fraction(v) * 100_000) / 1000 for s, v in rows]
+    assert [f for f in found(us(short, volume, short_percent=cut)) if f[1] == "short_percent"] == []
+
+
+# --- the calendar
+
+
+def stretch() -> pd.DataFrame:
+    """29 real rows of sessions in a row, 2024-09-03 to 2024-10-11."""
+    return pd.read_csv(SAMPLE / "US.AAPL.csv")
+
+
+@pytest.mark.parametrize("name", ["US.AAPL", "US.SAMPLE", "HK.SAMPLE"])
+def test_whole_histories_are_clean(name: str) -> None:
+    frame = pd.read_csv(SAMPLE / f"{name}.csv")
+    assert everything(frame) == []
+    assert everything(frame.sample(frac=1, random_state=3)) == []
+
+
+def test_a_session_without_a_row_is_missing() -> None:
+    # The frame is newest first: Wednesday 2024-10-02 and Friday 2024-09-13.
+    assert of_calendar(stretch().drop(index=[7, 20])) == [
+        ("2024-09-13", "missing_day", 0.0, 1.0),
+        ("2024-10-02", "missing_day", 0.0, 1.0),
+    ]
+
+
+def test_what_lies_before_the_first_row_or_after_the_last_is_not_missing() -> None:
+    assert everything(stretch().iloc[5:20]) == []
+    assert everything(stretch().iloc[[4]]) == []
+    assert everything(stretch().iloc[:0]) == []
+
+
+def test_between_the_stretches_of_the_real_rows_whole_months_are_missing() -> None:
+    # Counted on the exchange's own holiday pages: 14 + 17 October-November 2024 to the 25th;
+    # of 2024-12-17 to 2026-05-29 the 362 sessions.
+    missing = of_calendar(real())
+    autumn = [f for f in missing if f[0] < "2024-12-01"]
+    assert len(autumn) == 31
+    assert (autumn[0][0], autumn[-1][0]) == ("2024-10-14", "2024-11-25")
+    assert len(missing) == 31 + 362
+
+
+@pytest.mark.parametrize("day", ["2024-09-02", "2024-09-07", "2024-09-15"])
+def test_a_row_of_a_day_without_a_session(day: str) -> None:
+    # Labor Day, a Saturday, a Sunday.
+    one = stretch().iloc[[0]].assign(timestamp_str=day)
+    assert of_calendar(pd.concat([stretch(), one])) == [(day, "no_session", 1.0, 0.0)]
+
+
+def test_a_repeated_day_without_a_session_is_counted() -> None:
+    one = stretch().iloc[[0]].assign(timestamp_str="2024-09-07")
+    findings = everything(pd.concat([stretch(), one, one]))
+    assert ("2024-09-07", "duplicate_day", 2.0, 1.0) in findings
+    assert ("2024-09-07", "no_session", 2.0, 0.0) in findings
+
+
+def test_a_repeated_day_hides_no_missing_one() -> None:
+    frame = pd.concat([stretch().drop(index=7), stretch().iloc[[6, 8]]])
+    assert of_calendar(frame) == [("2024-10-02", "missing_day", 0.0, 1.0)]
+
+
+def test_days_are_missing_of_the_ticker_that_lacks_them() -> None:
+    whole, gap = stretch().assign(code="US.Z"), stretch().drop(index=[7]).assign(code="US.B")
+    findings = checks.check(pd.concat([whole, gap, stretch().iloc[20:].assign(code="US.C")]))
+    missing = findings[findings["what"] == "missing_day"]
+    assert missing["code"].tolist() == ["US.B"]
+    assert missing["date"].tolist() == [pd.Timestamp("2024-10-02")]
+
+
+def test_findings_are_in_the_order_of_their_days() -> None:
+    frame = stretch().drop(index=[7, 20]).assign(nyse_shares_short=0)
+    findings = checks.check(frame)
+    assert findings["date"].is_monotonic_increasing
+    assert set(findings["what"]) >= {"missing_day", "total_shares_short"}
+
+
+def test_days_that_no_calendar_reaches_are_not_looked_at() -> None:
+    # A timestamp of 0 is the year 1970; between it and the others nothing is missing.
+    stray = stretch().iloc[[0]]
+    for day in ("1970-01-01", "1999-12-31", "2050-01-03", "2262-04-10"):
+        assert of_calendar(pd.concat([stretch(), stray.assign(timestamp_str=day)])) == []
+        assert of_calendar(stray.assign(timestamp_str=day)) == []
+
+
+def test_without_the_package_days_are_not_looked_for() -> None:
+    code = (
+        "import sys; sys.modules['exchange_calendars'] = None\n"
+        "import pandas as pd, intake_futu_short\n"
+        f"frame = pd.read_csv({str(SAMPLE / 'US.AAPL.csv')!r}).drop(index=[7, 20])\n"
+        "print(sorted(set(frame.shortvol.check()['what'])))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (result.stdout.strip(), result.stderr) == ("['last_close_price']", "")
+
+
+def test_asking_the_calendar_says_nothing() -> None:
+    code = (
+        "import pandas as pd, intake_futu_short\n"
+        f"frame = pd.read_csv({str(SAMPLE / 'HK.SAMPLE.csv')!r})\n"
+        "print(len(frame.shortvol.check()))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (result.stdout.strip(), result.stderr) == ("0", "")

@@ -271,33 +271,76 @@ def test_an_idle_connection_that_the_gateway_closed_is_made_anew() -> None:
         assert gateway.connections == len(gateway.init_connects) == 2
 
 
-def test_an_answer_that_comes_too_late_is_skipped_and_the_connection_kept() -> None:
+def test_a_late_answer_is_skipped_and_a_connection_that_lives_is_kept() -> None:
     held: list[Exchange] = []
+    asked = threading.Barrier(2, timeout=PATIENCE_S)
 
     def late_once(exchange: Exchange) -> None:
-        if exchange.proto_id == DAILY_SHORT_VOLUME and exchange.number == 1:
+        if exchange.query is not None and exchange.number == 1:
             held.append(exchange)
-            return
-        if held:
+            asked.wait()
+        elif exchange.query is not None and exchange.number == 3:  # the same page again
             held[0].send(held[0].answer)
-        exchange.send(exchange.answer)
+            exchange.send(exchange.answer)
+        else:
+            exchange.send(exchange.answer)
 
-    with SecondGateway(HISTORIES, late_once) as gateway:
-        with closing(client_of(gateway, timeout=0.2)) as hasty:
-            with pytest.raises(GatewayTimeoutError, match=r"no answer within 0\.2 s"):
-                hasty.daily_short_volume(TENCENT)
-            with closing(client_of(gateway)) as client:
-                assert newest_days(client) == NEWEST_TEN
+    with (
+        SecondGateway(HISTORIES, late_once) as gateway,
+        ThreadPoolExecutor(1) as pool,
+        closing(client_of(gateway, timeout=0.5)) as client,
+    ):
+        hasty = pool.submit(client.daily_short_volume, TENCENT)
+        asked.wait()
+        assert newest_days(client) == NEWEST_TEN  # so the connection is known to live
+        assert len(hasty.result(PATIENCE_S).hk_items) == 10
         assert gateway.connections == 1
+    assert [query.code for query in gateway.queries] == ["HK.00700", "US.AAPL", "HK.00700"]
+
+
+def test_a_connection_on_which_nothing_came_is_not_trusted_again() -> None:
+    def dead_once(exchange: Exchange) -> None:
+        if exchange.query is None or exchange.number > 1:
+            exchange.send(exchange.answer)
+
+    with (
+        SecondGateway(HISTORIES, dead_once) as gateway,
+        closing(client_of(gateway, timeout=0.3)) as client,
+    ):
+        assert newest_days(client) == NEWEST_TEN
+    assert [query.connection for query in gateway.queries] == [1, 2]
+
+
+def test_all_who_wait_when_the_gateway_goes_away_share_one_new_connection() -> None:
+    everybody = threading.Barrier(8, timeout=PATIENCE_S)
+
+    def going(exchange: Exchange) -> None:
+        if exchange.query is None or exchange.number > 8:
+            exchange.send(exchange.answer)
+        elif exchange.number == 8:
+            exchange.close()
+
+    def ask(client: GatewayClient) -> list[str]:
+        everybody.wait()
+        return newest_days(client)
+
+    with (
+        SecondGateway(HISTORIES, going) as gateway,
+        ThreadPoolExecutor(8) as pool,
+        closing(client_of(gateway)) as client,
+    ):
+        assert list(pool.map(ask, [client] * 8)) == [NEWEST_TEN] * 8
+        assert gateway.connections == len(gateway.init_connects) == 2
+    assert len(gateway.queries) == 16
 
 
 def test_all_who_wait_learn_that_the_gateway_went_away() -> None:
     everybody = threading.Barrier(3, timeout=PATIENCE_S)
 
     def going(exchange: Exchange) -> None:
-        if exchange.proto_id == INIT_CONNECT:
+        if exchange.query is None:
             exchange.send(exchange.answer)
-        elif exchange.number == 3:
+        elif exchange.number % 3 == 0:
             exchange.close()
 
     def ask(client: GatewayClient) -> FutuShortError:
@@ -313,6 +356,8 @@ def test_all_who_wait_learn_that_the_gateway_went_away() -> None:
     ):
         errors = list(pool.map(ask, [client] * 3))
     assert len({id(error) for error in errors}) == 3  # a traceback each
+    assert all("asked 3 times" in str(error) for error in errors)
+    assert len(gateway.queries) == 9
 
 
 def test_threads_that_meet_a_silent_gateway_do_not_wait_for_each_other() -> None:

@@ -21,7 +21,7 @@ import pytest
 import yaml
 from gateway_peer import INIT_CONNECT, PATIENCE_S, Peer, days, hello, question
 from second_cipher import AES_CBC, AES_ECB, FTAES_ECB, SecondCipher
-from second_gateway import DAILY_SHORT_VOLUME, Exchange, History, SecondGateway, make_rows
+from second_gateway import DAILY_SHORT_VOLUME, Exchange, History, SecondGateway, make_rows, obliging
 
 from intake_futu_short import RET_ERROR, RET_OK, OpenQuoteContext
 from intake_futu_short.errors import (
@@ -374,6 +374,25 @@ def test_damage_is_a_protocol_error_of_one_wording(
     assert isinstance(error, ProtocolError)
     # What kind of damage it was, padding or content, nobody learns.
     assert "sent a damaged frame: the SHA-1 of its body (" in str(error)
+
+
+def test_after_damage_the_page_is_asked_again_over_a_new_encrypted_connection(
+    key_file: KeyFile,
+) -> None:
+    key = key_file()
+    spoil = tampered(lambda body: bytes([body[0] ^ 1]) + body[1:])
+
+    def once(exchange: Exchange) -> None:
+        spoilt = exchange.query is not None and exchange.number == 2
+        (spoil if spoilt else obliging)(exchange)
+
+    cipher = SecondCipher(key.read_bytes(), AES_CBC)
+    with (
+        SecondGateway(HISTORIES, once, cipher=cipher) as gateway,
+        FutuShortSource("HK.00700", num=7, gateway=gateway.url, rsa_key=key) as source,
+    ):
+        assert_whole(source, "HK")
+        assert gateway.connections == 2
 
 
 @pytest.mark.parametrize("name", ["key", "iv"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -176,6 +177,23 @@ def test_names_of_one_gateway_count_together() -> None:
     assert len(gateway.requests) == 12
 
 
+def test_a_client_is_told_that_it_waits_and_how_long() -> None:
+    told: list[tuple[str, float]] = []
+
+    def listen(seconds: float) -> None:
+        told.append((threading.current_thread().name, seconds))
+
+    with Gateway(SAMPLE, limit=(2, 0.5)) as gateway:
+        url = GatewayURL.parse(f"{gateway.url}?limit=2/0.5")
+        with closing(GatewayClient(url, on_wait=listen)) as client:
+            client.daily_short_volume(AAPL)
+            client.daily_short_volume(AAPL)
+            assert told == []
+            client.daily_short_volume(AAPL)
+    assert {name for name, _ in told} == {"intake-futu-short"}
+    assert 0 < told[0][1] <= 0.5
+
+
 def test_what_was_asked_before_close_counts_on() -> None:
     with Gateway(SAMPLE, limit=(2, 0.5)) as gateway:
         for _ in range(5):
@@ -225,13 +243,15 @@ def test_a_page_refused_as_too_frequent_is_asked_again_after_a_window() -> None:
 
 
 def test_a_gateway_that_always_refuses_is_given_up() -> None:
+    told: list[float] = []
     with SecondGateway(HISTORIES, TooFrequent(range(1, 1000))) as gateway:
         url = GatewayURL.parse(f"{gateway.url}?limit=30/0.05")
         with (
-            closing(GatewayClient(url)) as client,
+            closing(GatewayClient(url, on_wait=told.append)) as client,
             pytest.raises(RateLimitError, match=r"US\.AAPL"),
         ):
             client.daily_short_volume(AAPL)
+    assert len(told) >= 9  # the waits after a refusal are told too
     assert len(gateway.queries) == client_module.ASKED_AT_MOST == 10
 
 
@@ -244,16 +264,16 @@ def test_without_a_limit_a_refusal_is_final() -> None:
 
 
 def test_closing_ends_the_wait_for_the_limit_also_when_others_go_on() -> None:
+    waits = threading.Event()
     with SecondGateway(HISTORIES) as gateway, SecondGateway(HISTORIES) as other:
-        limited = GatewayClient(GatewayURL.parse(f"{gateway.url}?limit=1/600"))
+        url = GatewayURL.parse(f"{gateway.url}?limit=1/600")
+        limited = GatewayClient(url, on_wait=lambda _: waits.set())
         with closing(GatewayClient(GatewayURL.parse(other.url))) as going_on:
             going_on.daily_short_volume(AAPL)
             limited.daily_short_volume(AAPL)
             with ThreadPoolExecutor(1) as pool:
                 waiting = pool.submit(limited.daily_short_volume, AAPL)
-                session = limited._acquire()
-                while not session._waiting:
-                    time.sleep(0.001)
+                assert waits.wait(PATIENCE_S)
                 limited.close()
                 with pytest.raises(GatewayDisconnectedError, match="closed here"):
                     waiting.result(timeout=PATIENCE_S)

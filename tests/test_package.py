@@ -33,10 +33,19 @@ ROOMS = [
     "opend.address",
     "opend.key_file",
     "opend.background",
+    "opend.patience",
+    "opend.link",
     "opend.session",
     "opend.client",
+    "opend.pool",
     "pages",
     "table",
+    "partitions",
+    "kept",
+    "joining",
+    "slices",
+    "history",
+    "panel",
     "sessions",
     "windows",
     "columns",
@@ -48,15 +57,21 @@ ROOMS = [
     "panels",
     "resampling",
     "metrics",
+    "calendars",
     "checks",
+    "figure_data",
+    "chart_parts",
+    "drawing",
+    "plotting",
     "accessor",
     "dask_accessor",
 ]
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
-    "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "sessions", "windows",
-    "columns", "daily", "window_metrics", "trailing", "aggregates", "combined", "panels",
-    "resampling", "metrics", "checks", "accessor",
+    "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "kept",
+    "joining", "slices", "history", "panel", "sessions", "windows", "columns", "daily",
+    "window_metrics", "trailing", "aggregates", "combined", "panels", "resampling", "metrics",
+    "calendars", "checks", "figure_data", "chart_parts", "drawing", "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip
@@ -88,7 +103,19 @@ def test_data_flows_one_way(room: str) -> None:
         if name.startswith("intake_futu_short.")
     }
     later = {f"{name}" for name in ROOMS[ROOMS.index(room) :]}
-    joiners = {"source", "quote_context", "cli", "gateway", "desk", "histories", "catalog_files"}
+    joiners = {
+        "source",
+        "opening",
+        "described",
+        "progress",
+        "crew",
+        "quote_context",
+        "cli",
+        "gateway",
+        "desk",
+        "histories",
+        "catalog_files",
+    }
     assert not own & (later | joiners)
 
 
@@ -130,6 +157,11 @@ def test_the_opener_is_there_when_only_intake_was_imported(tmp_path: Path) -> No
     assert run(code, tmp_path).split() == ["FutuShortSource", "True"]
 
 
+def test_importing_intake_alone_does_not_load_the_package(tmp_path: Path) -> None:
+    code = "import sys, intake; print('intake_futu_short' in sys.modules, 'pandas' in sys.modules)"
+    assert run(code, tmp_path).split() == ["False", "False"]
+
+
 def test_everything_public_is_there_and_documented() -> None:
     for name in intake_futu_short.__all__:
         value = getattr(intake_futu_short, name)
@@ -151,4 +183,8 @@ def test_setup_cfg_names_the_license_and_the_entry_points() -> None:
     assert config["metadata"]["license"] == "BSD-3-Clause"
     assert (ROOT / "LICENSE").read_text().startswith("BSD 3-Clause License")
     names = {e.name: e.group for e in distribution("intake-futu-short").entry_points}
-    assert names == {"futu_short": "intake.drivers", "futu-short": "console_scripts"}
+    assert names == {
+        "futu_short": "intake.drivers",
+        "futu_short_catalog": "intake.drivers",
+        "futu-short": "console_scripts",
+    }

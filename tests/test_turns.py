@@ -173,3 +173,50 @@ def test_a_file_that_stays_locked_is_given_up(
     at = Turns("127.0.0.1", 11111, "opend://h", clock)
     asyncio.run(take_and_end(at))
     assert "another process keeps it locked" in log.text
+
+
+# -- telling who waits --------------------------------------------------------------------------
+
+
+class Listener:
+    """Keeps the waits that it is told."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+        self.heard = asyncio.Event()
+
+    def __call__(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.heard.set()
+
+
+def test_everybody_who_waits_is_told_how_long() -> None:
+    async def scene() -> list[list[float]]:
+        at = turns()
+        limit = Limit(1, 0.3)
+        front, queued, late = listeners = Listener(), Listener(), Listener()
+        await at.end(await at.take(limit, 1.0, front))
+        assert front.waits == []  # a free slot is no wait
+        taking = [asyncio.create_task(at.take(limit, 1.0, who)) for who in (front, queued)]
+        await queued.heard.wait()
+        taking.append(asyncio.create_task(at.take(limit, 1.0, late)))
+        await late.heard.wait()
+        for task in taking:
+            await at.give_back(await task)
+        return [listener.waits for listener in listeners]
+
+    for waits in asyncio.run(scene()):
+        assert 0 < waits[0] <= 0.3
+
+
+def test_a_failing_listener_harms_nobody(log: pytest.LogCaptureFixture) -> None:
+    def fail(_: float) -> None:
+        raise RuntimeError("a broken progress bar")
+
+    async def scene() -> None:
+        at = turns()
+        for _ in range(2):
+            await at.end(await at.take(Limit(1, 0.05), 1.0, fail))
+
+    asyncio.run(scene())
+    assert "a broken progress bar" in log.text

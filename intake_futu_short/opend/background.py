@@ -116,6 +116,7 @@ class Lease:
         self._owner = _shared
         self._loop = _shared.acquire()
         self._open = True
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
     def usable(self) -> bool:
@@ -130,7 +131,7 @@ class Lease:
         Raises
         ------
         concurrent.futures.CancelledError
-            When the loop ends before the coroutine does.
+            When the loop, or this lease, ends before the coroutine does.
         """
         tasks: list[asyncio.Task[T]] = []
         # A bare lock: an interruption inside the locks of a concurrent future would leave them
@@ -140,9 +141,11 @@ class Lease:
 
         def start() -> None:
             tasks.append(self._loop.create_task(make()))
+            self._tasks.add(tasks[0])
             tasks[0].add_done_callback(finish)
 
         def finish(task: asyncio.Task[T]) -> None:
+            self._tasks.discard(task)
             if not task.cancelled():
                 task.exception()  # else asyncio complains when the caller is gone
             waiting.release()
@@ -164,9 +167,20 @@ class Lease:
             raise CancelledError
         return tasks[0].result()
 
+    def cancel(self) -> None:
+        """End what runs by this lease; its callers get a CancelledError."""
+
+        def cancel_tasks() -> None:
+            for task in self._tasks:
+                task.cancel()
+
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nothing runs
+            self._loop.call_soon_threadsafe(cancel_tasks)
+
     def close(self) -> None:
-        """Give the lease back; the last one ends the thread."""
+        """Give the lease back, and end what runs by it; the last one ends the thread."""
         if self._open:
             self._open = False
             if self._owner is _shared:
+                self.cancel()
                 self._owner.release()

@@ -11,12 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import logging
 import os
 import socket
 import threading
-import time
 from concurrent.futures import CancelledError
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from intake_futu_short.errors import (
@@ -26,9 +25,9 @@ from intake_futu_short.errors import (
     GatewayUnreachableError,
     RateLimitError,
 )
-from intake_futu_short.opend import key_file, replies
+from intake_futu_short.opend import background, key_file, replies
 from intake_futu_short.opend.address import ENVIRONMENT_VARIABLE, SAMPLE_URL
-from intake_futu_short.opend.connection import Answer, Connection, Ready
+from intake_futu_short.opend.link import Link
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
 from intake_futu_short.opend.session import Sessions
 
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from intake_futu_short.opend.address import GatewayURL
     from intake_futu_short.opend.cipher import RsaKey
+    from intake_futu_short.opend.patience import Patience
     from intake_futu_short.opend.session import Session
     from intake_futu_short.security import Security
 
@@ -47,15 +47,9 @@ T = TypeVar("T")
 DAILY_SHORT_VOLUME = 3248
 
 CONNECT_TIMEOUT_S = 5.0
-# The official client's figures: a heartbeat after 0.8 of the interval that the gateway names, and
-# the connection given up after 33 s without a byte.
-HEARTBEAT_SHARE = 0.8
-SILENCE_S = 33.0
 # A page refused as too frequent is asked for again after a window, so many times in all: five
 # minutes of the default limit.
 ASKED_AT_MOST = 10
-
-_log = logging.getLogger(__name__)
 
 
 class GatewayClient:
@@ -69,13 +63,25 @@ class GatewayClient:
         Where OpenD listens; not the sample.
     timeout : float
         Seconds to wait for each answer; a connection gets the same, 5 seconds at most.
+    on_wait : callable, optional
+        Told the seconds to wait, each time that requests of this client begin to wait for the
+        gateway's limit. Called from the thread that all connections share: it must not block.
     """
 
-    def __init__(self, gateway: GatewayURL, *, timeout: float = 12.0) -> None:
+    def __init__(
+        self,
+        gateway: GatewayURL,
+        *,
+        timeout: float = 12.0,
+        on_wait: Callable[[float], None] | None = None,
+    ) -> None:
         self._gateway = gateway
         self._timeout = timeout
+        self._on_wait = on_wait
         self._lock = threading.Lock()
         self._session: Session | None = None
+        # Its own: the session's is shared, and close() ends this client's requests alone.
+        self._lease: background.Lease | None = None
 
     def daily_short_volume(
         self, security: Security, next_key: str | None = None, num: int | None = None
@@ -121,28 +127,39 @@ class GatewayClient:
             request.c2s.num = num
         page = "newest page" if next_key is None else f"page after {next_key!r}"
         asked = f"{security} ({page})"
-        session = self._acquire()
+        session, lease = self._acquire()
         times = 1 if self._gateway.limit is None else ASKED_AT_MOST
         while True:
             times -= 1
             try:
-                return self._page(session, request.SerializeToString(), asked)
+                return self._page(session, lease, request.SerializeToString(), asked)
             except RateLimitError:
                 if not times:
                     raise
-            self._run(session, session.refused, asked)
+            self._run(lease, session.refused, asked)
 
-    def _page(self, session: Session, body: bytes, asked: str) -> DailyShortVolume.S2C:
-        answer = self._run(
-            session, lambda: session.request(DAILY_SHORT_VOLUME, body, self._timeout), asked
-        )
+    def _page(
+        self, session: Session, lease: background.Lease, body: bytes, asked: str
+    ) -> DailyShortVolume.S2C:
         origin = f"{asked} from {self._gateway}"
-        return replies.decode(DailyShortVolume.Response, answer, origin).s2c
+        decode = partial(replies.decode, DailyShortVolume.Response, asked=origin)
+        ask = partial(
+            session.ask,
+            DAILY_SHORT_VOLUME,
+            body,
+            decode,
+            what=asked,
+            timeout=self._timeout,
+            on_wait=self._on_wait,
+        )
+        return self._run(lease, ask, asked).s2c
 
-    def _run(self, session: Session, make: Callable[[], Coroutine[Any, Any, T]], asked: str) -> T:
+    def _run(
+        self, lease: background.Lease, make: Callable[[], Coroutine[Any, Any, T]], asked: str
+    ) -> T:
         origin = f"{asked} from {self._gateway}"
         try:
-            return session.lease.run(make)
+            return lease.run(make)
         except GatewayError as error:
             # Others may wait on the same connection: each gets an error, and a traceback, of its
             # own that says what it asked for.
@@ -153,144 +170,42 @@ class GatewayClient:
         except CancelledError as error:
             raise GatewayDisconnectedError(f"{origin}: closed here while it waited") from error
 
+    def cancel(self) -> None:
+        """End the requests that are under way, which raise GatewayDisconnectedError."""
+        lease = self._lease
+        if lease is not None:
+            lease.cancel()
+
     def close(self) -> None:
-        """Let the connection go; the last client of a gateway closes it."""
+        """End the requests under way, and let go of the connection; its last client closes it."""
         with self._lock:
             session, self._session = self._session, None
+            lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.close()
         if session is not None:
             _sessions.release(session)
 
-    def _acquire(self) -> Session:
+    def _acquire(self) -> tuple[Session, background.Lease]:
         with self._lock:
-            if self._session is None or not self._session.lease.usable:
+            if self._session is None or self._lease is None or not self._lease.usable:
                 path = self._gateway.rsa_key
                 key = None if path is None else key_file.read(path)
                 self._session = _sessions.acquire(self._gateway, key)
-            return self._session
+                self._lease = background.Lease()
+            return self._session, self._lease
 
 
-class _Link(asyncio.Protocol):
-    """One socket, and the futures that wait for what comes from it."""
-
-    def __init__(self, gateway: GatewayURL, key: RsaKey | None, host: str) -> None:
-        self.host = host
-        self._peer = str(gateway)
-        self._connection = Connection(self._peer, key, gateway.algorithm)
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._heartbeat: asyncio.TimerHandle | None = None
-        self._last_received = self._loop.time()
-        self._error: GatewayError | None = None
-        self._answers: dict[int, asyncio.Future[bytes]] = {}
-        self.ready: asyncio.Future[Ready] = self._loop.create_future()
-
-    @property
-    def is_closed(self) -> bool:
-        return self._error is not None
-
-    async def request(self, proto_id: int, body: bytes, timeout: float) -> bytes:
-        if self._error is not None:
-            raise self._error
-        serial = self._connection.request(proto_id, body)
-        future: asyncio.Future[bytes] = self._loop.create_future()
-        self._answers[serial] = future
-        self._flush()
-        try:
-            await asyncio.wait({future}, timeout=timeout)
-            if not future.done():
-                raise GatewayTimeoutError(
-                    f"no answer within {timeout:g} s. OpenD may be busy or cut off from its "
-                    "servers; a larger timeout= waits longer"
-                )
-            return future.result()
-        finally:
-            self._connection.forget(serial)
-            self._answers.pop(serial, None)
-
-    def close(self) -> None:
-        self._fail(GatewayDisconnectedError(f"the connection to {self._peer} was closed here"))
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - tells mypy what TCP gives
-        self._transport = transport
-        self._connection.open()
-        self._flush()
-
-    def data_received(self, data: bytes) -> None:
-        self._last_received = self._loop.time()
-        self._connection.receive_data(data)
-        self._handle_events()
-
-    def eof_received(self) -> None:
-        self._connection.receive_eof()
-        self._handle_events()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        error = GatewayDisconnectedError(
-            f"the connection broke ({exc}). Is OpenD still running, and the network up?"
-        )
-        error.__cause__ = exc
-        self._fail(error)
-
-    def _handle_events(self) -> None:
-        for event in self._connection.events_received():
-            if isinstance(event, Ready):
-                _log.debug("connected to %s: %s", self._peer, event)
-                self.ready.set_result(event)
-                # More often than asked does no harm; more seldom, silence would prove nothing.
-                asked_for = HEARTBEAT_SHARE * event.keep_alive_s
-                self._schedule_heartbeat(min(asked_for, SILENCE_S / 3))
-            elif isinstance(event, Answer):
-                future = self._answers.get(event.serial)
-                if future is not None and not future.done():
-                    future.set_result(event.body)
-            else:
-                self._fail(event.error)
-        self._flush()
-
-    def _schedule_heartbeat(self, interval: float) -> None:
-        self._heartbeat = self._loop.call_later(interval, self._beat, interval)
-
-    def _beat(self, interval: float) -> None:
-        if self._loop.time() - self._last_received >= SILENCE_S:
-            self._fail(
-                GatewayDisconnectedError(f"{self._peer} was silent for {SILENCE_S:g} seconds")
-            )
-            return
-        self._connection.keep_alive(int(time.time()))
-        self._flush()
-        self._schedule_heartbeat(interval)
-
-    def _flush(self) -> None:
-        data = self._connection.data_to_send()
-        if data and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
-
-    def _fail(self, error: GatewayError) -> None:
-        if self._error is not None:
-            return
-        self._error = error
-        if self._heartbeat is not None:
-            self._heartbeat.cancel()
-        if self._transport is not None:
-            self._transport.abort()
-        waiting: list[asyncio.Future[Any]] = [self.ready, *self._answers.values()]
-        for future in waiting:
-            if not future.done():
-                future.set_exception(error)
-        # Nobody need be waiting for the handshake; asyncio would complain of an error never read.
-        if self.ready.done() and not self.ready.cancelled():
-            self.ready.exception()
-
-
-async def _connect(gateway: GatewayURL, key: RsaKey | None, timeout: float) -> _Link:
+async def _connect(
+    gateway: GatewayURL, key: RsaKey | None, timeout: float, patience: Patience
+) -> Link:
     """Connect and shake hands, all within `timeout` seconds or five."""
     timeout = min(timeout, CONNECT_TIMEOUT_S)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
     sock = await _open_socket(gateway, deadline)
     host = _host_at(sock)
-    _, link = await loop.create_connection(lambda: _Link(gateway, key, host), sock=sock)
+    _, link = await loop.create_connection(lambda: Link(gateway, key, host, patience), sock=sock)
     try:
         await asyncio.wait_for(asyncio.shield(link.ready), deadline - loop.time())
     except asyncio.TimeoutError as error:

@@ -74,6 +74,11 @@ class Connection:
     algorithm : Algorithm
         What is asked for when there is a key. A gateway that does not know ``AES_CBC`` falls back
         to ``FTAES_ECB``.
+
+    Attributes
+    ----------
+    frames_received : int
+        Whole frames that came so far, of any kind.
     """
 
     def __init__(
@@ -86,10 +91,16 @@ class Connection:
         self._reader = wire.FrameReader()
         self._outgoing = bytearray()
         self._events: list[Event] = []
+        self.frames_received = 0
         self._serial = 0
         self._asked: dict[int, int] = {}  # serial number → protocol id
         self._ready = False
         self._failed = False
+
+    @property
+    def is_mid_frame(self) -> bool:
+        """Whether a frame has come in part."""
+        return self._reader.unfinished > 0
 
     def open(self) -> None:
         """Begin with the handshake."""
@@ -139,6 +150,7 @@ class Connection:
             return
         try:
             for frame in self._frames(data):
+                self.frames_received += 1
                 self._take(frame)
         except GatewayError as error:
             self._fail(error)
@@ -162,7 +174,8 @@ class Connection:
             self._fail(
                 GatewayDisconnectedError(
                     f"{self._peer} closed the connection in the middle of an answer "
-                    f"({self._reader.unfinished} bytes of it had come)"
+                    f"({self._reader.unfinished} bytes of it had come). Is OpenD still running, "
+                    "and the network up?"
                 )
             )
         else:

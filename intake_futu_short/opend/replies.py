@@ -19,7 +19,7 @@ from intake_futu_short.opend.messages_pb2 import DailyShortVolume, InitConnect, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ADVICE", "decode", "text"]
+__all__ = ["ADVICE", "CursorRefusedError", "decode", "text"]
 
 OK = 0
 ADVICE = "Read again; if it stays so, update OpenD"
@@ -55,6 +55,20 @@ _KINDS: Sequence[tuple[re.Pattern[str], type[ReplyError], str]] = (
         "OpenD has lost touch with its servers: check its login and its network.",
     ),
 )
+
+
+class CursorRefusedError(ReplyError):
+    """The gateway that gave a cursor is gone, and another refuses it: a walk has to begin anew."""
+
+    @classmethod
+    def of(cls, refusal: ReplyError) -> CursorRefusedError:
+        """Say so of a refusal."""
+        return cls(
+            str(refusal),
+            ret_type=refusal.ret_type,
+            err_code=refusal.err_code,
+            message=refusal.message,
+        )
 
 
 def text(value: str | bytes) -> str:

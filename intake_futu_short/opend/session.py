@@ -1,59 +1,58 @@
 """What everything in a process that names the same gateway shares: a link to it, and its turns.
 
-A session makes its link with the first request, makes a new one when that is gone, and lets every
-request wait for its turn under the gateway's limit.
+A session makes its link with the first request and makes a new one when that is gone, lets every
+request wait for its turn under the gateway's limit, and asks again what a fault left unanswered.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
+import logging
 import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
-from intake_futu_short.errors import GatewayDisconnectedError
+from tenacity import (
+    AsyncRetrying,
+    RetryError,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_before_delay,
+)
+
+from intake_futu_short.errors import GatewayDisconnectedError, GatewayError, ReplyError
 from intake_futu_short.opend import background
+from intake_futu_short.opend.patience import Patience
 from intake_futu_short.opend.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from tenacity import RetryCallState
+
     from intake_futu_short.opend.address import GatewayURL
     from intake_futu_short.opend.cipher import RsaKey
     from intake_futu_short.opend.limiter import Limit
+    from intake_futu_short.opend.link import Link
 
-__all__ = ["Link", "Session", "Sessions"]
-
-
-class Link(Protocol):
-    """A connection that has shaken hands."""
-
-    @property
-    def host(self) -> str:
-        """Address at the other end, the same whatever name this host's own was reached by."""
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether it cannot be used any more."""
-
-    async def request(self, proto_id: int, body: bytes, timeout: float) -> bytes:
-        """Send a request and wait for its answer."""
-
-    def close(self) -> None:
-        """End it, and whatever waits on it."""
-
-
-if TYPE_CHECKING:
-    # gateway, key, seconds → a link
-    Connect = Callable[[GatewayURL, RsaKey | None, float], Coroutine[Any, Any, Link]]
+    # gateway, key, seconds, patience → a link that has shaken hands
+    Connect = Callable[[GatewayURL, RsaKey | None, float, Patience], Coroutine[Any, Any, Link]]
     # A connection is shared by those who encrypt it alike: host, port, fingerprint, algorithm.
     Identity = tuple[str, int, str | None, int]
+
+__all__ = ["Session", "Sessions"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class Sessions:
     """The sessions of a process, one a gateway, counted."""
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, patience: Patience | None = None) -> None:
         self._connect = connect
+        self._patience = patience or Patience()
         self._lock = threading.Lock()
         self._held: dict[Identity, tuple[Session, int]] = {}
 
@@ -64,7 +63,7 @@ class Sessions:
         with self._lock:
             session, users = self._held.get(identity, (None, 0))
             if session is None:
-                session = Session(gateway, key, identity, self._connect)
+                session = Session(gateway, key, identity, self._connect, self._patience)
             session.tighten(gateway.limit)
             self._held[identity] = (session, users + 1)
             return session
@@ -86,40 +85,87 @@ class Session:
     """Requests to one gateway; its coroutines run on the loop of its `lease`."""
 
     def __init__(
-        self, gateway: GatewayURL, key: RsaKey | None, identity: Identity, connect: Connect
+        self,
+        gateway: GatewayURL,
+        key: RsaKey | None,
+        identity: Identity,
+        connect: Connect,
+        patience: Patience,
     ) -> None:
         self.identity = identity
         self.lease = background.Lease()
         self._gateway = gateway
         self._key = key
         self._connect = connect
+        self._patience = patience
         self._limit: Limit | None = None
         self._is_closed = False
         self._link: Link | None = None
         self._connecting: asyncio.Task[Link] | None = None
         self._turns: dict[str, Turns] = {}
-        self._waiting: set[asyncio.Task[int]] = set()
+        self._asking: set[asyncio.Task[Any]] = set()
 
     def tighten(self, limit: Limit | None) -> None:
         """Heed one more user's limit: of several the strictest holds."""
         if limit is not None:
             self._limit = limit.tightened(self._limit)
 
-    async def request(self, proto_id: int, body: bytes, timeout: float) -> bytes:
-        """Ask when the limit allows; `timeout` seconds begin with the sending."""
-        # Connect first: a gateway that is down uses no slot and need not be waited for.
-        link = await self._connected(timeout)
-        if self._limit is None:
-            return await link.request(proto_id, body, timeout)
-        turns, slot = await self._take_slot(link, self._limit, timeout)
-        while link.is_closed:  # while it waited
-            await turns.give_back(slot)
-            link = await self._connected(timeout)
-            turns, slot = await self._take_slot(link, self._limit, timeout)
+    async def ask(
+        self,
+        proto_id: int,
+        body: bytes,
+        decode: Callable[[bytes], T],
+        *,
+        what: str,
+        timeout: float,
+        on_wait: Callable[[float], None] | None = None,
+    ) -> T:
+        """Ask when the limit allows, and again when a fault leaves it unanswered.
+
+        Parameters
+        ----------
+        proto_id, body : int, bytes
+            The request.
+        decode : callable
+            Makes the answer of a body, or raises why it is none. A no is an answer.
+        what : str
+            What is asked for, for the log.
+        timeout : float
+            Seconds for each answer; they begin with the sending.
+        on_wait : callable, optional
+            Told the seconds, each time that a wait for the limit begins.
+        """
+
+        def say(state: RetryCallState) -> None:
+            _log.warning(
+                "%s from %s is asked for again in %.1f s (time %d of %d): %s",
+                what, self._gateway, _pause_of(state), state.attempt_number + 1,
+                self._patience.asks, _error_of(state),
+            )  # fmt: skip
+
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._asking.add(task)
         try:
-            return await link.request(proto_id, body, timeout)
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception(self._may_pass),
+                stop=stop_after_attempt(self._patience.asks),
+                wait=self._patience.pause,
+                sleep=self._patience.sleep,
+                before_sleep=say,
+            ):
+                # Outside of the attempt: that no connection can be had has its own bounds.
+                link, turns, slot = await self._turn(timeout, on_wait)
+                with attempt:
+                    try:
+                        return decode(await link.request(proto_id, body, timeout))
+                    finally:
+                        if turns is not None:
+                            await turns.end(slot)
+        except RetryError as given_up:
+            _raise_last(given_up, f"asked {self._patience.asks} times, and at last")
         finally:
-            await turns.end(slot)
+            self._asking.discard(task)
+        raise AssertionError("an attempt ends in an answer or in an error")  # pragma: no cover
 
     async def refused(self) -> None:
         """After "too frequent": let nobody on this host ask before a window has passed."""
@@ -131,14 +177,28 @@ class Session:
         self.lease.run(self._close_link)
         self.lease.close()
 
-    async def _take_slot(self, link: Link, limit: Limit, timeout: float) -> tuple[Turns, int]:
+    def _may_pass(self, error: BaseException) -> bool:
+        """Whether asking again can help. A no stays a no, and what was closed here stays closed."""
+        is_fault = isinstance(error, GatewayError) and not isinstance(error, ReplyError)
+        return is_fault and not self._is_closed
+
+    async def _turn(
+        self, timeout: float, on_wait: Callable[[float], None] | None
+    ) -> tuple[Link, Turns | None, int]:
+        """Wait for a link and, where there is a limit, for a slot of it."""
+        # Connect first: a gateway that is down uses no slot and need not be waited for.
+        link = await self._connected(timeout)
+        if self._limit is None:
+            return link, None, 0
         turns = self._turns_at(link)
-        taking = asyncio.get_running_loop().create_task(turns.take(limit, timeout))
-        self._waiting.add(taking)
-        try:
-            return turns, await taking
-        finally:
-            self._waiting.discard(taking)
+        slot = await turns.take(self._limit, timeout, on_wait)
+        if link.is_closed:  # while it waited
+            # A slot counts from its taking, and a new link may take long.
+            await turns.give_back(slot)
+            link = await self._connected(timeout)
+            turns = self._turns_at(link)
+            slot = await turns.take(self._limit, timeout, on_wait)
+        return link, turns, slot
 
     def _turns_at(self, link: Link) -> Turns:
         if link.host not in self._turns:
@@ -152,10 +212,47 @@ class Session:
             return self._link
         # Whoever comes while a connection is being made waits for that one, and fails with it.
         if self._connecting is None:
-            connecting = self._connect(self._gateway, self._key, timeout)
+            connecting = (
+                self._connect(self._gateway, self._key, timeout, self._patience)
+                if self._link is None
+                else self._connect_again(timeout)
+            )
             self._connecting = asyncio.get_running_loop().create_task(connecting)
             self._connecting.add_done_callback(self._keep_link)
         return await asyncio.shield(self._connecting)
+
+    async def _connect_again(self, timeout: float) -> Link:
+        """Look for the gateway, which was there once, as long as that may take."""
+
+        def say(state: RetryCallState) -> None:
+            _log.warning(
+                "the connection to %s was lost; a new one is tried again in %.1f s: %s",
+                self._gateway, _pause_of(state), _error_of(state),
+            )  # fmt: skip
+
+        time = asyncio.get_running_loop().time
+        deadline = time() + self._patience.reconnect_s
+        try:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception(self._may_pass),
+                stop=stop_before_delay(self._patience.reconnect_s),
+                wait=self._patience.pause,
+                sleep=self._patience.sleep,
+                before_sleep=say,
+            ):
+                with attempt:
+                    left = min(timeout, deadline - time())
+                    link = await self._connect(self._gateway, self._key, left, self._patience)
+                    _log.info("connected to %s again", self._gateway)
+                    return link
+        except RetryError as given_up:
+            tries = given_up.last_attempt.attempt_number
+            _raise_last(
+                given_up,
+                f"the connection was lost, {tries} tries within {self._patience.reconnect_s:g} s "
+                "made no new one, and at last",
+            )
+        raise AssertionError("an attempt ends in a link or in an error")  # pragma: no cover
 
     def _keep_link(self, connected: asyncio.Task[Link]) -> None:
         self._connecting = None
@@ -166,9 +263,26 @@ class Session:
 
     async def _close_link(self) -> None:
         self._is_closed = True
-        for taking in self._waiting:
-            taking.cancel()
+        for task in self._asking:
+            task.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
         if self._link is not None:
             self._link.close()
+
+
+def _error_of(state: RetryCallState) -> BaseException | None:
+    return None if state.outcome is None else state.outcome.exception()
+
+
+def _pause_of(state: RetryCallState) -> float:
+    return 0.0 if state.next_action is None else state.next_action.sleep
+
+
+def _raise_last(given_up: RetryError, how_often: str) -> NoReturn:
+    """Raise the error of the last try with what was tried; the error itself is its cause."""
+    last = given_up.last_attempt.exception()
+    assert last is not None  # noqa: S101 - what succeeded is not given up
+    error = copy.copy(last)
+    error.args = (f"{how_often}: {last}",)
+    raise error from last

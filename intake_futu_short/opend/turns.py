@@ -59,14 +59,31 @@ class Turns:
         self._file = SlotFile(host, port, clock)
         self._last_seen = Slots()
         self._queue = asyncio.Lock()
+        self._waiting: list[Callable[[float], None]] = []
+        self._waits_until = 0.0
         self._said_until = 0.0
         self._refused_until = 0.0
 
-    async def take(self, limit: Limit, timeout: float) -> int:
+    async def take(
+        self, limit: Limit, timeout: float, on_wait: Callable[[float], None] | None = None
+    ) -> int:
         """Wait for a free slot and take it, for a request given up after `timeout` seconds.
 
-        Returns the mark that `end` and `give_back` take.
+        `on_wait` is told the seconds to wait each time that a wait begins, at the front of the
+        queue or behind it. Returns the mark that `end` and `give_back` take.
         """
+        if on_wait is None:
+            return await self._take(limit, timeout)
+        self._waiting.append(on_wait)
+        try:
+            wait = self._waits_until - self._clock()
+            if wait > 0:
+                _tell(on_wait, wait)
+            return await self._take(limit, timeout)
+        finally:
+            self._waiting.remove(on_wait)
+
+    async def _take(self, limit: Limit, timeout: float) -> int:
         mark = secrets.randbits(64)
 
         def try_to_take(slots: Slots, now: float) -> tuple[float, Limit]:
@@ -82,6 +99,9 @@ class Turns:
                 if not wait:
                     return mark
                 self._say(wait, in_force)
+                self._waits_until = self._clock() + wait
+                for on_wait in set(self._waiting):
+                    _tell(on_wait, wait)
                 await asyncio.sleep(wait)
 
     async def end(self, mark: int) -> None:
@@ -148,3 +168,10 @@ class Turns:
             "waiting %.1f s, until %s: %s allows %d requests in %g seconds",
             wait, until.strftime("%H:%M:%S"), self._name, limit.requests, limit.seconds,
         )  # fmt: skip
+
+
+def _tell(on_wait: Callable[[float], None], wait: float) -> None:
+    try:
+        on_wait(wait)
+    except Exception:  # noqa: BLE001 - the wait is that of others too, who have no part in this
+        _log.exception("what was to be told of the wait for the limit failed")

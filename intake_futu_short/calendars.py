@@ -1,0 +1,119 @@
+"""Trading days of the markets, where ``exchange_calendars`` is installed. Pure: reads no clock.
+
+The package is the extra ``[calendar]``. It knows the holidays that were announced when its
+installed version was made, and works out later ones by rule: a closure of a single day after that,
+a typhoon say, still counts as a session here. It is imported when it is first needed, and asked
+for once a market.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import warnings
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from intake_futu_short.errors import ConfigError
+
+if TYPE_CHECKING:
+    from intake_futu_short.security import Market
+
+__all__ = ["FIRST", "LAST", "LEARNT_LATE", "newest_session", "sessions"]
+
+# The package's own span ends a year from now: asked for by name, answers do not depend on the day.
+# Its calendar of Hong Kong ends in 2049 (the lunar holidays are a table).
+FIRST, LAST = pd.Timestamp("2000-01-01"), pd.Timestamp("2049-12-31")
+
+# Hong Kong was closed for typhoon Saola and for a black rainstorm, which releases of the package up
+# to 4.13.2 do not know. Rows made up by one of those, the sample's, have these days.
+LEARNT_LATE = {"HK": pd.DatetimeIndex(["2023-09-01", "2023-09-08"]), "US": pd.DatetimeIndex([])}
+
+_EXCHANGES = {"US": "XNYS", "HK": "XHKG"}
+# Where no calendar says so. Both markets close at four on a whole day.
+_CLOSING_TIME = dt.time(16, 0)
+
+
+def sessions(market: Market, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex | None:
+    """Trading days of a market, half days included.
+
+    Parameters
+    ----------
+    market : Market
+        Whose calendar: that of the New York or the Hong Kong stock exchange.
+    first, last : pandas.Timestamp
+        Days, without time zone; both are included.
+
+    Returns
+    -------
+    pandas.DatetimeIndex or None
+        Ascending midnights without time zone (datetime64[ns]). None when ``exchange_calendars`` is
+        not installed, and when the days reach beyond `FIRST` or `LAST`.
+    """
+    if first < FIRST or last > LAST:
+        return None
+    try:
+        days = _calendar(market.name).days
+    except ImportError:
+        return None
+    return days[days.searchsorted(first) : days.searchsorted(last, side="right")]
+
+
+def newest_session(market: Market, now_utc: dt.datetime) -> dt.date:
+    """Newest trading day whose trading was over at a moment.
+
+    Where the calendar is not installed or does not reach, every weekday is taken for a session
+    that ends at 16:00 of the market's time.
+
+    Parameters
+    ----------
+    market : Market
+        Whose trading.
+    now_utc : datetime.datetime
+        The moment, in any time zone.
+
+    Raises
+    ------
+    ConfigError
+        When the moment has no time zone.
+    """
+    if now_utc.tzinfo is None:
+        raise ConfigError(f"the moment must have a time zone, and {now_utc} has none")
+    try:
+        calendar = _calendar(market.name)
+    except ImportError:
+        return _newest_weekday(market, now_utc)
+    after = int(calendar.closes.searchsorted(pd.Timestamp(now_utc), side="right"))
+    if 0 < after < len(calendar.closes):
+        return calendar.days[after - 1].date()
+    return _newest_weekday(market, now_utc)
+
+
+def _newest_weekday(market: Market, now_utc: dt.datetime) -> dt.date:
+    local = now_utc.astimezone(ZoneInfo(market.time_zone))
+    back = 0 if local.time() >= _CLOSING_TIME else 1
+    day = local.date() - dt.timedelta(days=back)
+    return day - dt.timedelta(days=max(0, day.weekday() - 4))
+
+
+class _Calendar(NamedTuple):
+    """The sessions from `FIRST` to `LAST` and when each of them ends (UTC)."""
+
+    days: pd.DatetimeIndex
+    closes: pd.DatetimeIndex
+
+
+# An ImportError is not kept: the package may be installed while a notebook runs.
+@cache
+def _calendar(market: str) -> _Calendar:
+    with warnings.catch_warnings():
+        # It uses parts of pandas that newer releases warn of.
+        warnings.simplefilter("ignore")
+        import exchange_calendars  # noqa: PLC0415 - optional, and takes a third of a second
+
+        calendar = exchange_calendars.get_calendar(_EXCHANGES[market], start=FIRST, end=LAST)
+        days = pd.DatetimeIndex(calendar.sessions).as_unit("ns")
+        traded = ~days.isin(LEARNT_LATE[market])
+        return _Calendar(days[traded], pd.DatetimeIndex(calendar.closes)[traded])

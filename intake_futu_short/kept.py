@@ -1,0 +1,69 @@
+"""What is kept of a ticker between two reads: rows and state, which can never disagree. Pure.
+
+`store` writes it into one file and reads it back; `history` brings it up to date.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from intake_futu_short.pages import Aggregates
+
+__all__ = ["Kept", "Staged"]
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A walk under way that replaces the history when it is done.
+
+    Attributes
+    ----------
+    rows : pandas.DataFrame
+        Walked so far, in the market's columns, ascending by day.
+    cursor : str
+        Where to go on from.
+    """
+
+    rows: pd.DataFrame
+    cursor: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A ticker's history.
+
+    Attributes
+    ----------
+    rows : pandas.DataFrame
+        In the market's columns and the dtypes of `table`, ascending by day, all of one price
+        adjustment.
+    is_complete : bool
+        Whether it was walked to the end once, and has been unbroken since.
+    cursor : str or None
+        While it is not complete: where older rows go on.
+    checked_s : float or None
+        When the newest page was last asked for, Unix seconds.
+    walked_s : float or None
+        When all of it was last walked, Unix seconds.
+    aggregates : tuple of Aggregates
+        Every reported open short position that was seen, ascending by as-of date; the last is the
+        current one.
+    staged : Staged or None
+        A re-walk that was interrupted.
+    superseded : pandas.DataFrame or None
+        Price columns, beside ``timestamp_str``, of rows that the gateway no longer sends, as of an
+        older adjustment; in `rows` these prices are NaN.
+    """
+
+    rows: pd.DataFrame
+    is_complete: bool = False
+    cursor: str | None = None
+    checked_s: float | None = None
+    walked_s: float | None = None
+    aggregates: tuple[Aggregates, ...] = ()
+    staged: Staged | None = None
+    superseded: pd.DataFrame | None = None

@@ -1,0 +1,109 @@
+"""Two writers' histories of one ticker → one that has lost nothing of either. Pure.
+
+On a local disk a lock keeps writers apart, and this is not needed. On an object store two may have
+gone out from the same file, and the second to publish finds that the first has been there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from intake_futu_short.kept import Staged
+
+if TYPE_CHECKING:
+    from intake_futu_short.kept import Kept
+    from intake_futu_short.pages import Aggregates
+
+__all__ = ["merge"]
+
+_DAY = "timestamp_str"
+# As a refresh compares prices: beyond this they are of another adjustment.
+_RELATIVE = 1e-9
+
+
+def merge(ours: Kept, theirs: Kept) -> Kept:
+    """Join two histories of one ticker.
+
+    Of a day that both have, the one that was checked later counts; ours if neither was. A day
+    that only one has is kept:
+
+    - When the prices of the common days agree, both are of one price adjustment, and the days are
+      put together.
+    - When they don't, or no day is common, and the later one is complete, the other's days stay
+      without their prices, which go to ``superseded``.
+    - When they don't and the later one is not complete, it becomes the walk under way
+      (``staged``) beside the other.
+
+    Parameters
+    ----------
+    ours, theirs : Kept
+        What is to be published, and what somebody else has published meanwhile.
+    """
+    theirs_is_later = (theirs.checked_s or 0.0) > (ours.checked_s or 0.0)
+    later, earlier = (theirs, ours) if theirs_is_later else (ours, theirs)
+    common = sorted(set(later.rows[_DAY]) & set(earlier.rows[_DAY]))
+    is_one_adjustment = _prices_agree(later.rows, earlier.rows, common)
+    aggregates = _aggregates(earlier, later)
+    if not is_one_adjustment and not later.is_complete and len(earlier.rows):
+        staged = earlier.staged
+        if len(later.rows) and later.cursor is not None:
+            staged = Staged(later.rows, later.cursor)
+        return replace(earlier, aggregates=aggregates, staged=staged)
+
+    missing = earlier.rows[~earlier.rows[_DAY].isin(set(later.rows[_DAY]))]
+    superseded = [kept.superseded for kept in (earlier, later) if kept.superseded is not None]
+    if len(missing) and not is_one_adjustment:
+        prices = _price_columns(missing)
+        superseded.insert(0, missing[[_DAY, *prices]])
+        missing = missing.assign(**dict.fromkeys(prices, np.nan))
+    is_complete = later.is_complete or (is_one_adjustment and earlier.is_complete)
+    walked = [kept.walked_s for kept in (earlier, later) if kept.walked_s is not None]
+    return replace(
+        later,
+        rows=_ascending([missing, later.rows]),
+        is_complete=is_complete,
+        cursor=None if is_complete else _oldest(earlier, later).cursor,
+        walked_s=max(walked, default=None),
+        aggregates=aggregates,
+        staged=earlier.staged if later.walked_s == earlier.walked_s and not later.staged
+        else later.staged,
+        superseded=_ascending(superseded) if superseded else None,
+    )  # fmt: skip
+
+
+def _prices_agree(one: pd.DataFrame, other: pd.DataFrame, days: list[str]) -> bool:
+    if not days:
+        return False
+    prices = _price_columns(one)
+    mine, its = (
+        frame.set_index(_DAY).loc[days, prices].to_numpy(dtype=np.float64) for frame in (one, other)
+    )
+    is_missing = np.isnan(mine) | np.isnan(its)
+    return bool((np.isclose(mine, its, rtol=_RELATIVE, atol=0.0) | is_missing).all())
+
+
+def _price_columns(rows: pd.DataFrame) -> list[str]:
+    return [name for name in rows.columns if name.endswith("_price")]
+
+
+def _ascending(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Rows of all, ascending; of a day that comes again the last one."""
+    frames = [frame for frame in frames if len(frame)] or frames[-1:]
+    together = frames[0] if len(frames) == 1 else pd.concat(frames)
+    return together.drop_duplicates(_DAY, keep="last").sort_values(_DAY, ignore_index=True)
+
+
+def _oldest(one: Kept, other: Kept) -> Kept:
+    """The one that reaches farther back, from whose cursor a walk goes on."""
+    if not len(one.rows) or not len(other.rows):
+        return one if len(one.rows) else other
+    return one if one.rows[_DAY].iloc[0] < other.rows[_DAY].iloc[0] else other
+
+
+def _aggregates(earlier: Kept, later: Kept) -> tuple[Aggregates, ...]:
+    every = dict.fromkeys([*earlier.aggregates, *later.aggregates])
+    return tuple(sorted(every, key=lambda known: known.new_time_str or ""))

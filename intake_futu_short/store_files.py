@@ -1,0 +1,373 @@
+"""The one file of a ticker: `Kept` ↔ the bytes of a Parquet file. Pure.
+
+Rows are the file's table, ascending by day. What is known of them is JSON in the file's key-value
+metadata, and so are the rows of a walk under way: one file, so that they can never disagree. Any
+Parquet reader reads the rows as they lie, and takes no notice of the rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from intake_futu_short.errors import CorruptStoreError, StoreError
+from intake_futu_short.kept import Kept, Staged
+from intake_futu_short.pages import Aggregates
+from intake_futu_short.store_tables import to_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from intake_futu_short.security import Market, Security
+
+__all__ = [
+    "DAY",
+    "FORMAT",
+    "ROW_GROUP_ROWS",
+    "State",
+    "Summary",
+    "decode",
+    "encode",
+    "footer_bytes",
+    "read_table",
+    "summary",
+]
+
+# Raised when an older version of this package could no longer read what is written.
+FORMAT = 1
+# Three years: its statistics let a reader skip a row group, and each costs a reader some time.
+ROW_GROUP_ROWS = 750
+
+DAY = "timestamp_str"
+
+_STATE = b"intake_futu_short"
+_STAGED = b"intake_futu_short.staged"
+_SUPERSEDED = b"intake_futu_short.superseded"
+_CHECK = b"intake_futu_short.crc32"
+
+_WAY_OUT = "Delete the file and sync the ticker again; the other tickers are not affected."
+_TYPES = {
+    "timestamp": pa.int64(),
+    "day": pa.string(),
+    "count": pa.int64(),
+    "number": pa.float64(),
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """What a file says of its rows; `Kept` has the same without the rows.
+
+    Attributes
+    ----------
+    code : str
+        Whose rows.
+    rows : int
+        How many.
+    is_complete, cursor, checked_s, walked_s, aggregates
+        As in `Kept`.
+    staged_cursor : str or None
+        Where a walk under way goes on from.
+    """
+
+    code: str
+    rows: int
+    is_complete: bool
+    cursor: str | None
+    checked_s: float | None
+    walked_s: float | None
+    aggregates: tuple[Aggregates, ...]
+    staged_cursor: str | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a file's footer says: its state, and the days its rows lie between.
+
+    Attributes
+    ----------
+    state : State
+        As the file has it.
+    first, last : str or None
+        Oldest and newest trading day; None without rows.
+    """
+
+    state: State
+    first: str | None
+    last: str | None
+
+    def has_any(self, start: str | None, end: str | None) -> bool:
+        """Whether rows can lie between two days, both inclusive; None is open."""
+        return (
+            self.first is not None
+            and self.last is not None
+            and (start is None or start <= self.last)
+            and (end is None or end >= self.first)
+        )
+
+
+def encode(security: Security, kept: Kept) -> bytes:
+    """Bytes of the file that holds `kept`.
+
+    Raises
+    ------
+    ValueError
+        When the rows are not those of the market, ascending by day, each day once.
+    """
+    _check_rows(security, kept.rows)
+    said = {
+        "format": FORMAT,
+        "code": security.code,
+        "rows": len(kept.rows),
+        "is_complete": kept.is_complete,
+        "cursor": kept.cursor,
+        "checked_s": kept.checked_s,
+        "walked_s": kept.walked_s,
+        "aggregates": [aggregates.as_dict() for aggregates in kept.aggregates],
+        "staged_cursor": None if kept.staged is None else kept.staged.cursor,
+    }
+    metadata = {_STATE: json.dumps(said).encode()}
+    if kept.staged is not None:
+        _check_rows(security, kept.staged.rows)
+        metadata[_STAGED] = _packed(kept.staged.rows, security.market)
+    if kept.superseded is not None:
+        metadata[_SUPERSEDED] = _packed(kept.superseded, security.market)
+    metadata[_CHECK] = str(_crc32(metadata)).encode()
+    return _parquet(kept.rows, security.market, metadata)
+
+
+def decode(data: bytes, security: Security, where: str) -> Kept:
+    """Read what `encode` wrote.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file.
+    security : Security
+        Whose it must be.
+    where : str
+        Name of the file, for messages.
+
+    Raises
+    ------
+    CorruptStoreError
+        When the file is damaged or is none of the store's.
+    StoreError
+        When a newer version of this package wrote it.
+    """
+    file = _open(data, security, where)
+    known = _state(file.metadata, security, where)
+    try:
+        metadata = file.metadata.metadata
+        staged = superseded = None
+        if known.staged_cursor is not None:
+            staged = Staged(_unpacked(metadata[_STAGED], security.market), known.staged_cursor)
+        if _SUPERSEDED in metadata:
+            superseded = _unpacked(metadata[_SUPERSEDED], security.market)
+        rows = to_frame(file.read(use_threads=False), security.market)
+        _check_rows(security, rows)
+    except (KeyError, ValueError, OSError, pa.ArrowException) as error:
+        raise _corrupt(where, error) from error
+    return Kept(
+        rows=rows,
+        is_complete=known.is_complete,
+        cursor=known.cursor,
+        checked_s=known.checked_s,
+        walked_s=known.walked_s,
+        aggregates=known.aggregates,
+        staged=staged,
+        superseded=superseded,
+    )
+
+
+def read_table(
+    data: bytes,
+    security: Security,
+    where: str,
+    columns: Sequence[str],
+    *,
+    start: str | None = None,
+    end: str | None = None,
+) -> tuple[State, pa.Table]:
+    """Read some columns of the rows of some days, ascending, and the state.
+
+    Row groups of other days and other columns are not decoded.
+
+    Parameters
+    ----------
+    data, security, where
+        As in `decode`.
+    columns : sequence of str
+        Of the market.
+    start, end : str, optional
+        First and last trading day, ``YYYY-MM-DD``.
+
+    Raises
+    ------
+    CorruptStoreError, StoreError
+        As `decode`.
+    """
+    file = _open(data, security, where)
+    known = _state(file.metadata, security, where)
+    is_cut = start is not None or end is not None
+    needed = {*columns, DAY} if is_cut else set(columns)
+    try:
+        groups = [i for i in range(file.num_row_groups) if _overlaps(file, i, start, end)]
+        rows = file.read_row_groups(groups, [*needed], use_threads=False)
+        if is_cut:
+            days = rows.column(DAY)
+            begin = 0 if start is None else _count(pc.less(days, start))
+            stop = rows.num_rows if end is None else _count(pc.less_equal(days, end))
+            rows = rows.slice(begin, max(stop - begin, 0))
+        return known, rows.select(columns)
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise _corrupt(where, error) from error
+
+
+def summary(data: bytes, security: Security, where: str) -> Summary:
+    """Read the footer alone; `data` may be no more than the last `footer_bytes` of the file.
+
+    Raises
+    ------
+    CorruptStoreError, StoreError
+        As `decode`.
+    """
+    try:
+        metadata = pq.read_metadata(pa.BufferReader(data))
+        arrow = metadata.schema.to_arrow_schema()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _corrupt(where, error) from error
+    _check_columns(arrow, security, where)
+    known = _state(metadata, security, where)
+    days = [_days(metadata, i) for i in range(metadata.num_row_groups)] if known.rows else []
+    first, last = (days[0][0], days[-1][1]) if days else (None, None)
+    return Summary(known, first, last)
+
+
+def footer_bytes(tail: bytes) -> int:
+    """How many bytes at the end of a file its footer takes, told by the last 8 of them."""
+    if tail[-4:] != b"PAR1":
+        return 0
+    return int.from_bytes(tail[-8:-4], "little") + 8
+
+
+def _open(data: bytes, security: Security, where: str) -> pq.ParquetFile:
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        arrow = file.schema_arrow
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _corrupt(where, error) from error
+    _check_columns(arrow, security, where)
+    return file
+
+
+def _check_columns(arrow: pa.Schema, security: Security, where: str) -> None:
+    if not arrow.equals(_schema(security.market)):
+        raise _corrupt(where, f"its columns are {', '.join(arrow.names) or 'none'}")
+
+
+def _overlaps(file: pq.ParquetFile, group: int, start: str | None, end: str | None) -> bool:
+    first, last = _days(file.metadata, group)
+    if first is None or last is None:
+        return True
+    return (start is None or start <= last) and (end is None or end >= first)
+
+
+def _days(metadata: pq.FileMetaData, group: int) -> tuple[str | None, str | None]:
+    """Oldest and newest day of a row group, by its statistics."""
+    chunk = metadata.row_group(group).column(metadata.schema.names.index(DAY))
+    known = chunk.statistics
+    return (known.min, known.max) if known is not None and known.has_min_max else (None, None)
+
+
+def _count(matches: pa.ChunkedArray) -> int:
+    return pc.sum(matches).as_py() or 0
+
+
+def _state(metadata: pq.FileMetaData, security: Security, where: str) -> State:
+    values: dict[bytes, bytes] = metadata.metadata or {}
+    try:
+        said = json.loads(values[_STATE])
+        written_as = said["format"]
+        if type(written_as) is int and written_as > FORMAT:
+            raise StoreError(
+                f"{where} has format {written_as}, written by a newer intake-futu-short; this "
+                f"one reads formats up to {FORMAT}: upgrade it (pip install -U intake-futu-short)"
+            )
+        ours = {key: values[key] for key in (_STATE, _STAGED, _SUPERSEDED) if key in values}
+        if int(values[_CHECK]) != _crc32(ours):
+            raise _corrupt(where, "its checksum is not that of its state")
+        del said["format"]
+        known = State(**{**said, "aggregates": tuple(Aggregates(**a) for a in said["aggregates"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise _corrupt(where, f"it does not say what it holds ({error!r})") from error
+    if known.code != security.code:
+        raise _corrupt(where, f"it holds {known.code}, and lies where {security.code} should be")
+    if known.rows != metadata.num_rows:
+        raise _corrupt(where, f"it should have {known.rows} rows and has {metadata.num_rows}")
+    return known
+
+
+def _corrupt(where: str, why: object) -> CorruptStoreError:
+    """Error of a file that is damaged or foreign, with the way out."""
+    return CorruptStoreError(f"{where} is damaged or is no file of this store: {why}. {_WAY_OUT}")
+
+
+@cache
+def _schema(market: Market) -> pa.Schema:
+    """Columns of a market's files and their types; all may be null but the first two."""
+    return pa.schema(
+        [
+            pa.field(c.name, _TYPES[c.kind], nullable=c.kind in {"count", "number"})
+            for c in market.columns
+        ]
+    )
+
+
+def _check_rows(security: Security, rows: pd.DataFrame) -> None:
+    if list(rows.columns) != security.market.column_names:
+        raise ValueError(f"{security}: the columns of the rows are {list(rows.columns)}")
+    days = rows[DAY].to_numpy(dtype=object)
+    if not (days[:-1] < days[1:]).all():
+        raise ValueError(f"{security}: the rows do not ascend by day, each day once")
+
+
+def _parquet(rows: pd.DataFrame, market: Market, metadata: dict[bytes, bytes]) -> bytes:
+    # Attributes would be written too, and stand on a frame of many tickers afterwards.
+    plain = rows.copy(deep=False)
+    plain.attrs = {}
+    columns = pa.schema([_schema(market).field(name) for name in rows.columns])
+    table = pa.Table.from_pandas(plain, columns, preserve_index=False)
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table.replace_schema_metadata({**table.schema.metadata, **metadata}),
+        sink,
+        row_group_size=ROW_GROUP_ROWS,
+        compression="zstd",
+        write_page_checksum=True,
+    )
+    written: bytes = sink.getvalue().to_pybytes()
+    return written
+
+
+def _packed(rows: pd.DataFrame, market: Market) -> bytes:
+    """Rows as text: some readers take a file's metadata for UTF-8."""
+    return base64.b64encode(_parquet(rows, market, {}))
+
+
+def _unpacked(packed: bytes, market: Market) -> pd.DataFrame:
+    return to_frame(pq.read_table(pa.BufferReader(base64.b64decode(packed))), market)
+
+
+def _crc32(values: dict[bytes, bytes]) -> int:
+    return zlib.crc32(b"".join(key + b"=" + values[key] + b"\n" for key in sorted(values)))

@@ -1,0 +1,92 @@
+"""Arrow tables, as Parquet gives them → pandas columns in the dtypes of `table`. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from intake_futu_short.table import text_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from intake_futu_short.security import Market
+
+__all__ = ["newest_first", "repeated", "to_frame"]
+
+_INT64: Any = pd.Int64Dtype()  # its way from Arrow is in no stubs
+
+
+def to_frame(table: pa.Table, market: Market) -> pd.DataFrame:
+    """Rows in their order, with whichever of the market's columns there are."""
+    kinds = _kinds(market)
+    columns = {name: _column(table.column(name), kinds[name]) for name in table.column_names}
+    return pd.DataFrame(columns, copy=False, index=pd.RangeIndex(table.num_rows))
+
+
+def newest_first(
+    tables: Sequence[pa.Table], market: Market, names: Sequence[str]
+) -> dict[str, Any]:
+    """Columns of all tables' rows, one table after the other, in the opposite order."""
+    kinds = _kinds(market)
+    columns: dict[str, Any] = {}
+    for name in names:
+        chunks = [chunk for table in tables for chunk in table.column(name).chunks]
+        kind = kinds[name]
+        values = pa.chunked_array(chunks, _ARROW_TYPES[kind])
+        if kind == "day":
+            columns[name] = _days_reversed(values)
+        else:
+            columns[name] = _column(values, kind)[::-1].copy()
+    return columns
+
+
+def repeated(texts: Sequence[str], counts: Sequence[int]) -> Any:
+    """Each text as often as its count says."""
+    indices = np.repeat(np.arange(len(texts), dtype=np.int32), counts)
+    return _taken(pa.array(texts, pa.string()), indices)
+
+
+def _kinds(market: Market) -> dict[str, str]:
+    return {column.name: column.kind for column in market.columns}
+
+
+_ARROW_TYPES = {
+    "timestamp": pa.int64(),
+    "day": pa.string(),
+    "count": pa.int64(),
+    "number": pa.float64(),
+}
+
+
+def _column(values: pa.ChunkedArray, kind: str) -> Any:
+    if kind == "count":
+        return _INT64.__from_arrow__(values)
+    if kind == "day":
+        return _texts(values)
+    numbers = values.to_numpy()
+    # One chunk without a missing value is Arrow's own memory, which may not be written to.
+    return numbers if numbers.flags.writeable else numbers.copy()
+
+
+def _days_reversed(values: pa.ChunkedArray) -> Any:
+    # The same few days come again with every ticker.
+    encoded = values.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    return _taken(encoded.dictionary, encoded.indices.to_numpy()[::-1])
+
+
+def _taken(texts: pa.Array, indices: np.ndarray[Any, Any]) -> Any:
+    if text_dtype() == np.dtype(object):
+        return texts.to_numpy(zero_copy_only=False)[indices]
+    return _texts(pa.chunked_array([texts.cast(pa.large_string()).take(pa.array(indices))]))
+
+
+def _texts(values: pa.ChunkedArray) -> Any:
+    """Strings as this pandas keeps them."""
+    dtype = text_dtype()
+    return values.to_numpy() if dtype == np.dtype(object) else dtype.__from_arrow__(values)

@@ -1,0 +1,173 @@
+"""Many tickers brought up to date in a store, together."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from intake_futu_short import arguments, joining, table
+from intake_futu_short.errors import ConfigError, PanelError, PanelWarning
+from intake_futu_short.keeper import Keeper
+from intake_futu_short.opening import Opening, gateway_urls
+from intake_futu_short.progress import Progress
+from intake_futu_short.security import Security
+from intake_futu_short.slices import Slices
+from intake_futu_short.store import FutuShortStore
+
+if TYPE_CHECKING:
+    import datetime as dt
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+    from fsspec.callbacks import Callback
+
+    from intake_futu_short.keeper import Outcome
+    from intake_futu_short.kept import Kept
+
+__all__ = ["sync"]
+
+
+def sync(
+    codes: str | Sequence[str],
+    store: str | os.PathLike[str] | FutuShortStore,
+    gateway: str | Sequence[str] | None = None,
+    *,
+    refresh: str = "auto",
+    storage_options: Mapping[str, Any] | None = None,
+    start: str | dt.date | None = None,
+    num: int = arguments.MAX_ROWS_A_PAGE,
+    rsa_key: str | os.PathLike[str] | None = None,
+    timeout: float = arguments.DEFAULT_TIMEOUT_S,
+    errors: str = "raise",
+    callback: Callback | None = None,
+) -> pd.DataFrame:
+    """Bring tickers up to date in a store, several at a time within the gateway's limit.
+
+    What is whole and fresh costs no request, what is whole and not fresh costs one, a first fill
+    all of its pages. An interrupted sync has kept what came, and the next goes on from there.
+
+    Parameters
+    ----------
+    codes : str or sequence of str
+        Tickers of any markets, such as ``["HK.00700", "US.AAPL"]``; one named twice is synced once.
+    store : str, path or FutuShortStore
+        Where they are kept.
+    gateway : str or sequence of str, optional
+        As of ``intake.open_futu_short``.
+    refresh : {"auto", "always", "full"}, default "auto"
+        Ask when there can be anything new, ask at any rate, or walk all of it.
+    storage_options : mapping, optional
+        What fsspec passes to the file system of `store`.
+    start : str, date or Timestamp, optional
+        The oldest trading day wanted; a first fill goes back no farther. By default all there is.
+    num, rsa_key, timeout
+        As of ``intake.open_futu_short``.
+    errors : {"raise", "warn"}, default "raise"
+        What a ticker that fails does once the others are synced.
+    callback : fsspec.callbacks.Callback, optional
+        Told how many tickers are done.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a ticker, in the order of `codes`: ``code``; ``rows`` that the store now has, of them
+        ``new_rows``, ``requests`` made, ``revised`` rows (late revisions taken over), ``complete``
+        (whether the history was walked to its end), and ``error``, what failed, else missing. The
+        numbers of a ticker that failed are missing.
+
+    Raises
+    ------
+    ConfigError
+        When an argument cannot work, before any I/O.
+    GatewayError
+        When the gateway as a whole cannot be asked.
+    PanelError
+        When some tickers failed; its ``partial`` is the frame.
+    """
+    securities = [Security.parse(code) for code in arguments.any_codes(codes)]
+    warns = arguments.errors(errors) == "warn"
+    slices = Slices(start=arguments.date("start", start))
+    place = _store(store, storage_options)
+    if (mode := arguments.refresh(refresh, place.url) or "auto") == "never":
+        raise ConfigError("refresh='never' asks no gateway: there would be nothing to sync")
+    key = arguments.rsa_key(rsa_key)
+    progress = Progress()
+    opening = Opening(
+        [url.with_rsa_key(key) for url in gateway_urls(arguments.gateways(gateway))],
+        tickers=len(securities),
+        num=arguments.rows_a_page(num),
+        timeout=arguments.seconds(timeout),
+        progress=progress,
+    )
+    outcomes: dict[str, Outcome] = {}
+
+    def is_enough(kept: Kept) -> bool:
+        return slices.of(joining.days_of(kept.rows), is_complete=kept.is_complete)[1]
+
+    def job(security: Security) -> Callable[[], None]:
+        fetch = partial(opening.fetch, security)
+        keeper = Keeper(place, security, fetch, refresh=mode, origin=opening.origin)
+
+        def run() -> None:
+            outcomes[security.code] = keeper.update(is_enough)
+
+        return run
+
+    try:
+        with progress.shown(callback, len(securities)):
+            numbered = opening.together([job(security) for security in securities])
+    finally:
+        opening.close()
+    failures = {securities[i].code: numbered[i] for i in sorted(numbered)}
+    frame = _frame([security.code for security in securities], outcomes, failures)
+    if failures:
+        said = f"{len(failures)} of {len(securities)} tickers failed: {', '.join(failures)}"
+        first = next(iter(failures.values()))
+        said += f". The first error: {str(first).rstrip('. ')}"
+        if not warns:
+            raise PanelError(
+                f"{said}. The others are up to date; this error's "
+                "`failures` has every error, and syncing again asks for what is missing",
+                failures,
+                frame,
+            ) from first
+        warnings.warn(said, PanelWarning, stacklevel=2)
+    return frame
+
+
+def _store(store: object, storage_options: Mapping[str, Any] | None) -> FutuShortStore:
+    if isinstance(store, FutuShortStore):
+        return store
+    url = arguments.store(store)
+    if url is None:
+        raise ConfigError("store must name where to keep the histories; it is empty")
+    return FutuShortStore(url, arguments.storage_options(storage_options))
+
+
+def _frame(
+    codes: Sequence[str], outcomes: Mapping[str, Outcome], failures: Mapping[str, Exception]
+) -> pd.DataFrame:
+    done = [outcomes.get(code) for code in codes]
+    text = table.text_dtype()
+
+    def counts(of: Callable[[Outcome], int]) -> pd.Series[int]:
+        return pd.Series([None if o is None else of(o) for o in done], dtype="Int64")
+
+    return pd.DataFrame(
+        {
+            "code": pd.Series(codes, dtype=text),
+            "rows": counts(lambda o: len(o.kept.rows)),
+            "new_rows": counts(lambda o: o.new_rows),
+            "requests": counts(lambda o: o.requests),
+            "revised": counts(lambda o: o.revised),
+            "complete": pd.Series(
+                [None if o is None else o.kept.is_complete for o in done], dtype="boolean"
+            ),
+            "error": pd.Series(
+                [str(failures[code]) if code in failures else None for code in codes], dtype=text
+            ),
+        }
+    )

@@ -1,0 +1,252 @@
+"""Many tickers of a store at once: one frame, a Dask frame, or a table of what is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pandas as pd
+
+from intake_futu_short import store_files, store_paths, store_tables, table
+from intake_futu_short.errors import PanelError, StoreError
+from intake_futu_short.security import Security
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import dask.dataframe as dd
+    import pyarrow as pa
+
+    from intake_futu_short.file_system import StoreFileSystem
+    from intake_futu_short.security import Market
+    from intake_futu_short.store_files import State
+
+__all__ = ["Selection", "info", "read", "to_dask"]
+
+# Files asked for together, and threads that ask: enough to hide the way to an object store, few
+# enough to hold. On a local disk there is nothing to hide, only processors to keep busy.
+_BATCH = 32
+_REMOTE_WORKERS = 8
+# Most footers are a quarter of this; the rest is asked for again.
+_FOOTER_BYTES = 32_768
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What of a market is wanted.
+
+    Attributes
+    ----------
+    market : Market
+        Whose columns.
+    columns : tuple of str
+        Of the market, in the order wanted.
+    start, end : str or None
+        First and last trading day, ``YYYY-MM-DD``.
+    """
+
+    market: Market
+    columns: tuple[str, ...]
+    start: str | None = None
+    end: str | None = None
+
+
+def read(
+    files: StoreFileSystem, securities: Sequence[Security], wanted: Selection, errors: str
+) -> pd.DataFrame:
+    """Rows of securities, in their order, each one's newest first.
+
+    Raises
+    ------
+    PanelError
+        When files cannot be read, and `errors` is ``"raise"``.
+    """
+
+    def decode(content: bytes, security: Security, where: str) -> tuple[State, Any]:
+        return store_files.read_table(
+            content, security, where, wanted.columns, start=wanted.start, end=wanted.end
+        )
+
+    found, failures = _each(files, securities, decode)
+    frame = _frame([rows for _, rows in found], [state.code for state, _ in found], wanted)
+    frame.attrs.update(_attributes(wanted.market, [state for state, _ in found]))
+    _tell(failures, errors, frame, frame)
+    return frame
+
+
+def to_dask(
+    files: StoreFileSystem, securities: Sequence[Security], wanted: Selection, errors: str
+) -> dd.DataFrame:
+    """One lazy task a security, which reads its file."""
+    try:
+        import dask  # noqa: PLC0415 - heavy and optional
+        import dask.dataframe as dd  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError('to_dask() needs Dask: pip install "intake-futu-short[dask]"') from error
+
+    found, failures = _each(files, securities, store_files.summary, last=_FOOTER_BYTES)
+    meta = _frame([], [], wanted)
+    meta.attrs.update(_attributes(wanted.market, [each.state for each in found]))
+    _tell(failures, errors, meta, None)
+    kept = [each for each in found if each.has_any(wanted.start, wanted.end)]
+    # Where each one's rows begin in the frame of all. No rows make one empty partition.
+    begins = accumulate((each.state.rows for each in kept), initial=0)
+    parts = [(each.state.code, begin) for each, begin in zip(kept, begins, strict=False)]
+    # Dask would turn strings into another kind of strings; the dtypes here are a promise.
+    with dask.config.set({"dataframe.convert-string": False}):
+        frame: dd.DataFrame = dd.from_map(
+            _Part(files, wanted, meta.attrs),
+            parts or [("", 0)],
+            meta=meta,
+            label="futu-short-store",
+            enforce_metadata=False,
+        )
+    return frame
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Reads a partition: a security's rows, on an index that goes on from the one before."""
+
+    files: StoreFileSystem
+    wanted: Selection
+    attrs: Mapping[Any, Any]
+
+    def __call__(self, part: tuple[str, int]) -> pd.DataFrame:
+        code, begin = part
+        securities = [Security.parse(code)] if code else []
+        try:
+            frame = read(self.files, securities, self.wanted, "raise")
+        except PanelError as error:
+            raise error.failures[code] from error
+        frame.index = pd.RangeIndex(begin, begin + len(frame))
+        frame.attrs = dict(self.attrs)
+        return frame
+
+
+def info(
+    files: StoreFileSystem, sizes: Mapping[str, int], securities: Sequence[Security], errors: str
+) -> pd.DataFrame:
+    """A row a security; `sizes` are in bytes, by code."""
+    found, failures = _each(files, securities, store_files.summary, last=_FOOTER_BYTES)
+    text = table.text_dtype()
+    states = [each.state for each in found]
+    checked = pd.Series([state.checked_s for state in states], dtype="float64")
+    frame = pd.DataFrame(
+        {
+            "code": pd.Series([state.code for state in states], dtype=text),
+            "rows": pd.Series([state.rows for state in states], dtype="int64"),
+            "first": pd.Series([each.first for each in found], dtype=text),
+            "last": pd.Series([each.last for each in found], dtype=text),
+            "complete": pd.Series([state.is_complete for state in states], dtype="bool"),
+            "checked": pd.to_datetime(checked, unit="s", utc=True).astype("datetime64[ns, UTC]"),
+            "size_bytes": pd.Series([sizes[state.code] for state in states], dtype="int64"),
+        }
+    )
+    _tell(failures, errors, frame, frame)
+    return frame
+
+
+def _each(
+    files: StoreFileSystem,
+    securities: Sequence[Security],
+    decode: Callable[[bytes, Security, str], T],
+    last: int | None = None,
+) -> tuple[list[T], dict[str, Exception]]:
+    """Read the files of securities side by side, and keep the errors of those that fail.
+
+    Parameters
+    ----------
+    files, securities
+        Which.
+    decode : callable
+        Takes a file's content, whose it is, and its name.
+    last : int, optional
+        Only so many bytes at the end of each file, or as many as its footer has.
+    """
+
+    def read_batch(batch: Sequence[Security]) -> list[T | Exception]:
+        paths = [store_paths.file_path(security) for security in batch]
+        return [
+            read_one(security, path, content)
+            for security, path, content in zip(
+                batch, paths, files.get_many(paths, last), strict=True
+            )
+        ]
+
+    def read_one(security: Security, path: str, content: bytes | Exception) -> T | Exception:
+        try:
+            if last is not None and isinstance(content, bytes):
+                needed = store_files.footer_bytes(content)
+                if needed > len(content):
+                    content = files.get_many([path], needed)[0]
+            if isinstance(content, Exception):
+                return content
+            return decode(content, security, files.show(path))
+        except StoreError as error:
+            return error
+
+    found: list[T] = []
+    failures: dict[str, Exception] = {}
+    workers = (os.cpu_count() or 1) if files.is_local else _REMOTE_WORKERS
+    batches = [securities[i : i + _BATCH] for i in range(0, len(securities), _BATCH)]
+    with ThreadPoolExecutor(workers, thread_name_prefix="intake-futu-short-store") as pool:
+        for batch, answers in zip(batches, pool.map(read_batch, batches), strict=True):
+            for security, answer in zip(batch, answers, strict=True):
+                if isinstance(answer, Exception):
+                    failures[security.code] = answer
+                else:
+                    found.append(answer)
+    return found, failures
+
+
+def _tell(
+    failures: Mapping[str, Exception],
+    errors: str,
+    frame: pd.DataFrame,
+    partial: pd.DataFrame | None,
+) -> None:
+    """Raise what failed, or warn and note in the attributes of `frame` what is left out."""
+    if not failures:
+        return
+    codes = sorted(failures)
+    shown = ", ".join(codes[:10]) + (f" and {len(codes) - 10} more" if len(codes) > 10 else "")
+    said = (
+        f"{len(codes)} tickers of the store could not be read: {shown}. The first error: "
+        f"{failures[codes[0]]}"
+    )
+    if errors == "warn":
+        frame.attrs["failed"] = codes
+        warnings.warn(f"{said} Read without them.", stacklevel=4)
+        return
+    raise PanelError(
+        f"{said} This error's `failures` has every error, its `partial` what was read of the "
+        "others; errors='warn' does without the failed ones.",
+        failures,
+        partial,
+    ) from failures[codes[0]]
+
+
+def _frame(tables: Sequence[pa.Table], codes: Sequence[str], wanted: Selection) -> pd.DataFrame:
+    # The files ascend by day. Put together last code first and read backwards, they are as
+    # wanted, and each column is turned round once.
+    columns = store_tables.newest_first(tables[::-1], wanted.market, wanted.columns)
+    counts = [rows.num_rows for rows in tables]
+    code = store_tables.repeated(codes, counts)
+    return pd.DataFrame({"code": code, **columns}, copy=False, index=pd.RangeIndex(sum(counts)))
+
+
+def _attributes(market: Market, states: Sequence[State]) -> dict[str, Any]:
+    attrs: dict[str, Any] = {"market": market.name}
+    if market.has_aggregates:
+        # One string: pandas copies attributes at every operation, however many tickers there are.
+        latest = {state.code: state.aggregates[-1] for state in states if state.aggregates}
+        attrs["aggregates"] = json.dumps({c: known.as_dict() for c, known in latest.items()})
+    return attrs

@@ -1,0 +1,385 @@
+"""What every store must do, whatever file system it is on.
+
+A test module subclasses `StoreContract`, giving the fixture `place`. What the tests look at goes
+past the store: raw bytes, and pyarrow.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from intake_futu_short import FutuShortStore
+from intake_futu_short.errors import ConfigError, CorruptStoreError, PanelError, StoreError
+from intake_futu_short.kept import Kept, Staged
+from intake_futu_short.pages import Aggregates
+from intake_futu_short.security import Security
+from intake_futu_short.table import dtypes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+TENCENT = Security.parse("HK.00700")
+APPLE = Security.parse("US.AAPL")
+TENCENT_FILE = "short_volume/market=HK/code=HK.00700/history.parquet"
+
+DAYS = ["2025-12-30", "2025-12-31", "2026-01-02"]
+HK_MIDNIGHTS = [1767024000, 1767110400, 1767283200]  # date -d '2025-12-30 00:00 +0800' +%s
+US_MIDNIGHTS = [1767070800, 1767157200, 1767330000]  # date -d '2025-12-30 00:00 -0500' +%s
+
+# Small letters, what paths and shells and hive readers take for something else, and what only
+# looks escaped.
+ODD_CODES = [
+    "HK.00700", "US.1E5", "US.A%2FB", "US.A/B", "US.A:B", "US.AAPL", "US.AAPl", "US.BRK.B", "US.X*",
+    "US.X.", "US.(A)", "US.a%", "US.x=y&z?", "US..DJI",
+    "US.\u00e9\u817e\u8baf", "US.A\\B", "US.NULL", "US.%", "US.A+B#",
+]  # fmt: skip
+
+
+@dataclass
+class Place:
+    """Where a store lies, and the ways into it that pass it by."""
+
+    url: str
+    get: Callable[[str], bytes]
+    put: Callable[[str, bytes], None]
+    names: Callable[[], list[str]]
+    options: dict[str, Any] | None = None
+
+    def store(self) -> FutuShortStore:
+        return FutuShortStore(self.url, self.options)
+
+
+def hk_rows(days: Sequence[str] = DAYS, price: float = 600.0) -> pd.DataFrame:
+    """Rows whose first volume is missing, and whose second turnover is."""
+    n = len(days)
+    volumes: list[int | None] = [20_000_000 + i for i in range(n)]
+    turnovers: list[float | None] = [1.2e10 + i for i in range(n)]
+    volumes[:1], turnovers[1:2] = [None][:n], [None][: n - 1]
+    return pd.DataFrame(
+        {
+            "timestamp": [TENCENT.market.midnight(day) for day in days],
+            "timestamp_str": list(days),
+            "shares_traded": volumes,
+            "turnover": turnovers,
+            "short_sell_shares_traded": [3_000_000 + i for i in range(n)],
+            "short_sell_turnover": [1.8e9 + i for i in range(n)],
+            "open_price": [price + i for i in range(n)],
+            "close_price": [price + 1.25 + i for i in range(n)],
+            "last_close_price": [price + 0.25 + i for i in range(n)],
+            "daily_trade_avg_ratio": [14.13] * n,
+        }
+    ).astype(dtypes(TENCENT.market))
+
+
+def us_rows(days: Sequence[str] = DAYS) -> pd.DataFrame:
+    n = len(days)
+    return pd.DataFrame(
+        {
+            "timestamp": [APPLE.market.midnight(day) for day in days],
+            "timestamp_str": list(days),
+            "total_shares_short": [5_000_000 + i for i in range(n)],
+            "nasdaq_shares_short": [4_000_000 + i for i in range(n)],
+            "nyse_shares_short": [1_000_000] * n,
+            "short_percent": [12.345] * n,
+            # More than a float64 can count.
+            "volume": [2**53 + 1 + i for i in range(n)],
+            "close_price": [221.112467562] * n,
+            "last_close_price": [220.5] * n,
+            "daily_trade_avg_ratio": [17.3] * n,
+        }
+    ).astype(dtypes(APPLE.market))
+
+
+AGGREGATES = (
+    Aggregates(51_480_638, 0.56, "2025-12-19"),
+    Aggregates(52_000_000, None, "2025-12-31"),
+)
+WHOLE = Kept(hk_rows(), True, None, 1767300000.5, 1767200000.25, AGGREGATES)
+
+
+def assert_same(left: Kept | None, right: Kept) -> None:
+    assert left is not None
+    pd.testing.assert_frame_equal(left.rows, right.rows)
+    for one, other in (
+        (left.superseded, right.superseded),
+        (left.staged.rows if left.staged else None, right.staged.rows if right.staged else None),
+    ):
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            pd.testing.assert_frame_equal(one, other)
+    assert (left.staged and left.staged.cursor) == (right.staged and right.staged.cursor)
+    for name in ("is_complete", "cursor", "checked_s", "walked_s", "aggregates"):
+        assert getattr(left, name) == getattr(right, name)
+
+
+def as_newer_format(content: bytes) -> bytes:
+    """The same file, as if a later version had written it."""
+    table = pq.read_table(io.BytesIO(content))
+    metadata = dict(table.schema.metadata)
+    said = json.loads(metadata[b"intake_futu_short"])
+    metadata[b"intake_futu_short"] = json.dumps({**said, "format": said["format"] + 1}).encode()
+    sink = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(metadata), sink)
+    return sink.getvalue()
+
+
+class StoreContract:
+    @pytest.fixture
+    def place(self) -> Place:
+        raise NotImplementedError
+
+    def test_making_a_store_touches_nothing(self, place: Place) -> None:
+        before = place.names()
+        store = place.store()
+        assert place.names() == before
+        assert store.load(TENCENT) is None
+        assert store.codes() == []
+
+    def test_what_is_kept_comes_back_as_it_was(self, place: Place) -> None:
+        gone = hk_rows(["2019-01-02"])[["timestamp_str", "open_price", "close_price"]]
+        histories = [
+            WHOLE,
+            Kept(hk_rows([]), checked_s=1.5),
+            Kept(hk_rows(), cursor="eyJ\u00e9", staged=Staged(hk_rows(DAYS[:2], 6.0), "next")),
+            replace(WHOLE, superseded=gone),
+        ]
+        for kept in histories:
+            store = place.store()
+            store.load(TENCENT)
+            store.save(TENCENT, kept)
+            assert_same(place.store().load(TENCENT), kept)
+        place.store().save(APPLE, Kept(us_rows(), True))
+        assert_same(place.store().load(APPLE), Kept(us_rows(), True))
+
+    def test_rows_that_come_back_may_be_changed(self, place: Place) -> None:
+        place.store().save(APPLE, Kept(us_rows()))
+        kept = place.store().load(APPLE)
+        assert kept is not None
+        rows = kept.rows
+        rows.loc[0, "close_price"] = 1.0
+        rows.loc[0, "timestamp"] = 1
+        rows.loc[0, "volume"] = pd.NA
+        assert rows.isna().to_numpy().sum() == 1
+
+    def test_rows_lie_there_as_plain_parquet(self, place: Place) -> None:
+        place.store().save(TENCENT, WHOLE)
+        assert [name for name in place.names() if "/." not in name] == [TENCENT_FILE]
+        file = pq.ParquetFile(io.BytesIO(place.get(TENCENT_FILE)))
+        assert {field.name: str(field.type) for field in file.schema_arrow} == {
+            "timestamp": "int64", "timestamp_str": "string", "shares_traded": "int64",
+            "turnover": "double", "short_sell_shares_traded": "int64",
+            "short_sell_turnover": "double", "open_price": "double", "close_price": "double",
+            "last_close_price": "double", "daily_trade_avg_ratio": "double",
+        }  # fmt: skip
+        columns = file.read().to_pydict()
+        assert columns["timestamp"] == HK_MIDNIGHTS
+        assert columns["timestamp_str"] == DAYS
+        assert columns["shares_traded"] == [None, 20_000_001, 20_000_002]
+        assert columns["turnover"] == [1.2e10, None, 1.2e10 + 2]
+        chunk = file.metadata.row_group(0).column(1)
+        assert chunk.compression == "ZSTD"
+        assert (chunk.statistics.min, chunk.statistics.max) == ("2025-12-30", "2026-01-02")
+        said = json.loads(file.metadata.metadata[b"intake_futu_short"])
+        assert (said["format"], said["code"], said["is_complete"]) == (1, "HK.00700", True)
+        assert said["aggregates"][-1]["aggregated_short"] == 52_000_000
+
+    def test_odd_codes_come_back_exact(self, place: Place) -> None:
+        store = place.store()
+        for number, code in enumerate(ODD_CODES):
+            rows = hk_rows() if code.startswith("HK") else us_rows()
+            store.save(Security.parse(code), Kept(rows, checked_s=float(number)))
+        assert store.codes() == sorted(ODD_CODES)
+        assert store.codes("HK") == ["HK.00700"]
+        for number, code in enumerate(ODD_CODES):
+            kept = place.store().load(Security.parse(code))
+            assert kept is not None
+            assert kept.checked_s == number
+        frame = store.read(market="US", columns=["volume"])
+        assert list(frame["code"].unique()) == sorted(ODD_CODES)[1:]
+
+    def test_a_later_history_takes_the_place_of_the_former(self, place: Place) -> None:
+        store = place.store()
+        store.save(TENCENT, Kept(hk_rows(DAYS[:2]), cursor="c"))
+        store.load(TENCENT)
+        store.save(TENCENT, WHOLE)
+        assert_same(place.store().load(TENCENT), WHOLE)
+        assert [name for name in place.names() if "/." not in name] == [TENCENT_FILE]
+
+    @pytest.mark.parametrize("rows", [hk_rows()[::-1], hk_rows([DAYS[0]] * 2), us_rows()])
+    def test_rows_that_are_not_the_tickers_are_not_written(
+        self, place: Place, rows: pd.DataFrame
+    ) -> None:
+        with pytest.raises(ValueError, match=r"HK\.00700"):
+            place.store().save(TENCENT, Kept(rows))
+        assert [name for name in place.names() if "/." not in name] == []
+
+    def test_a_damaged_file_is_named_and_costs_its_ticker_alone(self, place: Place) -> None:
+        store = place.store()
+        store.save(TENCENT, WHOLE)
+        store.save(Security.parse("HK.00005"), WHOLE)
+        whole = place.get(TENCENT_FILE)
+        other = io.BytesIO()
+        pq.write_table(pa.table({"a": [1]}), other)
+        stateless = io.BytesIO()
+        pq.write_table(pq.read_table(io.BytesIO(whole)).replace_schema_metadata(None), stateless)
+        start_of_data = 4 + 60  # within the first page, past its header
+        flipped = bytearray(whole)
+        flipped[start_of_data] ^= 1
+        moved = place.get(TENCENT_FILE.replace("00700", "00005"))
+        forged = whole.replace(b'"is_complete": true', b'"is_complete": True')
+        damaged = [b"", b"timestamp\n1\n", whole[:-1], whole[: len(whole) // 2], whole[:5]]
+        damaged += [other.getvalue(), stateless.getvalue(), bytes(flipped), moved, forged]
+        for content in damaged:
+            place.put(TENCENT_FILE, content)
+            with pytest.raises(CorruptStoreError, match="Delete the file and sync") as caught:
+                store.load(TENCENT)
+            assert TENCENT_FILE in str(caught.value)
+            with pytest.raises(PanelError, match=r"1 tickers .* HK\.00700") as panel:
+                store.read()
+            assert set(panel.value.failures) == {"HK.00700"}
+            assert isinstance(panel.value.failures["HK.00700"], CorruptStoreError)
+            assert panel.value.partial is not None
+            assert list(panel.value.partial["code"]) == ["HK.00005"] * 3
+            with pytest.warns(UserWarning, match="without them"):
+                frame = store.read(errors="warn")
+            assert frame.attrs["failed"] == ["HK.00700"]
+            assert list(frame["timestamp_str"]) == DAYS[::-1]
+
+    def test_a_newer_format_is_named_and_not_overwritten(self, place: Place) -> None:
+        store = place.store()
+        store.save(TENCENT, WHOLE)
+        newer = as_newer_format(place.get(TENCENT_FILE))
+        place.put(TENCENT_FILE, newer)
+        with pytest.raises(StoreError, match=r"format 2, .* formats up to 1") as caught:
+            store.load(TENCENT)
+        assert not isinstance(caught.value, CorruptStoreError)
+        with pytest.raises(StoreError, match="format 2"):
+            place.store().save(TENCENT, WHOLE)
+        assert place.get(TENCENT_FILE) == newer
+
+    def test_many_tickers_come_in_one_frame(self, place: Place) -> None:
+        store = place.store()
+        store.save(TENCENT, WHOLE)
+        store.save(Security.parse("HK.00005"), Kept(hk_rows(DAYS[1:], 70.0), True))
+        frame = store.read()
+        names = ["code", *dtypes(TENCENT.market)]
+        assert list(frame.columns) == names
+        kept_dtypes = {name: str(dtype) for name, dtype in frame.dtypes.items()}
+        assert kept_dtypes == {"code": kept_dtypes["timestamp_str"], **dtypes(TENCENT.market)}
+        assert list(frame["code"]) == ["HK.00005"] * 2 + ["HK.00700"] * 3
+        assert list(frame["timestamp_str"]) == [DAYS[2], DAYS[1], *DAYS[::-1]]
+        assert list(frame["close_price"]) == [72.25, 71.25, 603.25, 602.25, 601.25]
+        assert list(frame["shares_traded"].isna()) == [False, True, False, False, True]
+        assert frame.index.equals(pd.RangeIndex(5))
+        assert frame.attrs["market"] == "HK"
+        assert list(frame.shortvol.aggregates["aggregated_short"]) == [52_000_000]
+        assert frame.shortvol.short_ratio().notna().sum() == 3
+        frame.loc[0, "close_price"] = 1.0
+
+    def test_days_columns_and_codes_are_chosen(self, place: Place) -> None:
+        store = place.store()
+        days = [f"{day:%Y-%m-%d}" for day in pd.bdate_range("2020-01-01", periods=1600)]
+        store.save(APPLE, Kept(us_rows(days), True))
+        store.save(Security.parse("US.B"), Kept(us_rows(["2019-12-31", *days[:2]]), True))
+        frame = store.read(start="2020-01-02", end=pd.Timestamp("2020-01-03"), columns=["volume"])
+        assert list(frame.columns) == ["code", "volume"]
+        assert list(frame["code"]) == ["US.AAPL", "US.AAPL", "US.B"]
+        assert list(frame["volume"]) == [2**53 + 3, 2**53 + 2, 2**53 + 3]
+        last_year = store.read(start="2025-01-01")
+        assert len(last_year) == sum(day >= "2025" for day in days)
+        assert last_year["timestamp_str"].iloc[[0, -1]].tolist() == [days[-1], "2025-01-01"]
+        both = store.read(["US.B", "US.AAPL"], columns=["timestamp_str", "code"], end="2020-01-01")
+        assert both.to_numpy().tolist() == [
+            ["US.B", "2020-01-01"], ["US.B", "2019-12-31"], ["US.AAPL", "2020-01-01"],
+        ]  # fmt: skip
+        assert len(store.read("US.B")) == 3
+
+    def test_no_rows_have_the_same_columns(self, place: Place) -> None:
+        store = place.store()
+        empty = store.read(market="HK")
+        assert len(empty) == 0
+        store.save(TENCENT, WHOLE)
+        pd.testing.assert_frame_equal(empty, store.read(end="1999-01-01"))
+        pd.testing.assert_frame_equal(empty, store.read().iloc[:0])
+
+    def test_what_cannot_be_read_is_said(self, place: Place) -> None:
+        store = place.store()
+        with pytest.raises(StoreError, match="nothing is kept there"):
+            store.read()
+        store.save(TENCENT, WHOLE)
+        store.save(APPLE, Kept(us_rows()))
+        with pytest.raises(ConfigError, match="holds US and HK"):
+            store.read()
+        with pytest.raises(PanelError, match=r"HK\.00001") as caught:
+            store.read(["HK.00001", "HK.00700"])
+        assert isinstance(caught.value.failures["HK.00001"], StoreError)
+        assert "sync" in str(caught.value.failures["HK.00001"])
+        assert caught.value.partial is not None
+        assert len(caught.value.partial) == 3
+        for bad, words in [
+            ({"codes": ["HK.00700", "US.AAPL"]}, "one market"),
+            ({"codes": []}, "at least one ticker"),
+            ({"codes": "HK.00700", "market": "US"}, "one market"),
+            ({"market": "CN"}, "market must be one of HK, US"),
+            ({"market": "HK", "columns": ["volume"]}, "columns must be names out of timestamp"),
+            ({"market": "HK", "columns": "turnover"}, "list of names"),
+            ({"market": "HK", "start": "2026-02-01", "end": "2026-01-01"}, "is after end"),
+            ({"market": "HK", "errors": "ignore"}, "errors must be"),
+        ]:
+            with pytest.raises(ConfigError, match=words):
+                store.read(**bad)  # type: ignore[arg-type]
+
+    def test_info_has_a_row_a_ticker(self, place: Place) -> None:
+        store = place.store()
+        assert len(store.info()) == 0
+        store.save(TENCENT, WHOLE)
+        store.save(APPLE, Kept(us_rows([]), cursor="c"))
+        info = store.info()
+        assert info.drop(columns="size_bytes").astype(object).where(
+            info.drop(columns="size_bytes").notna(), None
+        ).to_numpy().tolist() == [
+            ["HK.00700", 3, "2025-12-30", "2026-01-02", True,
+             pd.Timestamp("2026-01-01T20:40:00.5Z")],
+            ["US.AAPL", 0, None, None, False, None],
+        ]  # fmt: skip
+        assert info["size_bytes"][0] == len(place.get(TENCENT_FILE))
+        assert list(store.info("US")["code"]) == ["US.AAPL"]
+        assert store.info().dtypes.equals(store.info("US").dtypes)
+
+    def test_a_long_footer_is_read_whole(self, place: Place) -> None:
+        store = place.store()
+        days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=1500)]
+        kept = Kept(hk_rows(), staged=Staged(hk_rows(days), "c"))
+        store.save(TENCENT, kept)
+        assert len(place.get(TENCENT_FILE)) > 40_000
+        assert list(store.info()["last"]) == ["2026-01-02"]
+
+    def test_dask_gives_the_same(self, place: Place) -> None:
+        store = place.store()
+        store.save(TENCENT, WHOLE)
+        store.save(Security.parse("HK.00001"), Kept(hk_rows([])))
+        store.save(Security.parse("HK.00005"), Kept(hk_rows(DAYS[:2])))
+        lazy = store.to_dask()
+        assert lazy.npartitions == 2
+        assert not lazy.known_divisions
+        whole = lazy.compute(scheduler="synchronous")
+        pd.testing.assert_frame_equal(whole, store.read())
+        assert whole.attrs == store.read().attrs
+        part = lazy.partitions[1].compute(scheduler="synchronous")
+        assert list(part["code"].unique()) == ["HK.00700"]
+        assert part.shortvol.aggregates["aggregated_short"].tolist() == [52_000_000]
+        late = store.to_dask(start="2026-01-02", columns=["turnover"])
+        assert late.npartitions == 1
+        assert late.compute(scheduler="synchronous").to_numpy().tolist() == [
+            ["HK.00700", 12000000002.0]
+        ]
+        nothing = store.to_dask(start="2027-01-01").compute(scheduler="synchronous")
+        pd.testing.assert_frame_equal(nothing, store.read(start="2027-01-01"))

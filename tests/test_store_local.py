@@ -1,0 +1,440 @@
+"""The store on a local disk: writers that die or meet, disks that fill up, other readers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dask.dataframe as dd
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow.dataset
+import pyarrow.parquet as pq
+import pytest
+from bucket import Bucket
+from store_contract import (
+    DAYS,
+    ODD_CODES,
+    TENCENT,
+    TENCENT_FILE,
+    WHOLE,
+    assert_same,
+    hk_rows,
+    us_rows,
+)
+
+from intake_futu_short import ConfigError, FutuShortStore, StoreError
+from intake_futu_short.kept import Kept
+from intake_futu_short.security import Security
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TESTS = Path(__file__).parent
+
+
+def python(code: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """A Python process with the tests' modules at hand."""
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(TESTS)}, **options,
+    )  # fmt: skip
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    output, errors = process.communicate(timeout=50)
+    assert process.returncode == 0, errors
+    return output
+
+
+# -- writers that die ---------------------------------------------------------------------------
+
+KILL_WRITERS = """
+    import os, random, signal, sys, time
+    from store_contract import *
+    store = FutuShortStore(sys.argv[1])
+    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=1500)]
+    long = Kept(hk_rows(days), checked_s=0.0)
+    store.save(TENCENT, long)
+    for _ in range(40):
+        child = os.fork()
+        while child == 0:
+            with store.locked(TENCENT):
+                kept = store.load(TENCENT)
+                store.save(TENCENT, replace(kept, checked_s=kept.checked_s + 1))
+        time.sleep(random.uniform(0.0, 0.06))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        kept = store.load(TENCENT)
+        pd.testing.assert_frame_equal(kept.rows, long.rows)
+    print(kept.checked_s)
+"""
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_whole_history(tmp_path: Path) -> None:
+    written = float(finished(python(KILL_WRITERS, str(tmp_path))))
+    assert written > 10
+    store = FutuShortStore(tmp_path)
+    # The dead ones' lock is gone with them, and what they left over is cleared away.
+    with store.locked(TENCENT):
+        kept = store.load(TENCENT)
+        assert kept is not None
+        store.save(TENCENT, kept)
+    files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert files == {TENCENT_FILE, "short_volume/.writers/HK.00700.lock"}
+
+
+def test_temporary_files_of_the_dead_are_removed(tmp_path: Path) -> None:
+    store = FutuShortStore(tmp_path)
+    store.save(TENCENT, WHOLE)
+    folder = tmp_path / "short_volume" / ".writers"
+    host = os.uname().nodename
+    removed = [folder / f"HK.00700@{host}.1.tmp", folder / "HK.00700@elsewhere.2.tmp"]
+    # Whether a process of another host is alive, nobody here can see.
+    left = [folder / name for name in ("HK.00700@elsewhere.1.tmp", f"HK.00700.B@{host}.1.tmp")]
+    for file in (*removed, *left):
+        file.write_bytes(b"half")
+    os.utime(removed[1], (0, 0))
+    store.load(TENCENT)
+    store.save(TENCENT, WHOLE)
+    assert {p.name for p in folder.iterdir()} == {"HK.00700.lock", *(p.name for p in left)}
+
+
+# -- writers that meet --------------------------------------------------------------------------
+
+ADD_DAYS = """
+    import sys
+    from store_contract import *
+    store = FutuShortStore(sys.argv[1])
+    for day in sys.argv[2].split(","):
+        with store.locked(TENCENT):
+            kept = store.load(TENCENT) or Kept(hk_rows([]))
+            days = sorted([*kept.rows["timestamp_str"], day])
+            store.save(TENCENT, Kept(hk_rows(days)))
+"""
+
+
+def test_two_processes_on_one_ticker_lose_nothing(tmp_path: Path) -> None:
+    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2026-01-01", periods=40)]
+    writers = [python(ADD_DAYS, str(tmp_path), ",".join(days[i::2])) for i in range(2)]
+    for writer in writers:
+        finished(writer)
+    kept = FutuShortStore(tmp_path).load(TENCENT)
+    assert kept is not None
+    assert list(kept.rows["timestamp_str"]) == days
+
+
+HOLD = """
+    import sys, time
+    from store_contract import *
+    with FutuShortStore(sys.argv[1]).locked(TENCENT):
+        print("held", flush=True)
+        time.sleep(60)
+"""
+
+
+def test_one_writer_a_ticker_until_it_lets_go_or_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intake_futu_short.file_system.LOCK_TIMEOUT_S", 0.2)
+    store = FutuShortStore(tmp_path)
+    holder = python(HOLD, str(tmp_path))
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(StoreError, match=r"HK\.00700\.lock has been locked for 0\.2 s"):
+        store.save(TENCENT, WHOLE)
+    store.save(Security.parse("HK.00005"), WHOLE)
+    assert store.load(TENCENT) is None
+    holder.send_signal(signal.SIGKILL)
+    holder.communicate()
+    with store.locked(TENCENT), store.locked(TENCENT):
+        store.save(TENCENT, WHOLE)
+    assert_same(store.load(TENCENT), WHOLE)
+
+
+def test_readers_need_no_lock(tmp_path: Path) -> None:
+    store = FutuShortStore(tmp_path)
+    with store.locked(TENCENT):
+        store.save(TENCENT, WHOLE)
+        assert len(FutuShortStore(tmp_path).read()) == 3
+
+
+# -- disks and directories that fail ------------------------------------------------------------
+
+WRITE_WITHIN = """
+    import resource, signal, sys
+    from store_contract import *
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+    store = FutuShortStore(sys.argv[1])
+    store.load(TENCENT)
+    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=1500)]
+    for security in (TENCENT, Security.parse("HK.00005")):
+        try:
+            store.save(security, Kept(hk_rows(days)))
+        except StoreError as error:
+            print(error)
+"""
+
+
+def test_a_file_that_cannot_grow_leaves_what_was_there(tmp_path: Path) -> None:
+    FutuShortStore(tmp_path).save(TENCENT, WHOLE)
+    said = finished(python(WRITE_WITHIN, str(tmp_path))).splitlines()
+    assert len(said) == 2
+    assert TENCENT_FILE in said[0]
+    assert "What was kept is unchanged: make room and sync again" in said[0]
+    assert_same(FutuShortStore(tmp_path).load(TENCENT), WHOLE)
+    files = [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.*") if "/." not in str(p)]
+    assert sorted(files) == ["short_volume/market=HK/code=HK.00700", TENCENT_FILE]
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(tmp_path)],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    if mounted.returncode != 0:
+        pytest.skip("mounting takes rights that this user does not have")
+    try:
+        store = FutuShortStore(tmp_path)
+        days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=1500)]
+        long = Kept(hk_rows(days), checked_s=1.0)
+        store.save(TENCENT, long)
+        for _ in range(2):
+            with pytest.raises(StoreError, match=r"No space left on device\. What was kept is"):
+                store.save(TENCENT, replace(long, superseded=hk_rows(days)))
+        assert_same(store.load(TENCENT), long)
+        store.save(TENCENT, replace(long, rows=hk_rows(DAYS), checked_s=2.0))
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_file_in_the_place_of_a_directory_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a store")
+    store = FutuShortStore(tmp_path / "file")
+    for action in actions(store):
+        with pytest.raises(StoreError, match=r"choose another store"):
+            action()
+    assert (tmp_path / "file").read_text() == "not a store"
+    inside = tmp_path / "short_volume" / "market=HK"
+    inside.parent.mkdir()
+    inside.write_text("")
+    for action in actions(FutuShortStore(tmp_path)):
+        with pytest.raises(StoreError, match=r"market=HK.*choose another store"):
+            action()
+
+
+def test_a_directory_in_the_place_of_a_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / TENCENT_FILE).mkdir(parents=True)
+    store = FutuShortStore(tmp_path)
+    for action in actions(store)[:2]:
+        with pytest.raises(StoreError, match=r"code=HK.00700/history.parquet"):
+            action()
+
+
+def actions(store: FutuShortStore) -> list[Callable[[], object]]:
+    return [
+        lambda: store.load(TENCENT),
+        lambda: store.save(TENCENT, WHOLE),
+        store.codes,
+        lambda: store.read(market="HK"),
+        store.info,
+    ]
+
+
+WITHOUT_RIGHTS = """
+    import os, sys
+    from store_contract import *
+    if os.getuid() == 0:
+        os.setuid(65534)
+    os.chdir("/")
+    store = FutuShortStore(sys.argv[1])
+    for action in (
+        lambda: store.load(TENCENT), lambda: store.save(TENCENT, WHOLE), store.codes,
+    ):
+        try:
+            print("did it", action())
+        except StoreError as error:
+            print(error)
+"""
+
+
+def test_a_directory_without_permission_is_said(tmp_path: Path) -> None:
+    FutuShortStore(tmp_path / "store").save(TENCENT, WHOLE)
+    (tmp_path / "store" / "short_volume").chmod(0)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    try:
+        said = finished(python(WITHOUT_RIGHTS, str(tmp_path / "store"))).splitlines()
+    finally:
+        (tmp_path / "store" / "short_volume").chmod(0o755)
+    assert len(said) == 3
+    for line in said:
+        assert "Permission denied. Check the permissions" in line
+    assert_same(FutuShortStore(tmp_path / "store").load(TENCENT), WHOLE)
+
+
+# -- arguments ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "words"),
+    [
+        ("", None, "URL or the path of a directory"),
+        (None, None, "URL or the path of a directory"),
+        (7, None, "URL or the path of a directory"),
+        ("nosuch://bucket", None, "fsspec knows no protocol 'nosuch'"),
+        ("nosuch://me:secret@host/x", None, r"nosuch://\*\*\*@host/x"),
+        ("memory://x", "key=1", "storage_options must be a mapping"),
+        ("memory://x", {1: 2}, "storage_options must be a mapping"),
+    ],
+)
+def test_arguments_that_cannot_work_are_said_at_once(url: Any, options: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        FutuShortStore(url, options)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_protocol_that_is_not_installed_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(ConfigError, match="install gcsfs") as caught:
+        FutuShortStore("gs://bucket/short")
+    assert isinstance(caught.value.__cause__, ImportError)
+
+
+def test_credentials_are_not_shown() -> None:
+    store = FutuShortStore("memory://me:secret@x", {"secret": "secret"})
+    assert "secret" not in repr(store).replace("'secret'", "")
+    assert "secret" not in store.url
+    Bucket.reset()
+    with pytest.raises(StoreError, match=r"bucket://\*\*\*@x/y"):
+        FutuShortStore("bucket://me:secret@x/y").read()
+
+
+def test_a_relative_path_stays_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = FutuShortStore("short")
+    monkeypatch.chdir("/")
+    store.save(TENCENT, WHOLE)
+    assert (tmp_path / "short" / TENCENT_FILE).exists()
+    assert FutuShortStore(f"file://{tmp_path}/short").codes() == ["HK.00700"]
+
+
+# -- other readers ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lying(tmp_path: Path) -> Path:
+    """Directory of a market, with odd codes."""
+    store = FutuShortStore(tmp_path)
+    for code in ODD_CODES:
+        if code.startswith("US"):
+            store.save(Security.parse(code), Kept(us_rows(), True))
+    return tmp_path / "short_volume" / "market=US"
+
+
+US_CODES = sorted(code for code in ODD_CODES if code.startswith("US"))
+
+
+def by_pandas(market: Path) -> pd.DataFrame:
+    return pd.read_parquet(market)
+
+
+def by_pyarrow(market: Path) -> pd.DataFrame:
+    frame: pd.DataFrame = (
+        pyarrow.dataset.dataset(market, partitioning="hive").to_table().to_pandas()
+    )
+    return frame
+
+
+def by_duckdb(market: Path) -> pd.DataFrame:
+    query = f"select * from read_parquet('{market}/*/*.parquet', hive_partitioning = true)"  # noqa: S608
+    answer = duckdb.sql(query)
+    assert answer is not None
+    frame: pd.DataFrame = answer.df()
+    return frame
+
+
+def by_polars(market: Path) -> pd.DataFrame:
+    frame: pd.DataFrame = pl.scan_parquet(market, hive_partitioning=True).collect().to_pandas()
+    return frame
+
+
+def by_dask(market: Path) -> pd.DataFrame:
+    frame: pd.DataFrame = dd.read_parquet(market).compute(scheduler="synchronous")
+    return frame
+
+
+# Dask's own, under pandas 3.1.
+@pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.reset_index")
+@pytest.mark.parametrize("reader", [by_pandas, by_pyarrow, by_duckdb, by_polars, by_dask])
+def test_other_readers_read_it_as_it_lies(
+    lying: Path, reader: Callable[[Path], pd.DataFrame]
+) -> None:
+    frame = reader(lying)
+    assert set(frame.columns) >= {"code", *us_rows().columns}
+    frame = frame.assign(code=frame["code"].astype(str)).sort_values(["code", "timestamp"])
+    assert list(frame["code"].unique()) == US_CODES
+    assert list(frame["timestamp_str"].astype(str)) == DAYS * len(US_CODES)
+    assert list(frame["close_price"].unique()) == [221.112467562]
+    assert list(frame["volume"][:3]) == [2**53 + 1, 2**53 + 2, 2**53 + 3]
+
+
+def test_pandas_gives_one_file_the_dtypes_of_a_source(tmp_path: Path) -> None:
+    rows = hk_rows()
+    rows.attrs["code"] = "HK.00700"
+    FutuShortStore(tmp_path).save(TENCENT, Kept(rows))
+    frame = pd.read_parquet(tmp_path / TENCENT_FILE, partitioning=None)
+    pd.testing.assert_frame_equal(frame, hk_rows())
+    # Read together with other tickers they would be wrong.
+    assert frame.attrs == {}
+
+
+def test_statistics_let_a_reader_skip_years(tmp_path: Path) -> None:
+    days = [f"{day:%Y-%m-%d}" for day in pd.bdate_range("2020-01-01", periods=1500)]
+    FutuShortStore(tmp_path).save(TENCENT, Kept(hk_rows(days)))
+    metadata = pq.read_metadata(tmp_path / TENCENT_FILE)
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [750, 750]
+    assert metadata.row_group(1).column(1).statistics.min == days[750]
+
+
+# -- many machines ------------------------------------------------------------------------------
+
+
+def test_two_worker_processes_compute_on_a_store(tmp_path: Path) -> None:
+    from distributed import Client, LocalCluster  # noqa: PLC0415 - heavy
+
+    def ratios(part: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"short_ratio": part.shortvol.short_ratio()})
+
+    store = FutuShortStore(tmp_path)
+    days = [f"{day:%Y-%m-%d}" for day in pd.bdate_range("2026-01-01", periods=30)]
+    for code in ("HK.00005", "HK.00700", "HK.09988"):
+        store.save(Security.parse(code), Kept(hk_rows(days), True))
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0",
+            host="127.0.0.1", memory_limit=None,
+        ) as cluster,
+        Client(cluster) as client,
+    ):  # fmt: skip
+        frame = store.to_dask()
+        pids = frame.map_partitions(lambda part: part.iloc[:1].assign(pid=os.getpid())[["pid"]],
+                                    meta={"pid": "int64"})  # fmt: skip
+        assert os.getpid() not in set(pids.compute()["pid"])
+        assert len(client.scheduler_info()["workers"]) == 2
+        metrics = frame.map_partitions(ratios, meta=ratios(frame._meta)).compute()
+        whole = frame.compute()
+    pd.testing.assert_frame_equal(whole, store.read())
+    assert whole.attrs == store.read().attrs
+    pd.testing.assert_frame_equal(metrics, ratios(store.read()))
