@@ -14,7 +14,7 @@ from frames import days, hand, real, same, us
 from hypothesis import given
 from test_trailing import near, panels, to_frame
 
-from intake_futu_short import checks, metrics, sample
+from intake_futu_short import metrics, sample
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 
 if TYPE_CHECKING:
@@ -252,7 +252,6 @@ def test_periods_are_those_of_pandas(freq: Any, code: str) -> None:
     assert periods[short].tolist() == theirs.tolist()
     assert periods.index.tolist() == theirs.index.tolist()
     assert periods[short].dtype == "Int64"
-    assert checks.check(periods).empty or code == "US.SAMPLE"
 
 
 def test_periods_of_a_panel_are_those_of_each_ticker() -> None:
