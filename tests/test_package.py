@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 
 # The rooms in the order in which data flows through them: each knows only those before it.
 ROOMS = [
+    "after_import",
     "errors",
     "opend.messages_pb2",
     "security",
@@ -63,6 +64,7 @@ ROOMS = [
     "drawing",
     "plotting",
     "accessor",
+    "dask_accessor",
 ]
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
