@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import platform
 import re
-import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -77,16 +77,6 @@ class StoreFileSystem:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, StoreFileSystem)
-            and self._url == other._url
-            and self._options == other._options
-        )
-
-    def __hash__(self) -> int:
-        return hash(self._url)
 
     @property
     def url(self) -> str:
@@ -232,7 +222,9 @@ class StoreFileSystem:
             raise self._error(verb, path, error) from error
 
     def _error(self, verb: str, path: str, error: Exception) -> StoreError:
-        told = StoreError(f"cannot {verb} {self.show(path)}: {_reason(error)}{_advice(error)}")
+        told = StoreError(
+            f"cannot {verb} {self.show(path)}: {_reason(error)}{_advice(verb, error)}"
+        )
         told.__cause__ = error
         return told
 
@@ -266,9 +258,9 @@ def _reason(error: Exception) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
-def _advice(error: Exception) -> str:
+def _advice(verb: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
-        return ". Nothing is kept there: sync it first"
+        return ". Sync the ticker first" if verb == "read" else ". Does that bucket exist?"
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, PermissionError):
         return ". Check the permissions there, or the credentials in storage_options"
@@ -319,7 +311,7 @@ def _clean(writer: Path) -> None:
 
 
 def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "host"
+    return re.sub(r"[^A-Za-z0-9-]", "-", platform.node()) or "host"
 
 
 def _sync_directory(directory: Path) -> None:

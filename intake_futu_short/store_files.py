@@ -349,13 +349,12 @@ def _parquet(rows: pd.DataFrame, market: Market, metadata: dict[bytes, bytes]) -
     columns = pa.schema([_schema(market).field(name) for name in rows.columns])
     table = pa.Table.from_pandas(plain, columns, preserve_index=False)
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table.replace_schema_metadata({**table.schema.metadata, **metadata}),
-        sink,
-        row_group_size=ROW_GROUP_ROWS,
-        compression="zstd",
-        write_page_checksum=True,
-    )
+    with pq.ParquetWriter(
+        sink, table.schema, compression="zstd", write_page_checksum=True
+    ) as writer:
+        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        # As metadata of the schema it would be there twice.
+        writer.add_key_value_metadata(metadata)
     written: bytes = sink.getvalue().to_pybytes()
     return written
 

@@ -18,6 +18,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
     [
         ("decode.py", "ROUNDS = 1", r"US.SAMPLE: .* ratio \d+\.\d .*\nHK.SAMPLE: .* ratio \d+\.\d"),
         ("limit.py", "REQUESTS = 40", r"4 x 4 threads: 40 requests .* of the limit, 0 refused"),
+        ("universe.py", "TICKERS = 20", r"ours, three columns of one year: .* ratio \d+\.\d"),
         ("import_cost.py", "PROCESSES = 1", r"on top: \d+\.\d ms"),
     ],
 )

@@ -37,6 +37,14 @@ ROOMS = [
     "pages",
     "table",
     "partitions",
+    "kept",
+    "merge",
+    "store_paths",
+    "store_tables",
+    "store_files",
+    "file_system",
+    "universe",
+    "store",
     "sessions",
     "metrics",
     "checks",
@@ -44,8 +52,9 @@ ROOMS = [
 ]
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
-    "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "sessions",
-    "metrics", "checks", "accessor",
+    "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "kept",
+    "merge", "store_paths", "store_tables", "store_files", "sessions", "metrics", "checks",
+    "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip
@@ -77,7 +86,16 @@ def test_data_flows_one_way(room: str) -> None:
         if name.startswith("intake_futu_short.")
     }
     later = {f"{name}" for name in ROOMS[ROOMS.index(room) :]}
-    joiners = {"source", "quote_context", "cli", "gateway", "desk", "histories", "catalog_files"}
+    joiners = {
+        "source",
+        "quote_context",
+        "cli",
+        "gateway",
+        "desk",
+        "histories",
+        "served",
+        "catalog_files",
+    }
     assert not own & (later | joiners)
 
 

@@ -64,7 +64,10 @@ KILL_WRITERS = """
     days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=1500)]
     long = Kept(hk_rows(days), checked_s=0.0)
     store.save(TENCENT, long)
-    for _ in range(40):
+    number = 0
+    # On a slow machine it takes more moments until some of them are in a write.
+    while number < 40 or kept.checked_s < 10:
+        number += 1
         child = os.fork()
         while child == 0:
             with store.locked(TENCENT):
@@ -81,7 +84,7 @@ KILL_WRITERS = """
 
 def test_a_writer_killed_at_any_moment_leaves_a_whole_history(tmp_path: Path) -> None:
     written = float(finished(python(KILL_WRITERS, str(tmp_path))))
-    assert written > 10
+    assert written >= 10
     store = FutuShortStore(tmp_path)
     # The dead ones' lock is gone with them, and what they left over is cleared away.
     with store.locked(TENCENT):
