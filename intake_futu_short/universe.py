@@ -75,8 +75,10 @@ def read(
         )
 
     found, failures = _each(files, securities, decode)
-    frame = _frame([rows for _, rows in found], [state.code for state, _ in found], wanted)
-    frame.attrs.update(_attributes(wanted.market, [state for state, _ in found]))
+    states, tables = [state for state, _ in found], [rows for _, rows in found]
+    del found
+    frame = _frame(tables, [state.code for state in states], wanted)
+    frame.attrs.update(_attributes(wanted.market, states))
     _tell(failures, errors, frame, frame)
     return frame
 
@@ -234,11 +236,12 @@ def _tell(
     ) from failures[codes[0]]
 
 
-def _frame(tables: Sequence[pa.Table], codes: Sequence[str], wanted: Selection) -> pd.DataFrame:
+def _frame(tables: list[pa.Table], codes: Sequence[str], wanted: Selection) -> pd.DataFrame:
     # The files ascend by day. Put together last code first and read backwards, they are as
     # wanted, and each column is turned round once.
-    columns = store_tables.newest_first(tables[::-1], wanted.market, wanted.columns)
     counts = [rows.num_rows for rows in tables]
+    tables.reverse()
+    columns = store_tables.newest_first(tables, wanted.market, wanted.columns)
     code = store_tables.repeated(codes, counts)
     return pd.DataFrame({"code": code, **columns}, copy=False, index=pd.RangeIndex(sum(counts)))
 

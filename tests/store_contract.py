@@ -322,7 +322,7 @@ class StoreContract:
         with pytest.raises(PanelError, match=r"HK\.00001") as caught:
             store.read(["HK.00001", "HK.00700"])
         assert isinstance(caught.value.failures["HK.00001"], StoreError)
-        assert "sync" in str(caught.value.failures["HK.00001"])
+        assert "Sync the ticker first" in str(caught.value.failures["HK.00001"])
         assert caught.value.partial is not None
         assert len(caught.value.partial) == 3
         for bad, words in [
