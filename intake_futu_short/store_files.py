@@ -331,8 +331,9 @@ def _parquet(rows: pd.DataFrame, market: Market, metadata: dict[bytes, bytes]) -
     columns = pa.schema([schema(market).field(name) for name in rows.columns])
     table = pa.Table.from_pandas(plain, columns, preserve_index=False)
     sink = pa.BufferOutputStream()
+    # Values that seldom come twice are larger and slower with a dictionary.
     with pq.ParquetWriter(
-        sink, table.schema, compression="zstd", write_page_checksum=True
+        sink, table.schema, compression="zstd", use_dictionary=False, write_page_checksum=True
     ) as writer:
         writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         # As metadata of the schema it would be there twice.

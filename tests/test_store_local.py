@@ -33,6 +33,7 @@ from store_contract import (
 from intake_futu_short import ConfigError, FutuShortStore, StoreError
 from intake_futu_short.kept import Kept
 from intake_futu_short.security import Security
+from intake_futu_short.store_files import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,20 +201,22 @@ def test_a_file_that_cannot_grow_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=1500)]
+    long = Kept(hk_rows(days), checked_s=1.0)
+    too_long = replace(long, superseded=hk_rows(days))
+    room = len(encode(TENCENT, long)) + len(encode(TENCENT, too_long)) - 8192
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(tmp_path)],
+        ["mount", "-t", "tmpfs", "-o", f"size={room // 4096 * 4}k", "tmpfs", str(tmp_path)],
         capture_output=True, check=False,
     )  # fmt: skip
     if mounted.returncode != 0:
         pytest.skip("mounting takes rights that this user does not have")
     try:
         store = FutuShortStore(tmp_path)
-        days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=1500)]
-        long = Kept(hk_rows(days), checked_s=1.0)
         store.save(TENCENT, long)
         for _ in range(2):
             with pytest.raises(StoreError, match=r"No space left on device\. What was kept is"):
-                store.save(TENCENT, replace(long, superseded=hk_rows(days)))
+                store.save(TENCENT, too_long)
         assert_same(store.load(TENCENT), long)
         store.save(TENCENT, replace(long, rows=hk_rows(DAYS), checked_s=2.0))
     finally:
