@@ -187,22 +187,29 @@ class StoreFileSystem:
             What the name of the lock file begins with, on a local disk; elsewhere there is none.
         """
         path = f"{writer}.lock"
+        name = f"{self._url} {path}"
+        if name in _held.names:
+            yield
+            return
+        lock: Any
         if self.is_local:
             file = Path(self._url) / path
             with self._told("lock", path):
                 file.parent.mkdir(parents=True, exist_ok=True)
-                lock: Any = FileLock(file, is_singleton=True)
+                lock = FileLock(file)
                 try:
                     lock.acquire(timeout=LOCK_TIMEOUT_S)
                 except Timeout as error:
                     raise self._is_locked(path) from error
         else:
-            lock = _thread_lock(f"{self._url} {path}")
+            lock = _thread_lock(name)
             if not lock.acquire(timeout=LOCK_TIMEOUT_S):
                 raise self._is_locked(path)
+        _held.names.add(name)
         try:
             yield
         finally:
+            _held.names.discard(name)
             lock.release()
 
     # -- inside -----------------------------------------------------------------------------
@@ -324,13 +331,21 @@ def _sync_directory(directory: Path) -> None:
         os.close(number)
 
 
-_thread_locks: dict[str, threading.RLock] = {}
+class _Held(threading.local):
+    """Names of the locks that this thread holds."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+
+_held = _Held()
+_thread_locks: dict[str, threading.Lock] = {}
 _thread_locks_guard = threading.Lock()
 
 
-def _thread_lock(name: str) -> threading.RLock:
+def _thread_lock(name: str) -> threading.Lock:
     with _thread_locks_guard:
-        return _thread_locks.setdefault(name, threading.RLock())
+        return _thread_locks.setdefault(name, threading.Lock())
 
 
 def _after_fork_in_child() -> None:
