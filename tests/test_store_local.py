@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,34 +59,32 @@ def finished(process: subprocess.Popen[str]) -> str:
 
 # -- writers that die ---------------------------------------------------------------------------
 
-KILL_WRITERS = """
-    import os, random, signal, sys, time
+WRITE_ON_AND_ON = """
+    import sys
     from store_contract import *
     store = FutuShortStore(sys.argv[1])
-    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=1500)]
-    long = Kept(hk_rows(days), checked_s=0.0)
-    store.save(TENCENT, long)
-    number = 0
-    # On a slow machine it takes more moments until some of them are in a write.
-    while number < 40 or kept.checked_s < 10:
-        number += 1
-        child = os.fork()
-        while child == 0:
-            with store.locked(TENCENT):
-                kept = store.load(TENCENT)
-                store.save(TENCENT, replace(kept, checked_s=kept.checked_s + 1))
-        time.sleep(random.uniform(0.0, 0.06))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        kept = store.load(TENCENT)
-        pd.testing.assert_frame_equal(kept.rows, long.rows)
-    print(kept.checked_s)
+    print("begins", flush=True)
+    while True:
+        with store.locked(TENCENT):
+            kept = store.load(TENCENT)
+            store.save(TENCENT, replace(kept, checked_s=kept.checked_s + 1))
 """
 
 
 def test_a_writer_killed_at_any_moment_leaves_a_whole_history(tmp_path: Path) -> None:
-    written = float(finished(python(KILL_WRITERS, str(tmp_path))))
-    assert written >= 10
+    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=1500)]
+    long = Kept(hk_rows(days), checked_s=0.0)
+    FutuShortStore(tmp_path).save(TENCENT, long)
+    writers = [python(WRITE_ON_AND_ON, str(tmp_path)) for _ in range(6)]
+    for number, writer in enumerate(writers):
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "begins\n"
+        time.sleep(0.037 * number)  # a moment of no meaning
+        writer.kill()
+        writer.communicate()
+        kept = FutuShortStore(tmp_path).load(TENCENT)
+        assert kept is not None
+        pd.testing.assert_frame_equal(kept.rows, long.rows)
     store = FutuShortStore(tmp_path)
     # The dead ones' lock is gone with them, and what they left over is cleared away.
     with store.locked(TENCENT):
