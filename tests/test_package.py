@@ -42,6 +42,13 @@ ROOMS = [
     "table",
     "partitions",
     "kept",
+    "merge",
+    "store_paths",
+    "store_tables",
+    "store_files",
+    "file_system",
+    "universe",
+    "store",
     "joining",
     "slices",
     "history",
@@ -69,7 +76,7 @@ ROOMS = [
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
     "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "kept",
-    "joining", "slices", "history", "panel", "sessions", "windows", "columns", "daily",
+    "merge", "store_paths", "store_tables", "store_files", "joining", "slices", "history", "panel", "sessions", "windows", "columns", "daily",
     "window_metrics", "trailing", "aggregates", "combined", "panels", "resampling", "metrics",
     "calendars", "checks", "figure_data", "chart_parts", "drawing", "accessor",
 }  # fmt: skip
@@ -114,6 +121,7 @@ def test_data_flows_one_way(room: str) -> None:
         "gateway",
         "desk",
         "histories",
+        "served",
         "catalog_files",
     }
     assert not own & (later | joiners)
