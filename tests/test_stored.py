@@ -356,6 +356,35 @@ def test_dask_reads_the_store_in_its_workers(tmp_path: Path, gateway: Gateway) -
         ddf.compute(scheduler="sync")
 
 
+def test_two_worker_processes_read_the_store_and_no_gateway(
+    tmp_path: Path, gateway: Gateway
+) -> None:
+    with FutuShortSource("HK.SAMPLE", gateway=unlimited(gateway), store=tmp_path) as src:
+        whole = src.read()
+        ddf = src.to_dask()
+    connections = len(gateway.requests)
+    script = f"""
+import pickle, sys
+from distributed import Client, LocalCluster
+if __name__ == "__main__":
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        ddf = pickle.loads(open({str(tmp_path / "ddf")!r}, "rb").read())
+        ratio = ddf.map_partitions(lambda part: part.shortvol.short_ratio()).compute()
+        pickle.dump((ddf.compute(), ratio), open({str(tmp_path / "answer")!r}, "wb"))
+"""
+    (tmp_path / "ddf").write_bytes(pickle.dumps(ddf))
+    (tmp_path / "cluster.py").write_text(script)
+    subprocess.run([sys.executable, str(tmp_path / "cluster.py")], timeout=100, check=True)
+    computed, ratio = pickle.loads((tmp_path / "answer").read_bytes())  # noqa: S301 - made here
+    pd.testing.assert_frame_equal(computed, whole)
+    assert computed.attrs == whole.attrs
+    pd.testing.assert_series_equal(ratio, whole.shortvol.short_ratio())
+    assert len(gateway.requests) == connections
+
+
 def test_dask_panels_and_empty_frames(tmp_path: Path, gateway: Gateway) -> None:
     with FutuShortSource(
         ["US.AAPL", "US.A"], num=20, max_pages=2, gateway=unlimited(gateway), store=tmp_path
