@@ -48,9 +48,11 @@ from intake_futu_short.errors import (
 if TYPE_CHECKING:
     from intake_futu_short.catalog_files import catalog_path
     from intake_futu_short.quote_context import RET_ERROR, RET_OK, OpenQuoteContext
+    from intake_futu_short.reader import FutuShort
     from intake_futu_short.source import FutuShortSource
     from intake_futu_short.store import FutuShortStore
     from intake_futu_short.syncing import sync
+    from intake_futu_short.ticker_catalog import FutuShortCatalog
 
 __version__ = "0.1.0"
 
@@ -59,6 +61,8 @@ __all__ = [
     "RET_OK",
     "ConfigError",
     "CorruptStoreError",
+    "FutuShort",
+    "FutuShortCatalog",
     "FutuShortError",
     "FutuShortSource",
     "FutuShortStore",
@@ -84,6 +88,8 @@ __all__ = [
 
 # Intake, protobuf and asyncio are not loaded for the accessor's sake.
 _HOMES = {
+    "FutuShort": "intake_futu_short.reader",
+    "FutuShortCatalog": "intake_futu_short.ticker_catalog",
     "FutuShortSource": "intake_futu_short.source",
     "FutuShortStore": "intake_futu_short.store",
     "OpenQuoteContext": "intake_futu_short.quote_context",

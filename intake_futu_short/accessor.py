@@ -6,15 +6,17 @@ Importing this module registers the accessor, and loads nothing but numpy and pa
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 
 import pandas as pd
 
-from intake_futu_short import checks, sessions
+from intake_futu_short import checks, plotting, sessions
 from intake_futu_short import metrics as functions  # the class has a method of that name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from matplotlib.axes import Axes
 
 __all__ = ["ShortVolumeAccessor"]
 
@@ -211,5 +213,130 @@ class ShortVolumeAccessor:
             When no column or index level says the days.
         ConfigError
             When a row has no day, or one that cannot be read.
+
+        Examples
+        --------
+        >>> import pandas as pd, intake_futu_short
+        >>> df = pd.DataFrame({
+        ...     "timestamp_str": ["2026-06-18", "2026-06-17"],
+        ...     "total_shares_short": [300, 200],
+        ...     "volume": [1000, 1000],
+        ...     "short_percent": [30.0, 21.0],
+        ... })
+        >>> df.shortvol.check()[["date", "what", "reported", "computed", "difference"]]
+                date           what  reported  computed  difference
+        0 2026-06-17  short_percent      21.0      20.0         1.0
         """
         return checks.check(self._frame)
+
+    def plot(
+        self,
+        *,
+        kind: Literal["panels", "heatmap"] | None = None,
+        start: Any = None,
+        end: Any = None,
+        last: int | None = None,
+        ax: Axes | Sequence[Axes] | None = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Any:
+        """Draw the short volume; needs matplotlib (the extra ``[plot]``).
+
+        One ticker is drawn as panels above each other that share the dates:
+
+        1. The close and, as bars on a scale of their own, the short value: the turnover sold short
+           (HK), short shares times close (US, where share counts are raw and prices adjusted, so
+           that it is too low before a split).
+        2. The short ratio of each day, the pooled ratio of the 20 trading days that end there, and
+           the mean of the 20 trading days *before* with a band of one standard deviation (ddof 1)
+           to either side.
+        3. Only where ``attrs["aggregates_history"]`` holds more than one: the open short positions
+           that HKEX reported. A single one is written below the panels.
+
+        Several tickers are drawn as the second panel of each, all on one scale, or as a heat map
+        of the short ratio by date and ticker, whose missing days are grey.
+
+        Windows look back at rows that are not shown. What the frame lacks is said in the figure.
+        The backend is the user's: nothing is switched, shown or closed.
+
+        Parameters
+        ----------
+        kind : {"panels", "heatmap"}, optional
+            By default panels of up to 12 tickers, else a heat map.
+        start, end : str or date, optional
+            Trading days, both included.
+        last : int, optional
+            The newest trading days of the frame, of those from ``start`` to ``end``.
+        ax : matplotlib.axes.Axes or sequence of them, optional
+            Where to draw, instead of a new figure. One Axes: the short ratio of a ticker, the heat
+            map of several. A sequence: 2 or 3 for the panels of one ticker in the order above, or
+            one a ticker.
+        figsize : (float, float), optional
+            Width and height of a new figure in inches.
+
+        Returns
+        -------
+        numpy.ndarray of Axes, or Axes
+            What was drawn on: the panels in order, from the top, or one Axes for a heat map and
+            where ``ax`` is one. The scale of the short value is a twin of the first panel.
+
+        Raises
+        ------
+        ConfigError
+            For an option or a number of axes that cannot be, when a ticker has a day twice, or a
+            row has no day.
+        NotShortVolumeError
+            When no column or index level says the days.
+        ImportError
+            When matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import pandas as pd, intake_futu_short
+        >>> df = pd.DataFrame({
+        ...     "timestamp_str": ["2026-06-18", "2026-06-17"],
+        ...     "total_shares_short": [300, 200],
+        ...     "volume": [1000, 1000],
+        ...     "close_price": [140.0, 139.5],
+        ... })
+        >>> price, ratio = df.shortvol.plot()
+        >>> print(ratio.get_ylabel())
+        Short ratio
+        (% of volume)
+        >>> [float(fraction) for fraction in ratio.lines[0].get_ydata()]
+        [0.2, 0.3]
+        """
+        options = plotting.Options(kind, start, end, last)
+        return plotting.plot(self._frame, options, ax=ax, figsize=figsize)
+
+    def hvplot(
+        self, *, start: Any = None, end: Any = None, last: int | None = None, **style: Any
+    ) -> Any:
+        """Draw the short ratio and its 20-day pooled ratio with hvplot, for notebooks.
+
+        Both are fractions, as `short_ratio` and `pooled_short_ratio` give them. Of several tickers
+        one is shown at a time, with a widget to choose. hvplot is no dependency and no extra of
+        this package: ``pip install hvplot``.
+
+        Parameters
+        ----------
+        start, end, last
+            Which days, as for `plot`.
+        **style
+            Options of ``DataFrame.hvplot.line``, such as ``width``.
+
+        Returns
+        -------
+        holoviews object
+
+        Raises
+        ------
+        ConfigError, NotShortVolumeError
+            As `plot` does.
+        ImportError
+            When hvplot is not installed.
+
+        Examples
+        --------
+        >>> df.shortvol.hvplot(last=250, width=800)  # doctest: +SKIP
+        """
+        return plotting.interactive(self._frame, plotting.Options(None, start, end, last), **style)

@@ -1,23 +1,34 @@
-"""The command line: ``futu-short`` and ``python -m intake_futu_short``."""
+"""The command line: ``futu-short`` and ``python -m intake_futu_short``.
+
+Exit codes: 0 done, 1 an error (one line on stderr), 2 a wrong command line, 130 interrupted.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
+import sys
 import threading
 import warnings
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from intake_futu_short import __version__
-from intake_futu_short.errors import FutuShortError, StoreError
+from intake_futu_short import __version__, frame_output
+from intake_futu_short.errors import FutuShortError, PanelWarning, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from intake_futu_short.source import FutuShortSource
 
 __all__ = ["main"]
+
+# Intake and pandas take a second to import; --help need not wait for them, so commands import
+# what they use.
 
 
 class _Commands(click.Group):
@@ -26,20 +37,178 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except FutuShortError as error:
+        except BrokenPipeError:  # whoever read our output has had enough; click ends quietly
+            raise
+        except (FutuShortError, ImportError, OSError) as error:
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            ctx.exit(130)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
     """Daily short volume of US and HK stocks and funds from Futu's OpenD gateway."""
+    if not logging.getLogger().handlers:  # else somebody has set the log up already
+        logging.basicConfig(format="%(message)s")
+        # Waiting for the gateway's limit is told at this level; so is the end of every
+        # connection, which is no news to who reads once.
+        logging.getLogger("intake_futu_short").setLevel(logging.INFO)
+        logging.getLogger("intake_futu_short.opend.link").setLevel(logging.WARNING)
+
+
+def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Options that are arguments of a source, under their own names."""
+    helps = {
+        "start": "First trading day, YYYY-MM-DD.",
+        "end": "Last trading day, YYYY-MM-DD.",
+        "num": "Rows a page of the gateway, 1 to 50.",
+        "gateway": "opend://HOST:PORT or sample://; else $FUTU_OPEND, else this machine. Given "
+        "several times, the gateways share the work.",
+        "store": "fsspec URL of the history to keep and read on from.",
+        "refresh": "auto, always, full or never (the store alone, no gateway).",
+        "max-pages": "Read no more than the newest so many pages.",
+        "rsa-key": "File of the RSA private key that OpenD is set to.",
+        "timeout": "Seconds to wait for each answer.",
+    }
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for name in reversed(names):
+            several = name == "gateway"
+            command = click.option(f"--{name}", help=helps[name], multiple=several)(command)
+        return command
+
+    return add
+
+
+@main.command()
+@click.argument("codes", metavar="CODE...", nargs=-1, required=True)
+@_options("start", "end", "num", "gateway", "store", "refresh", "max-pages", "rsa-key", "timeout")
+@click.option("--metrics", is_flag=True, help="Add what df.shortvol derives, as columns.")
+@click.option(
+    "--format", "form", type=click.Choice(frame_output.FORMATS),
+    help="By default as FILE ends; else a table for a person and CSV for a pipe.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", metavar="FILE", type=click.Path(dir_okay=False),
+    help="Write to FILE: .csv, .json or .parquet.",
+)  # fmt: skip
+def read(
+    codes: tuple[str, ...], metrics: bool, form: str | None, output: str | None, **given: Any
+) -> None:
+    """Read the short volume of one ticker, or of several of one market."""
+    if form is None:
+        form = _format(output)
+    elif form == "parquet" and output is None and sys.stdout.isatty():
+        raise click.UsageError("Parquet is no text: give a file with -o FILE, or a pipe.")
+    frame = _read(codes, given)
+    if metrics:
+        frame = frame.shortvol.with_metrics()
+    data = frame_output.render(frame, form)
+    if output is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    else:
+        Path(output).write_bytes(data)
+        click.echo(f"{output}: {frame_output.summary(frame)}", err=True)
+
+
+def _format(output: str | None) -> str:
+    if output is None:
+        return "table" if sys.stdout.isatty() else "csv"
+    if not Path(output).absolute().parent.is_dir():
+        raise click.UsageError(f"There is no directory {str(Path(output).parent)!r} for -o FILE.")
+    form = frame_output.format_of(output)
+    if form is None:
+        raise click.UsageError(
+            f"{output!r} does not say how to write it: end it in .csv, .json or .parquet, or give "
+            "--format."
+        )
+    return form
+
+
+def _read(codes: tuple[str, ...], given: dict[str, Any]) -> pd.DataFrame:
+    from intake_futu_short.source import FutuShortSource  # noqa: PLC0415
+
+    code: Any = codes[0] if len(codes) == 1 else list(codes)
+    with FutuShortSource(code, **_given(given)) as source:
+        return source.read()
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Options that were given, as arguments."""
+    given = {name: value for name, value in options.items() if value not in {None, ()}}
+    if "gateway" in given:
+        given["gateway"] = list(given["gateway"])
+    return given
+
+
+@main.command()
+@click.argument("codes", metavar="[CODE]...", nargs=-1)
+@click.option("--watchlist", help="fsspec URL of a file with codes, a code a line.")
+@click.option("--store", required=True, help="fsspec URL of the history to keep.")
+@_options("gateway", "refresh", "start", "num", "rsa-key", "timeout")
+def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any) -> None:
+    """Bring the stored history of tickers up to date.
+
+    Prints what became of each: a table for a person, CSV for a pipe. A ticker that fails does not
+    keep the others from theirs; the exit code is 1 then.
+    """
+    if not codes and watchlist is None:
+        raise click.UsageError("Name codes, or a --watchlist.")
+    from intake_futu_short.syncing import sync as sync_tickers  # noqa: PLC0415
+    from intake_futu_short.ticker_catalog import read_watchlist  # noqa: PLC0415
+
+    wanted = [*codes, *(read_watchlist(watchlist) if watchlist is not None else [])]
+    with warnings.catch_warnings():
+        # It would say once more what the table says.
+        warnings.simplefilter("ignore", PanelWarning)
+        frame = sync_tickers(wanted, store, errors="warn", **_given(given))
+    errors = frame["error"].dropna()
+    if sys.stdout.isatty():
+        click.echo(frame.drop(columns="error").to_string(index=False))
+        for text in errors:
+            click.echo(f"\nError: {text}", err=True)
+    else:
+        click.echo(frame.to_csv(index=False), nl=False)
+    if len(errors):
+        raise click.exceptions.Exit(1)
+
+
+@main.command()
+@click.argument("codes", metavar="CODE...", nargs=-1, required=True)
+@click.option(
+    "-o", "--output", metavar="FILE", required=True, type=click.Path(dir_okay=False),
+    help="Figure to write: .png, .pdf or .svg.",
+)  # fmt: skip
+@_options("start", "end", "gateway", "store", "refresh")
+def plot(codes: tuple[str, ...], output: str, **given: Any) -> None:
+    """Draw the short volume of a ticker, or of several of one market, into a file."""
+    from intake_futu_short import plotting  # noqa: PLC0415
+
+    if not output.lower().endswith(tuple(f".{name}" for name in plotting.FORMATS)):
+        raise click.UsageError(f"{output!r} must end in one of {', '.join(plotting.FORMATS)}.")
+    click.echo(f"{plotting.save(_read(codes, given), output)}", err=True)
+
+
+@main.command()
+@click.option("--gateway", help="opend://HOST:PORT or sample://; else $FUTU_OPEND, else the usual.")
+@click.option("--code", default="HK.00700", show_default=True, help="The ticker to ask for.")
+def doctor(gateway: str | None, code: str) -> None:
+    """Find out what keeps reading from working. Takes one request."""
+    from intake_futu_short.doctor import examine  # noqa: PLC0415
+
+    failed = False
+    for finding in examine(gateway, code):
+        failed |= finding.state == "failed"
+        click.echo(f"{finding.state:<10} {finding.step:<11} {finding.text}")
+    if failed:
+        raise click.exceptions.Exit(1)
 
 
 @main.command()
 def demo() -> None:
     """Read two tickers of the built-in sample, over a real socket. Needs no OpenD."""
-    # Intake and pandas take a second to import; --help need not wait for it.
     import intake  # noqa: PLC0415
 
     from intake_futu_short.catalog_files import catalog_path  # noqa: PLC0415

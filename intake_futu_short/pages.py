@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from operator import attrgetter
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from itertools import chain
+from operator import ge, gt
+from typing import TYPE_CHECKING, Any
 
 from intake_futu_short.errors import PaginationError, ProtocolError
 from intake_futu_short.opend.replies import ADVICE, CursorRefusedError
@@ -14,7 +15,6 @@ from intake_futu_short.security import US
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from collections.abc import Set as AbstractSet
 
     from intake_futu_short.opend.messages_pb2 import DailyShortVolume
     from intake_futu_short.security import Market, Security
@@ -28,9 +28,6 @@ END = "-1"
 # A gateway that goes on handing out new cursors and no new rows would keep a walk going for ever.
 # One such page is ordinary (the last one, or rows moved by a new trading day).
 MAX_STALE_PAGES = 10
-
-# Share counts are unsigned on the wire and signed in the table; no market trades that many.
-MAX_COUNT = 2**63 - 1
 
 _NEVER = "9999-12-31"
 
@@ -155,7 +152,7 @@ class Walk:
         PaginationError
             When a cursor comes back, or the pages bring nothing new.
         ProtocolError
-            When a row has no trading day or an impossible count, or is of another market.
+            When a row has no trading day, or is of another market.
         """
         while not self.is_finished:
             self._refuse_to_loop()
@@ -167,7 +164,7 @@ class Walk:
             page, progress = self._take(answer)
             # One assignment: an interruption finds the page taken whole or not at all.
             self._progress = progress
-            if page.rows:
+            if page.days:
                 return page
         return None
 
@@ -194,37 +191,37 @@ class Walk:
             raise ProtocolError(f"{self._asked_for}: {error}. {ADVICE}") from error.__cause__
         before = self._progress
         page = Page(rows, days, END if next_key is None else next_key, aggregates)
-        fresh = _only_new(page, before.days)
+        fresh = _only_new(page, before)
         if before.older_than != _NEVER:
             fresh = _pick(fresh, [i for i, d in enumerate(fresh.days) if d < before.older_than])
         wanted = self._only_wanted(fresh)
-        pages = (*before.pages, wanted) if wanted.rows else before.pages
+        pages = (*before.pages, wanted) if wanted.days else before.pages
         return wanted, _Progress(
             pages=pages,
             next_key=page.next_key,
             asked=before.asked if before.next_key is None else before.asked | {before.next_key},
-            days=before.days.union(days),
-            stale=0 if fresh.rows else before.stale + 1,
+            days=(*before.days, page.days),
+            oldest=min((before.oldest, *page.days)),
+            stale=0 if fresh.days else before.stale + 1,
             aggregates=before.aggregates or aggregates,
             older_than=before.older_than,
             is_finished=(
                 page.next_key in {"", END}
                 or len(pages) == self._max_pages
-                or self._is_past_start(page, before.days)
+                or self._is_past_start(page, before.oldest)
             ),
         )
 
-    def _is_past_start(self, page: Page, seen: AbstractSet[str]) -> bool:
+    def _is_past_start(self, page: Page, oldest: str) -> bool:
         """Whether no older page can hold a day that is wanted."""
         if self._start is None or not page.days or min(page.days) > self._start:
             return False
         # Rows in another order than newest first prove nothing of the pages to come.
-        newest_first = all(newer >= older for newer, older in pairwise(page.days))
-        return newest_first and page.days[-1] <= min(seen, default=_NEVER)
+        return all(map(ge, page.days, page.days[1:])) and page.days[-1] <= oldest
 
     def _only_wanted(self, page: Page) -> Page:
         start, end = self._start or "", self._end or _NEVER
-        if all(start <= day <= end for day in page.days):
+        if start <= min(page.days, default=start) and max(page.days, default=end) <= end:
             return page
         return _pick(page, [i for i, day in enumerate(page.days) if start <= day <= end])
 
@@ -236,7 +233,8 @@ class _Progress:
     pages: tuple[Page, ...] = ()
     next_key: str | None = None
     asked: frozenset[str] = frozenset()
-    days: frozenset[str] = frozenset()
+    days: tuple[Sequence[str], ...] = ()  # of every answer, also those not wanted
+    oldest: str = _NEVER
     stale: int = 0
     aggregates: Aggregates | None = None
     older_than: str = _NEVER
@@ -250,15 +248,15 @@ class _Progress:
             asked=frozenset(),
             # As many pages as were walked may come that bring nothing new.
             stale=-len(self.asked) - 1,
-            older_than=min(self.days, default=_NEVER),
+            older_than=self.oldest,
         )
 
 
-def _only_new(page: Page, seen: AbstractSet[str]) -> Page:
+def _only_new(page: Page, before: _Progress) -> Page:
     """Leave out trading days that came before: a new day in mid-walk moves the rows on."""
-    if seen.isdisjoint(page.days) and len(set(page.days)) == len(page.days):
-        return page
-    known = set(seen)
+    if all(map(gt, (before.oldest, *page.days), page.days)):
+        return page  # older and older: the ordinary case, and quicker than looking for repeats
+    known = set(chain.from_iterable(before.days))
     keep = []
     for i, day in enumerate(page.days):
         if day not in known:
@@ -268,12 +266,8 @@ def _only_new(page: Page, seen: AbstractSet[str]) -> Page:
 
 
 def _pick(page: Page, keep: Sequence[int]) -> Page:
-    return Page(
-        [page.rows[i] for i in keep],
-        [page.days[i] for i in keep],
-        page.next_key,
-        page.aggregates,
-    )
+    rows, days = [page.rows[i] for i in keep], [page.days[i] for i in keep]
+    return replace(page, rows=rows, days=days)
 
 
 def _rows(answer: DailyShortVolume.S2C, market: Market) -> Sequence[Item]:
@@ -283,33 +277,29 @@ def _rows(answer: DailyShortVolume.S2C, market: Market) -> Sequence[Item]:
         own, other = other, own
     if other and not own:
         raise ProtocolError(f"{len(other)} rows of another market came")
-    for column in market.columns:
-        if column.kind == "count":
-            largest = max(map(attrgetter(column.name), own), default=0)
-            if largest > MAX_COUNT:
-                raise ProtocolError(
-                    f"a row has {column.name} = {largest}, more than any count of shares can be"
-                )
-    return own
+    # Protobuf makes the object of a row anew at every access, unless somebody holds it.
+    return list(own)
 
 
 def _days(rows: Sequence[Item], market: Market) -> list[str]:
     days = [row.timestamp_str for row in rows]
-    for i, day in enumerate(days):
-        if not day:
-            days[i] = _day_of_timestamp(rows[i], market)
-        elif not _is_day(day):
-            raise ProtocolError(f"row {i} has the trading day {day!r}; YYYY-MM-DD is expected")
+    if not all(map(_is_day, days)):
+        for i, (row, day) in enumerate(zip(rows, days, strict=True)):
+            if not day:
+                days[i] = _day_of_timestamp(row, market)
+            elif not _is_day(day):
+                raise ProtocolError(f"row {i} has the trading day {day!r}; YYYY-MM-DD is expected")
     return days
 
 
-def _is_day(day: object) -> bool:
-    # Bytes, and ISO's other spellings of ten characters, are no day here.
+@lru_cache(maxsize=2**14)  # a market's days come again with every ticker
+def _is_day(day: Any) -> bool:
+    # Bytes, which are no UTF-8, and ISO's other spellings of ten characters are no day here.
     try:
-        dt.date.fromisoformat(day)  # type: ignore[arg-type]  # protobuf hands bad UTF-8 on as bytes
+        dt.date.fromisoformat(day)
     except (TypeError, ValueError):
         return False
-    return isinstance(day, str) and day[4] == day[7] == "-"
+    return bool(day[4] == day[7] == "-")
 
 
 def _day_of_timestamp(row: Item, market: Market) -> str:

@@ -123,6 +123,7 @@ HK = Market(
 )
 MARKETS = {market.name: market for market in (US, HK)}
 
+_REFUSED = ",'\"[]{}"
 _ACCEPTED = "a market and a symbol joined by a dot, such as 'US.AAPL', 'US.BRK.B' or 'HK.00700'"
 
 
@@ -170,7 +171,8 @@ class Security:
             )
         prefix, dot, symbol = code.partition(".")
         known = prefix in MARKETS and bool(dot) and bool(symbol)
-        if known and all(c.isprintable() and not c.isspace() and c not in ",'\"[]" for c in symbol):
+        # Catalogs of Intake take braces for templates, and run what they hold.
+        if known and all(c.isprintable() and not c.isspace() and c not in _REFUSED for c in symbol):
             return cls(MARKETS[prefix], symbol)
         raise ConfigError(f"{code!r} is no code: expected {_ACCEPTED}.{_advice(code)}")
 

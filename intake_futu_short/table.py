@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from intake_futu_short.errors import ProtocolError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -50,6 +52,11 @@ def to_frame(pages: Sequence[Page], market: Market) -> pd.DataFrame:
         A row a trading day on a RangeIndex. ``timestamp`` int64 (Unix seconds of market-local
         midnight), ``timestamp_str`` strings, counts Int64 with a missing one ``<NA>``, prices,
         amounts and percents float64 with a missing one NaN.
+
+    Raises
+    ------
+    ProtocolError
+        When a count is larger than any count of shares can be.
     """
     rows = list(chain.from_iterable(page.rows for page in pages))
     days = list(chain.from_iterable(page.days for page in pages))
@@ -60,7 +67,7 @@ def to_frame(pages: Sequence[Page], market: Market) -> pd.DataFrame:
         elif column.kind == "timestamp":
             columns[column.name] = _timestamps(rows, days, market)
         elif column.kind == "count":
-            columns[column.name] = _counts(rows, column)
+            columns[column.name] = _counts(rows, days, column)
         else:
             columns[column.name] = _numbers(rows, column)
     return pd.DataFrame(columns, copy=False)
@@ -124,9 +131,17 @@ def _timestamps(rows: Sequence[Item], days: Sequence[str], market: Market) -> An
     return np.array(values, dtype=np.int64)
 
 
-def _counts(rows: Sequence[Item], column: Column) -> Any:
+def _counts(rows: Sequence[Item], days: Sequence[str], column: Column) -> Any:
     values, missing = _values(rows, column.name)
-    numbers = np.array(values, dtype=np.int64)
+    try:
+        numbers = np.array(values, dtype=np.int64)
+    except OverflowError as error:  # unsigned on the wire
+        largest = max(values)
+        raise ProtocolError(
+            f"the row of {days[values.index(largest)]} has {column.name} = {largest}, more than "
+            "any count of shares can be. Close the source and read again; if it stays so, update "
+            "OpenD"
+        ) from error
     mask = np.zeros(len(values), dtype=bool)
     mask[missing] = True
     return pd.arrays.IntegerArray(numbers, mask)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -164,6 +165,21 @@ def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
 )
 def test_a_key_is_the_path_of_its_file_as_given(value: object, path: str | None) -> None:
     assert arguments.rsa_key(value) == path
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        (arguments.codes, "US.AAPL"),
+        (lambda value: arguments.date("start", value), "2026-01-02"),
+        (arguments.gateways, "opend://h:5"),
+        (arguments.rsa_key, "opend.pem"),
+    ],
+)
+def test_a_string_of_numpy_becomes_one_that_yaml_can_write(argument: Any, value: str) -> None:
+    plain = argument(np.str_(value))
+    assert type(plain) is str
+    assert plain == value
 
 
 @pytest.mark.parametrize("value", [True, 1, b"opend.pem", ["opend.pem"]])

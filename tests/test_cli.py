@@ -1,21 +1,33 @@
 from __future__ import annotations
 
+import contextlib
+import csv
+import json
+import os
+import signal
+import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import sysconfig
+from pathlib import Path
+from typing import Any
 
+import intake
+import pandas as pd
 import pytest
 from click.testing import CliRunner
+from gateway_peer import PATIENCE_S
 
 import intake_futu_short
 from intake_futu_short.cli import main
 from intake_futu_short.errors import ConfigError
+from intake_futu_short.gateway import Gateway, sample_histories
 
-if TYPE_CHECKING:
-    from pathlib import Path
+# Where pip puts it, which is on the PATH of an activated environment only.
+FUTU_SHORT = str(Path(sysconfig.get_path("scripts"), "futu-short"))
 
 
-@pytest.mark.parametrize("command", [["futu-short"], [sys.executable, "-m", "intake_futu_short"]])
+@pytest.mark.parametrize("command", [[FUTU_SHORT], [sys.executable, "-m", "intake_futu_short"]])
 def test_the_demo_shows_both_markets_and_says_what_is_synthetic(
     command: list[str], tmp_path: Path
 ) -> None:
@@ -51,3 +63,278 @@ def test_an_error_of_ours_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(main, ["demo"])
     assert result.exit_code == 1
     assert result.output.strip() == "Error: the words of the error"
+
+
+def futu_short(*arguments: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [FUTU_SHORT, *arguments], capture_output=True, text=True, check=False, cwd=cwd, **options
+    )
+
+
+def test_a_piped_read_is_csv_alone(tmp_path: Path) -> None:
+    result = futu_short("read", "HK.00700", "--gateway", "sample://", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    rows = list(csv.DictReader(result.stdout.splitlines()))
+    assert [row["timestamp_str"] for row in rows][::9] == ["2026-05-08", "2026-04-24"]
+    assert rows[0]["last_close_price"] == "477.4"
+    assert rows[0]["turnover"] == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_python_dash_m_reads_from_the_gateway_of_the_environment(tmp_path: Path) -> None:
+    with Gateway(sample_histories()) as gateway:
+        result = subprocess.run(
+            [sys.executable, "-m", "intake_futu_short", "read", "US.AAPL", "--num", "10",
+             "--start", "2024-10-01", "--end", "2024-10-04", "--max-pages", "1", "--timeout", "5"],
+            capture_output=True, text=True, check=False, cwd=tmp_path,
+            env={**os.environ, "FUTU_OPEND": gateway.url},
+        )  # fmt: skip
+        assert [request.num for request in gateway.requests] == [10]
+    assert (result.returncode, result.stderr) == (0, "")
+    assert len(result.stdout.splitlines()) == 1 + 4
+
+
+def test_the_three_kinds_of_files_hold_the_same_numbers(tmp_path: Path) -> None:
+    for name in ("rows.csv", "rows.json", "rows.parquet"):
+        result = CliRunner().invoke(
+            main, ["read", "US.AAPL", "--gateway", "sample://", "-o", str(tmp_path / name)]
+        )
+        assert result.exit_code == 0
+        assert result.output == f"{tmp_path / name}: 29 rows, 2024-09-03 to 2024-10-11\n"
+    with intake.open_futu_short("US.AAPL", gateway="sample://") as source:
+        expected = source.read()
+    parquet = pd.read_parquet(tmp_path / "rows.parquet")
+    pd.testing.assert_frame_equal(parquet, expected, check_dtype=False)
+    assert parquet.attrs["code"] == "US.AAPL"
+    objects = json.loads((tmp_path / "rows.json").read_text())
+    lines = list(csv.DictReader((tmp_path / "rows.csv").read_text().splitlines()))
+    # A real price with nine decimals, as it stands in the archive of the call.
+    assert objects[-1]["close_price"] == float(lines[-1]["close_price"]) == 221.112467562
+    assert [list(row) for row in objects] == [list(row) for row in lines]
+    assert [row["volume"] for row in objects] == [int(row["volume"]) for row in lines]
+
+
+def test_several_codes_are_read_as_a_panel() -> None:
+    result = CliRunner().invoke(
+        main, ["read", "US.AAPL", "US.SAMPLE", "--max-pages", "1", "--gateway", "sample://"]
+    )
+    rows = list(csv.DictReader(result.output.splitlines()))
+    assert [row["code"] for row in rows] == ["US.AAPL"] * 29 + ["US.SAMPLE"] * 50
+    table = CliRunner().invoke(
+        main, ["read", "US.AAPL", "US.SAMPLE", "--gateway", "sample://", "--format", "table"]
+    )
+    assert table.output.startswith("1529 rows of 2 tickers, 20")
+
+
+def test_several_gateways_share_the_work() -> None:
+    with Gateway(sample_histories()) as one, Gateway(sample_histories()) as other:
+        result = CliRunner().invoke(
+            main,
+            ["read", "US.SAMPLE", "US.AAPL", "--max-pages", "2",
+             "--gateway", one.url, "--gateway", other.url],
+        )  # fmt: skip
+        assert len(one.requests) + len(other.requests) == 3
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) == 1 + 2 * 50 + 29
+
+
+def test_missing_values_are_null_in_json() -> None:
+    result = CliRunner().invoke(
+        main, ["read", "HK.00700", "--gateway", "sample://", "--format", "json"]
+    )
+    row = json.loads(result.output)[0]
+    assert row["last_close_price"] == 477.4
+    assert row["turnover"] is row["shares_traded"] is None
+
+
+def test_nothing_to_tell_is_an_empty_file_of_the_same_columns() -> None:
+    arguments = ["read", "HK.00700", "--gateway", "sample://", "--end", "2000-01-01", "--format"]
+    assert CliRunner().invoke(main, [*arguments, "json"]).output == "[]\n"
+    assert CliRunner().invoke(main, [*arguments, "csv"]).output.startswith("timestamp,timestamp_s")
+    assert CliRunner().invoke(main, [*arguments, "table"]).output.startswith("0 rows; reported")
+
+
+def at_a_terminal(*arguments: str, cwd: Path) -> tuple[int, list[str]]:
+    """Exit code, and the lines that a person sees."""
+    import pty  # noqa: PLC0415 - not on Windows
+
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [FUTU_SHORT, *arguments],
+        stdout=theirs, stderr=theirs, cwd=cwd, env={**os.environ, "COLUMNS": "200"},
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        said = b""
+        with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+            while data := os.read(ours, 65536):
+                said += data
+    os.close(ours)
+    return process.returncode, said.decode().splitlines()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
+def test_at_a_terminal_a_read_is_a_table(tmp_path: Path) -> None:
+    code, lines = at_a_terminal("read", "HK.SAMPLE", "--gateway", "sample://", cwd=tmp_path)
+    assert code == 0
+    assert lines[0] == (
+        "1500 rows, 2020-05-15 to 2026-06-18; reported open short position 17,650,300 shares, "
+        "0.88 %, as of 2026-06-05"
+    )
+    assert [line for line in lines if line.startswith("2026-06-18")]
+    assert [line for line in lines if line.startswith("...")]
+    assert len(lines) < 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["read"], 2, "CODE"),
+        (["read", "US.AAPL", "--colour", "red"], 2, "--colour"),
+        (["read", "US.AAPL", "-o", "rows.xlsx"], 2, ".csv, .json or .parquet"),
+        (["read", "US.AAPL", "-o", "no/such/place/rows.csv"], 2, "no directory 'no/such/place'"),
+        (["read", "us.aapl"], 1, "Error: 'us.aapl' is no code"),
+        (["read", "US.AAPL", "--num", "51"], 1, "Error: num must be a whole number, 1 to 50"),
+        (["read", "US.NOSUCH", "--gateway", "sample://"], 1, "Unknown stock"),
+        (["plot", "US.AAPL"], 2, "-o"),
+        (["sync", "US.AAPL"], 2, "--store"),
+        (["sync", "--store", "memory://s"], 2, "Name codes, or a --watchlist"),
+        (["nonsense"], 2, "nonsense"),
+    ],
+)
+def test_what_is_wrong_is_one_message_and_an_exit_code(
+    arguments: list[str], code: int, says: str
+) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == code
+    assert says in result.output
+    assert "Traceback" not in result.output
+
+
+def test_an_error_goes_to_stderr_without_a_traceback(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    url = f"opend://127.0.0.1:{port}"
+    result = futu_short("read", "US.AAPL", "--gateway", url, "-o", "rows.csv", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert f"no gateway answers at {url}" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_an_interrupted_read_exits_by_130_and_says_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"opend://127.0.0.1:{server.getsockname()[1]}"
+        with subprocess.Popen(
+            [FUTU_SHORT, "read", "US.AAPL", "--gateway", url],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        ) as process:  # fmt: skip
+            connection, _ = server.accept()  # now it waits for the handshake
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=PATIENCE_S) == ("", "")
+            connection.close()
+    assert process.returncode == 130
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
+def test_whoever_reads_our_output_may_stop(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [FUTU_SHORT, "read", "US.SAMPLE", "--gateway", "sample://", "--format", "json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def test_waiting_for_the_limit_is_told(tmp_path: Path) -> None:
+    with Gateway(sample_histories()) as gateway:
+        url = f"{gateway.url}?limit=1/1.5"
+        result = futu_short("read", "US.AAPL", "--num", "25", "--gateway", url, cwd=tmp_path)
+    assert result.returncode == 0
+    assert "allows 1 requests in 1.5 seconds" in result.stderr
+    assert len(result.stdout.splitlines()) == 30
+
+
+def test_help_waits_neither_for_intake_nor_for_protobuf() -> None:
+    code = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from intake_futu_short.cli import main\n"
+        "assert 'doctor' in CliRunner().invoke(main, ['--help']).output\n"
+        "print('intake' in sys.modules, 'google.protobuf' in sys.modules)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["False", "False"]
+
+
+def test_metrics_are_more_columns() -> None:
+    result = CliRunner().invoke(main, ["read", "US.AAPL", "--gateway", "sample://", "--metrics"])
+    row = next(csv.DictReader(result.output.splitlines()))
+    # The gateway's own daily_trade_avg_ratio of 2024-10-11 is 17.30 percent.
+    assert row["timestamp_str"] == "2024-10-11"
+    assert round(float(row["pooled_short_ratio_20"]), 4) == 0.173
+    assert row["short_ratio"].startswith("0.149")
+
+
+def test_a_figure_is_written_to_a_file(tmp_path: Path) -> None:
+    result = futu_short(
+        "plot", "US.AAPL", "--gateway", "sample://", "--start", "2024-10-01", "-o", "figure.png",
+        cwd=tmp_path, env={**os.environ, "DISPLAY": ""},
+    )  # fmt: skip
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr.splitlines()[-1] == "figure.png"
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_figure_of_another_kind_is_refused_before_anything_is_read() -> None:
+    result = CliRunner().invoke(main, ["plot", "US.AAPL", "-o", "figure.xyz"])
+    assert result.exit_code == 2
+    assert "png, pdf, svg" in result.output
+
+
+def test_a_store_is_synced_and_read_again_without_a_gateway(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("HK.00700\nUS.AAPL\n")
+    with Gateway(sample_histories()) as gateway:
+        url = f"{gateway.url}?limit=off"
+        result = futu_short(
+            "sync", "US.SAMPLE", "--watchlist", "list.txt", "--store", "kept", "--gateway",
+            url, cwd=tmp_path,
+        )  # fmt: skip
+        assert (result.returncode, result.stderr) == (0, "")
+        table = list(csv.DictReader(result.stdout.splitlines()))
+        assert {row["code"]: row["rows"] for row in table} == {
+            "US.SAMPLE": "1500", "HK.00700": "10", "US.AAPL": "29",
+        }  # fmt: skip
+        asked = len(gateway.requests)
+        again = futu_short(
+            "read", "US.AAPL", "--store", "kept", "--refresh", "never", "--gateway", url,
+            cwd=tmp_path,
+        )  # fmt: skip
+        assert (again.returncode, again.stderr) == (0, "")
+        assert len(again.stdout.splitlines()) == 30
+        assert len(gateway.requests) == asked
+
+
+def test_a_ticker_that_cannot_be_synced_leaves_the_others_and_an_exit_code(tmp_path: Path) -> None:
+    result = futu_short(
+        "sync", "US.NOSUCH", "US.AAPL", "--store", "kept", "--gateway", "sample://", cwd=tmp_path
+    )
+    assert (result.returncode, result.stderr) == (1, "")
+    failed, synced = csv.DictReader(result.stdout.splitlines())
+    assert "Unknown stock" in failed["error"]
+    assert (synced["rows"], synced["error"]) == ("29", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
+def test_at_a_terminal_what_failed_stands_below_the_table(tmp_path: Path) -> None:
+    code, lines = at_a_terminal(
+        "sync", "US.NOSUCH", "US.AAPL", "--store", "kept", "--gateway", "sample://", cwd=tmp_path
+    )
+    assert code == 1
+    assert [line.split()[0] for line in lines[:3]] == ["code", "US.NOSUCH", "US.AAPL"]
+    assert lines[-1].startswith("Error: US.NOSUCH")
+    assert max(map(len, lines[:3])) < 80

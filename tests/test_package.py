@@ -58,6 +58,10 @@ ROOMS = [
     "metrics",
     "calendars",
     "checks",
+    "figure_data",
+    "chart_parts",
+    "drawing",
+    "plotting",
     "accessor",
 ]
 PURE = {
@@ -65,7 +69,7 @@ PURE = {
     "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "kept",
     "joining", "slices", "history", "panel", "sessions", "windows", "columns", "daily",
     "window_metrics", "trailing", "aggregates", "combined", "panels", "resampling", "metrics",
-    "calendars", "checks", "accessor",
+    "calendars", "checks", "figure_data", "chart_parts", "drawing", "accessor",
 }  # fmt: skip
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip
@@ -151,6 +155,11 @@ def test_the_opener_is_there_when_only_intake_was_imported(tmp_path: Path) -> No
     assert run(code, tmp_path).split() == ["FutuShortSource", "True"]
 
 
+def test_importing_intake_alone_does_not_load_the_package(tmp_path: Path) -> None:
+    code = "import sys, intake; print('intake_futu_short' in sys.modules, 'pandas' in sys.modules)"
+    assert run(code, tmp_path).split() == ["False", "False"]
+
+
 def test_everything_public_is_there_and_documented() -> None:
     for name in intake_futu_short.__all__:
         value = getattr(intake_futu_short, name)
@@ -172,4 +181,8 @@ def test_setup_cfg_names_the_license_and_the_entry_points() -> None:
     assert config["metadata"]["license"] == "BSD-3-Clause"
     assert (ROOT / "LICENSE").read_text().startswith("BSD 3-Clause License")
     names = {e.name: e.group for e in distribution("intake-futu-short").entry_points}
-    assert names == {"futu_short": "intake.drivers", "futu-short": "console_scripts"}
+    assert names == {
+        "futu_short": "intake.drivers",
+        "futu_short_catalog": "intake.drivers",
+        "futu-short": "console_scripts",
+    }

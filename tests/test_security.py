@@ -36,6 +36,7 @@ def test_a_code_is_split_at_its_first_dot(code: str, market: object, symbol: str
         ("AAPL", "The market prefix is missing"),
         ("SH.600000", "markets US and HK only"),
         ("US.AA PL", "such as 'US.AAPL'"),
+        ("US.{{env(HOME)}}", "such as 'US.AAPL'"),
         ("US.AAPL,US.MSFT", "Several codes are a list: ['US.AAPL', 'US.MSFT']"),
         (700, "700 (int)"),
         (None, "None (NoneType)"),

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from intake_futu_short import table
+from intake_futu_short.errors import ProtocolError
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
 from intake_futu_short.pages import Aggregates, Page
 from intake_futu_short.security import HK, US, Security
@@ -109,6 +110,14 @@ def test_pages_follow_each_other_on_one_range_index() -> None:
 def test_counts_up_to_the_largest_are_exact() -> None:
     frame = table.to_frame([us_page({"volume": 2**63 - 1})], US)
     assert frame["volume"].tolist() == [2**63 - 1]
+
+
+def test_a_larger_count_is_an_error_that_names_it() -> None:
+    page = us_page(
+        {"timestamp_str": "2026-06-18"}, {"timestamp_str": "2026-06-17", "volume": 2**63}
+    )
+    with pytest.raises(ProtocolError, match=f"row of 2026-06-17 has volume = {2**63}"):
+        table.to_frame([page], US)
 
 
 def test_attributes_of_us_and_hk() -> None:

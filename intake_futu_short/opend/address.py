@@ -155,7 +155,7 @@ def key_path(value: object) -> str:
             "rsa_key must be the path of the file with the key, not the key itself, which a "
             "catalog would print"
         )
-    return value
+    return str(value)  # a string of another class, such as numpy's, is no plain YAML value
 
 
 def _options(url: str, query: str) -> dict[str, Any]:

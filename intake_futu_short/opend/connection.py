@@ -174,7 +174,8 @@ class Connection:
             self._fail(
                 GatewayDisconnectedError(
                     f"{self._peer} closed the connection in the middle of an answer "
-                    f"({self._reader.unfinished} bytes of it had come)"
+                    f"({self._reader.unfinished} bytes of it had come). Is OpenD still running, "
+                    "and the network up?"
                 )
             )
         else:

@@ -1,0 +1,129 @@
+"""Pieces that the charts share: lines with gaps, date axes, legends, labels of numbers."""
+
+from __future__ import annotations
+
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.ticker import PercentFormatter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+    from intake_futu_short.figure_data import Ticker
+
+__all__ = [
+    "LONGEST_CLOSURE",
+    "MOST_DOTS",
+    "SMALL",
+    "WIDE",
+    "broken",
+    "date_axis",
+    "dates",
+    "legend",
+    "line",
+    "percent",
+    "say",
+    "top",
+    "unit",
+    "width",
+]
+
+# Lines are broken where a ticker has no row for longer than any holiday.
+LONGEST_CLOSURE = pd.Timedelta(days=12)
+# With more days than this a dot a day is no longer told from its neighbours.
+MOST_DOTS = 70
+SMALL = 8.0  # size of type in points
+# Inches of a figure in which four names of lines stand beside each other.
+WIDE = 7.5
+
+
+def line(ax: Axes, values: pd.Series[float], *, dots: bool = True, **style: Any) -> None:
+    """Draw a line, broken at gaps; days between gaps, which make no line, as dots."""
+    drawn = broken(values.to_frame("y"))["y"]
+    known = drawn.notna().to_numpy()
+    beside = np.concatenate([[False], known, [False]])
+    alone = known & ~beside[:-2] & ~beside[2:]
+    few = dots and int(known.sum()) <= MOST_DOTS
+    ax.plot(drawn.index, drawn, marker="o" if few else None, markersize=3, **style)
+    if alone.any() and not few:
+        ax.plot(drawn.index[alone], drawn[alone], "o", color=style["color"], markersize=2)
+
+
+def broken(days: pd.DataFrame) -> pd.DataFrame:
+    """Put an empty row into each gap that is longer than a holiday."""
+    index = pd.DatetimeIndex(days.index)
+    gaps = np.flatnonzero(np.diff(index.to_numpy()) > LONGEST_CLOSURE.to_timedelta64())
+    return days.reindex(index.append(index[gaps] + pd.Timedelta(days=1)).sort_values())
+
+
+def dates(ax: Axes, tickers: Sequence[Ticker]) -> None:
+    """Let an Axes reach over the days of all tickers, with a grid."""
+    days = [t.days.index for t in tickers if len(t.days)]
+    if not days:
+        ax.tick_params(bottom=False, labelbottom=False)
+        return
+    date_axis(ax, min(d[0] for d in days), max(d[-1] for d in days))
+    ax.grid(visible=True, linewidth=0.5, alpha=0.4)
+    ax.set_axisbelow(True)
+
+
+def date_axis(ax: Axes, first: pd.Timestamp, last: pd.Timestamp, margin: float = 0.7) -> None:
+    """Days from first to last, at least a week, under dates that say no more than they must."""
+    begin, end = date2num(first.to_pydatetime()), date2num(last.to_pydatetime())
+    if margin:  # a whole bar at each end
+        margin = max(margin, (end - begin) * 0.015, (6 - end + begin) / 2)
+    ax.set_xlim(begin - margin, end + margin)
+    # Days are naive: no time zone of the user's settings moves them.
+    locator = AutoDateLocator(tz="UTC", minticks=3, maxticks=9)
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz="UTC"))
+
+
+def width(figure: Figure | SubFigure) -> float:
+    """Inches from left to right."""
+    return float(figure.bbox.width / figure.dpi)
+
+
+def legend(axes: Sequence[Axes], *, columns: int) -> None:
+    """Names of the lines, above the first of some axes that lie on each other."""
+    handles = [handle for ax in axes for handle in ax.get_legend_handles_labels()[0]]
+    if handles:
+        room = width(axes[0].figure)
+        characters = max(20, int((room - 1.6) * 17))  # about 17 an inch, beside the scales
+        axes[0].legend(
+            handles, [fill(str(handle.get_label()), characters) for handle in handles],
+            loc="lower left", bbox_to_anchor=(0, 1), ncols=columns if room >= WIDE else 2,
+            frameon=False, fontsize=SMALL, borderaxespad=0.2, columnspacing=1.2,
+        )  # fmt: skip
+
+
+def say(ax: Axes, text: str) -> None:
+    """Write into an Axes that has nothing to show."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=11)
+    # The ticks themselves may be shared with other axes.
+    ax.tick_params(left=False, labelleft=False)
+
+
+def top(ax: Axes) -> float:
+    """Upper end of a scale that begins at 0, with some air above the data."""
+    return float(ax.dataLim.ymax) * 1.06 or 1.0
+
+
+def unit(most: float) -> tuple[float, str]:
+    """What large numbers are divided by, and its name with a blank."""
+    for size, name in ((1e10, "billion"), (1e5, "million"), (1e3, "thousand")):
+        if most >= size:
+            return {"billion": 1e9, "million": 1e6, "thousand": 1e3}[name], f"{name} "
+    return 1.0, ""
+
+
+def percent(top: float) -> PercentFormatter:
+    """Fractions as percent, with decimals where the scale is fine."""
+    return PercentFormatter(1.0, decimals=0 if top > 0.05 else 1 if top > 0.005 else 2)

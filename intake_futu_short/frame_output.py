@@ -1,0 +1,91 @@
+"""A frame as the bytes of a file, or as a table for a person."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import shutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["FORMATS", "format_of", "render", "summary"]
+
+FORMATS = ("csv", "json", "parquet", "table")
+# Longer tables show their two ends.
+TABLE_ROWS = 40
+
+
+def format_of(path: str) -> str | None:
+    """The format that a file's name asks for; None when it names none."""
+    suffix = path.rpartition(".")[2].lower()
+    return suffix if suffix in {"csv", "json", "parquet"} else None
+
+
+def render(frame: pd.DataFrame, form: str) -> bytes:
+    """Write a frame out.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        On a RangeIndex, which is not written.
+    form : {"csv", "json", "parquet", "table"}
+        JSON is a list of objects, a row each. Missing values are empty in CSV and null in JSON,
+        as is what JSON has no number for. Numbers are written so that they read back as they are.
+        Parquet keeps the ``attrs``.
+
+    Raises
+    ------
+    ImportError
+        When Parquet is asked for and pyarrow is not installed.
+    """
+    if form == "parquet":
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer, engine="pyarrow", index=False)
+        return buffer.getvalue()
+    if form == "csv":
+        return frame.to_csv(index=False, lineterminator="\n").encode()
+    if form == "json":
+        # pandas' own to_json rounds prices.
+        is_plain = frame.notna() & ~frame.isin([math.inf, -math.inf])
+        plain = frame.astype(object).where(is_plain, None).to_dict("records")
+        lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in plain)
+        return ("[" + ",\n ".join(lines) + "]\n").encode()
+    return _table(frame).encode()
+
+
+def summary(frame: pd.DataFrame) -> str:
+    """One line: how many rows of which days, and what stands beside them."""
+    days = frame["timestamp_str"]
+    text = f"{len(frame)} rows"
+    if "code" in frame:
+        text += f" of {frame['code'].nunique()} tickers"
+    text += (f", {days.min()} to {days.max()}") if len(frame) else ""
+    shares, ratio, as_of = (
+        frame.attrs.get(name)
+        for name in ("aggregated_short", "aggregated_short_ratio", "new_time_str")
+    )
+    if shares is not None:
+        text += f"; reported open short position {shares:,} shares"
+        text += "" if ratio is None else f", {ratio} %"
+        text += f", as of {as_of}" if as_of else ""
+    return text
+
+
+def _table(frame: pd.DataFrame) -> str:
+    import pandas as pd  # noqa: PLC0415 - --help need not wait for it
+
+    with pd.option_context(
+        "display.width", shutil.get_terminal_size().columns,
+        "display.max_columns", None,
+        "display.max_rows", TABLE_ROWS,
+        "display.min_rows", TABLE_ROWS // 2,
+        "display.show_dimensions", False,
+        "display.float_format", lambda x: f"{x:,.4f}".rstrip("0").rstrip("."),
+    ):  # fmt: skip
+        days = frame.drop(columns="timestamp").set_index("timestamp_str")
+        if "code" in days:
+            days = days.set_index("code", append=True).swaplevel()
+        return f"{summary(frame)}\n\n{days}\n" if len(frame) else f"{summary(frame)}\n"

@@ -1,0 +1,238 @@
+"""Figures of daily short volume: what ``df.shortvol.plot`` shows, and `save` for files.
+
+`intake_futu_short.figure_data` works out what is drawn and `intake_futu_short.drawing` puts it on
+axes. matplotlib, the extra ``[plot]``, is imported when a figure is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+import pandas as pd
+
+from intake_futu_short.errors import ConfigError
+from intake_futu_short.figure_data import heading_of, tickers_of
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+    from types import ModuleType
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from intake_futu_short.figure_data import Ticker
+
+__all__ = ["Options", "interactive", "plot", "save"]
+
+MOST_PANELS = 12
+FORMATS = ("png", "pdf", "svg")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which days of a frame are shown, and in which kind of figure; see `plot`."""
+
+    kind: Literal["panels", "heatmap"] | None = None
+    start: Any = None
+    end: Any = None
+    last: int | None = None
+
+    def interval(self) -> tuple[str | None, str | None]:
+        """``start`` and ``end`` as days, once all options are known to be right."""
+        # It reads URLs too, whose code an import of the accessor need not load.
+        from intake_futu_short import arguments  # noqa: PLC0415
+
+        if self.kind not in {None, "panels", "heatmap"}:
+            raise ConfigError(f"kind must be 'panels' or 'heatmap', not {self.kind!r}")
+        if self.last is not None and (
+            not isinstance(self.last, Integral) or isinstance(self.last, bool) or self.last < 1
+        ):
+            raise ConfigError(
+                f"last must be a whole number of at least 1 (trading days), not {self.last!r}"
+            )
+        return arguments.interval(self.start, self.end)
+
+
+def plot(
+    frame: pd.DataFrame,
+    options: Options = Options(),
+    *,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
+) -> Any:
+    """Draw a frame with pyplot, or on axes that are given; returns what was drawn on.
+
+    `intake_futu_short.accessor` describes it to users.
+    """
+    tickers = tickers_of(frame, *options.interval(), options.last)
+    drawing = _drawing()
+    if ax is None:
+        import matplotlib.pyplot as plt  # noqa: PLC0415 - see the module's docstring
+
+        # Of pyplot, so that a notebook shows it; which backend that takes is the user's choice.
+        size = _figsize(tickers, options)
+        figure = plt.figure(figsize=figsize or size, layout="constrained")
+        return _fill(drawing, figure, tickers, options)
+    if figsize is not None:
+        raise ConfigError("figsize is that of a new figure; with ax= the figure is there already")
+    from matplotlib.axes import Axes  # noqa: PLC0415 - see the module's docstring
+
+    if isinstance(ax, Axes):
+        if _is_heat_map(tickers, options, default=len(tickers) > 1):
+            drawing.heat_map(ax, tickers)
+        else:
+            drawing.ratio_alone(ax, _only(tickers))
+        return ax
+    axes = np.asarray(ax, dtype=object).ravel()
+    if not len(axes) or not all(isinstance(each, Axes) for each in axes):
+        raise ConfigError(f"ax must be one matplotlib Axes or several, not {ax!r}")
+    if len(axes) == 1:
+        return plot(frame, options, ax=axes[0])
+    _on_axes(drawing, axes, tickers, options)
+    return axes
+
+
+def _on_axes(
+    drawing: ModuleType, axes: NDArray[Any], tickers: Sequence[Ticker], options: Options
+) -> None:
+    """Draw panels on axes of the user."""
+    if _is_heat_map(tickers, options, default=False):
+        raise ConfigError(f"a heat map is drawn on one Axes, and ax= holds {len(axes)}")
+    if len(tickers) > 1:
+        if len(axes) != len(tickers):
+            raise ConfigError(
+                f"the frame has {len(tickers)} tickers and ax= {len(axes)} Axes: one each, or "
+                "one Axes for a heat map"
+            )
+        drawing.small_multiples(axes, tickers)
+    elif len(axes) in {2, 3}:
+        drawing.panels(axes, tickers[0])
+    else:
+        raise ConfigError(
+            f"ax= holds {len(axes)} Axes. One ticker is drawn on 1 (the short ratio), 2 (price, "
+            "short ratio) or 3 (with the reported open short position)"
+        )
+
+
+def save(
+    frame: pd.DataFrame,
+    path: str | os.PathLike[str],
+    options: Options = Options(),
+    *,
+    figsize: tuple[float, float] | None = None,
+    dpi: float = 150,
+) -> Path:
+    """Draw a frame into a file, without pyplot: no window, no display, no backend.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Rows as ``df.shortvol`` takes them.
+    path : str or path
+        File to write or replace; ``.png``, ``.pdf`` or ``.svg``.
+    options : Options
+        Which days and which kind of figure.
+    figsize : (float, float), optional
+        Width and height in inches.
+    dpi : float
+        Dots an inch of a PNG.
+
+    Raises
+    ------
+    ConfigError
+        For another kind of file, and as for ``df.shortvol.plot``.
+    ImportError
+        When matplotlib is not installed.
+    OSError
+        When the file cannot be written.
+    """
+    target = Path(path)
+    if target.suffix.lower().lstrip(".") not in FORMATS:
+        raise ConfigError(f"a figure is saved as {', '.join(FORMATS)} by its name, not {target}")
+    tickers = tickers_of(frame, *options.interval(), options.last)
+    drawing = _drawing()
+    from matplotlib.figure import Figure  # noqa: PLC0415 - see the module's docstring
+
+    size = _figsize(tickers, options)
+    figure = Figure(figsize=figsize or size, layout="constrained")
+    _fill(drawing, figure, tickers, options)
+    figure.savefig(target, dpi=dpi)
+    return target
+
+
+def interactive(frame: pd.DataFrame, options: Options = Options(), **style: Any) -> Any:
+    """Short ratio and pooled ratio as lines that a notebook zooms into.
+
+    `intake_futu_short.accessor` describes it to users.
+    """
+    tickers = tickers_of(frame, *options.interval(), options.last)
+    try:
+        import hvplot.pandas  # noqa: F401, PLC0415 - adds DataFrame.hvplot; optional and heavy
+    except ImportError as error:
+        raise ImportError(f"hvplot() needs the package hvplot ({error}): pip install hvplot") from (
+            error
+        )
+    names = {"short_ratio": "Short ratio", "pooled": "20-day pooled ratio"}
+    table = pd.concat(
+        [t.days[list(names)].rename(columns=names).assign(ticker=t.name) for t in tickers]
+    ).rename_axis("date")
+    title = heading_of(tickers)
+    looks = {"ylabel": "Short ratio (fraction of volume)", "xlabel": "Trading day", "title": title}
+    by = {"groupby": "ticker"} if len(tickers) > 1 else {}
+    # The accessor is hvplot's own; pandas' types do not know it.
+    return cast("Any", table).hvplot.line(y=list(names.values()), **by, **{**looks, **style})
+
+
+def _drawing() -> ModuleType:
+    try:
+        from intake_futu_short import drawing  # noqa: PLC0415 - see the module's docstring
+    except ImportError as error:
+        raise ImportError(
+            f"plots need matplotlib ({error}): pip install 'intake-futu-short[plot]'"
+        ) from error
+    return drawing
+
+
+def _is_heat_map(
+    tickers: Sequence[Ticker], options: Options, *, default: bool | None = None
+) -> bool:
+    if options.kind is None:
+        return len(tickers) > MOST_PANELS if default is None else default
+    return options.kind == "heatmap"
+
+
+def _only(tickers: Sequence[Ticker]) -> Ticker:
+    if len(tickers) > 1:
+        raise ConfigError(
+            f"the frame has {len(tickers)} tickers: panels take as many Axes, kind='heatmap' one"
+        )
+    return tickers[0]
+
+
+def _figsize(tickers: Sequence[Ticker], options: Options) -> tuple[float, float]:
+    """Size of a new figure, once it is known that there is room for all in it."""
+    if _is_heat_map(tickers, options):
+        return 9.0, min(2.0 + 0.16 * max(len(tickers), 10), 20.0)
+    if len(tickers) > MOST_PANELS:
+        raise ConfigError(
+            f"{len(tickers)} tickers are too many for panels ({MOST_PANELS} at most): choose some, "
+            "or kind='heatmap'"
+        )
+    return 9.0, 7.0
+
+
+def _fill(
+    drawing: ModuleType, figure: Figure, tickers: Sequence[Ticker], options: Options
+) -> Axes | NDArray[Any]:
+    """Draw on a new figure."""
+    if _is_heat_map(tickers, options):
+        return cast("Axes", drawing.heat_map(figure.add_subplot(), tickers))
+    if len(tickers) > 1:
+        return cast("NDArray[Any]", drawing.grid_of_tickers(figure, tickers))
+    return cast("NDArray[Any]", drawing.figure_of_one(figure, tickers[0]))

@@ -1,0 +1,271 @@
+"""The catalog driver: an entry a ticker and a panel a market, from codes or a watchlist."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from intake.catalog.base import Catalog
+from intake.catalog.local import LocalCatalogEntry
+
+from intake_futu_short import __version__, watchlist
+from intake_futu_short.errors import ConfigError
+from intake_futu_short.security import MARKETS, Security
+from intake_futu_short.source import FutuShortSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Self
+
+__all__ = ["FutuShortCatalog", "read_watchlist"]
+
+
+class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
+    """Tickers of a list, each as an entry, and all of a market as a panel.
+
+    ``cat["HK.00700"]`` is a ticker and ``cat["HK"]`` the panel of all HK tickers; where Python
+    wants a name, ``cat.HK_00700`` and ``cat.hk`` are the same.
+
+    Parameters
+    ----------
+    codes : list of str, optional
+        Such as ``["US.AAPL", "HK.00700"]``.
+    watchlist : str, optional
+        fsspec URL of a file with codes, instead: a code a line (``#`` begins a comment), or by its
+        suffix CSV with a column ``code``, or a YAML or JSON list. It is read when an entry is first
+        wanted, and again by `reload`.
+    storage_options : dict, optional
+        For the file system of the watchlist, and of ``store=`` when that is given.
+    metadata : dict, optional
+        Kept beside the entries.
+    **arguments
+        Any other argument of ``intake.open_futu_short``, handed on to every entry.
+
+    Raises
+    ------
+    ConfigError
+        For neither or both of `codes` and `watchlist`, for what is no code (naming the line), and
+        for an argument that cannot work.
+    OSError
+        When the watchlist cannot be read; only as soon as an entry is wanted.
+    """
+
+    name = "futu_short_catalog"
+    version = __version__
+
+    def __init__(
+        self,
+        codes: Sequence[str] | str | None = None,
+        watchlist: str | os.PathLike[str] | None = None,
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> None:
+        listed, url = _list(codes), _url(watchlist)
+        if (listed is None) == (url is None):
+            raise ConfigError(
+                "a catalog takes either codes=[...] or watchlist=URL, "
+                + ("not both" if url else "and neither was given")
+            )
+        if storage_options and arguments.get("store"):
+            arguments["storage_options"] = dict(storage_options)
+        # Arguments are checked now, whatever the list will hold, and kept as plain values.
+        checked = FutuShortSource(code="US.AAPL", **arguments)
+        plain = dict(checked._captured_init_kwargs)  # what yaml() prints
+        del plain["code"]
+        self._arguments = {k: plain[k] for k in plain if k in arguments}
+        self._watchlist = url
+        self._watchlist_options = dict(storage_options or {})
+        self._codes = None if listed is None else _checked(listed)
+
+        super().__init__(name=type(self).name, metadata=dict(metadata or {}), ttl=None)
+        # Intake prints, pickles, compares and copies sources by these.
+        self._captured_init_args = ()
+        given = {"codes": self._codes, "watchlist": url, **self._arguments}
+        if storage_options:
+            given["storage_options"] = dict(storage_options)
+        if metadata:
+            given["metadata"] = dict(metadata)
+        self._captured_init_kwargs = {k: v for k, v in given.items() if v is not None}
+
+    def reload(self) -> None:
+        """Read the watchlist again, now."""
+        self.force_reload()
+
+    # -- names ------------------------------------------------------------------------------
+
+    def __getitem__(self, key: Any) -> Any:
+        if not isinstance(key, str):  # Intake's paths through catalogs of catalogs
+            return super().__getitem__(key)
+        name = key if key in self._entries else self._entries.aliases().get(key)
+        if name is None:
+            raise KeyError(f"no entry {key!r}: there are {', '.join(self._entries)}")
+        return self._entries[name]()
+
+    def __dir__(self) -> list[str]:
+        return [*object.__dir__(self), *self._entries.aliases()]
+
+    def __enter__(self) -> Self:
+        return self  # Intake would look for a schema, which catalogs have none of
+
+    # -- Intake's hooks ---------------------------------------------------------------------
+
+    def _make_entries_container(self) -> _Entries:
+        return _Entries(self._read_entries)
+
+    def _load(self) -> None:
+        self._entries.forget()
+
+    def _close(self) -> None:
+        self._entries.close()
+
+    # Intake's own reload the catalog whenever it is looked at.
+    def _get_entries(self) -> _Entries:
+        entries: _Entries = self._entries
+        return entries
+
+    def _get_entry(self, name: str) -> Any:
+        return self._entries[name]()
+
+    def _read_entries(self) -> dict[str, LocalCatalogEntry]:
+        codes = self._codes
+        if codes is None:
+            assert self._watchlist is not None  # noqa: S101 - one of the two is there
+            codes = read_watchlist(self._watchlist, self._watchlist_options)
+        entries = {
+            code: self._new_entry(code, f"Daily short volume of {code}", code) for code in codes
+        }
+        for market in MARKETS:
+            members = [code for code in codes if Security.parse(code).market.name == market]
+            if members:
+                what = f"Daily short volume of the {market} tickers of this catalog"
+                entries[market] = self._new_entry(market, what, members)
+        return entries
+
+    def _new_entry(self, name: str, description: str, code: str | list[str]) -> LocalCatalogEntry:
+        return _Entry(
+            name=name,
+            description=description,
+            driver="futu_short",
+            args={"code": code, **self._arguments},
+            metadata=dict(self.metadata),
+            getenv=False,
+            getshell=False,
+            catalog=self,
+        )
+
+
+class _Entry(LocalCatalogEntry):  # type: ignore[misc]  # Intake has no types
+    """An entry whose arguments are values: what a watchlist holds is never run as a template."""
+
+    def _create_open_args(self, changes: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        arguments = {"metadata": dict(self._metadata), **self._open_args, **changes}
+        return FutuShortSource, arguments
+
+
+class _Entries(MutableMapping[str, LocalCatalogEntry]):
+    """Entries that are read when they are first looked at."""
+
+    def __init__(self, read: Callable[[], dict[str, LocalCatalogEntry]]) -> None:
+        self._read = read
+        self._known: dict[str, LocalCatalogEntry] | None = None
+
+    def forget(self) -> None:
+        self._known = None
+
+    def close(self) -> None:
+        """Close the sources that were handed out; those with changed arguments are the caller's."""
+        for entry in (self._known or {}).values():
+            if entry._default_source is not None:
+                entry._default_source.close()
+
+    def aliases(self) -> dict[str, str]:
+        """Names that Python takes as attributes → names of entries, where that is unambiguous."""
+        plain = {name: re.sub(r"\W", "_", name) for name in self}
+        plain.update({name: name.lower() for name in MARKETS if name in self})
+        times = Counter(plain.values())
+        return {
+            alias: name
+            for name, alias in plain.items()
+            if times[alias] == 1 and alias not in self and alias.isidentifier()
+        }
+
+    def _entries(self) -> dict[str, LocalCatalogEntry]:
+        if self._known is None:
+            self._known = self._read()
+        return self._known
+
+    def __getitem__(self, name: str) -> LocalCatalogEntry:
+        return self._entries()[name]
+
+    def __setitem__(self, name: str, entry: LocalCatalogEntry) -> None:
+        self._entries()[name] = entry
+
+    def __delitem__(self, name: str) -> None:
+        del self._entries()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries())
+
+    def __len__(self) -> int:
+        return len(self._entries())
+
+
+def _list(codes: object) -> list[object] | None:
+    """Codes as they are given, by users and by templates of catalogs; None when left open."""
+    if isinstance(codes, str):
+        if not codes.strip():
+            return None
+        if codes.lstrip().startswith("["):
+            try:
+                codes = ast.literal_eval(codes.strip())
+            except (ValueError, SyntaxError) as error:
+                raise ConfigError(f"codes is no list of codes: {codes!r}") from error
+        else:
+            codes = [codes]
+    if codes is None:
+        return None
+    if not isinstance(codes, Sequence) or isinstance(codes, bytes):
+        raise ConfigError(f"codes must be a list of codes, not {codes!r}")
+    return list(codes)
+
+
+def _url(watchlist: object) -> str | None:
+    if watchlist is None or watchlist == "":
+        return None
+    if isinstance(watchlist, (str, os.PathLike)):
+        return os.fspath(watchlist)
+    raise ConfigError(f"watchlist must be the URL or path of a file, not {watchlist!r}")
+
+
+def _checked(codes: list[object]) -> list[str]:
+    if not codes:
+        raise ConfigError("codes is an empty list: a catalog needs one code at least")
+    return list(dict.fromkeys(Security.parse(code).code for code in codes))
+
+
+def read_watchlist(url: str, storage_options: Mapping[str, Any] | None = None) -> list[str]:
+    """Codes of the watchlist at an fsspec URL.
+
+    Raises
+    ------
+    ConfigError
+        For a line that holds no code.
+    OSError
+        When the file cannot be read.
+    """
+    import fsspec  # noqa: PLC0415 - not everybody has a watchlist
+
+    with fsspec.open(url, "rb", **(storage_options or {})) as file:
+        data: bytes = file.read()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"watchlist {url} is not text in UTF-8: {error}") from error
+    return watchlist.parse(text, url)

@@ -1,0 +1,222 @@
+"""``futu-short doctor``: what it finds, and that it costs one request."""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+from second_gateway import (
+    DAILY_SHORT_VOLUME,
+    INIT_CONNECT,
+    Exchange,
+    History,
+    SecondGateway,
+    frame,
+    make_rows,
+    obliging,
+    refusal_body,
+)
+
+from intake_futu_short.cli import main
+from intake_futu_short.doctor import examine
+from intake_futu_short.errors import ConfigError
+from intake_futu_short.gateway import Gateway, sample_histories
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+STEPS = ["versions", "gateway", "connection", "handshake", "request", "limit", "clock"]
+
+
+def found(gateway: str | None, code: str = "HK.00700") -> dict[str, tuple[str, str]]:
+    """State and text of each step."""
+    findings = list(examine(gateway, code))
+    assert [finding.step for finding in findings] == STEPS
+    return {finding.step: (finding.state, finding.text) for finding in findings}
+
+
+def states(findings: dict[str, tuple[str, str]]) -> dict[str, str]:
+    return {step: state for step, (state, _) in findings.items() if state != "ok"}
+
+
+def test_a_gateway_that_works_is_asked_once(cache: Path) -> None:
+    with Gateway(sample_histories()) as gateway:
+        findings = found(gateway.url)
+        assert [(request.code, request.num) for request in gateway.requests] == [("HK.00700", 1)]
+    assert states(findings) == {}
+    assert "newest trading day 2026-05-08" in findings["request"][1]
+    assert "not encrypted" in findings["handshake"][1]
+    assert "30/30" in findings["limit"][1]
+    slots = list(cache.rglob("*.slots"))
+    assert len(slots) == 1
+    assert str(slots[0]) in findings["limit"][1]
+
+
+def test_its_request_counts_like_any_other() -> None:
+    with Gateway(sample_histories()) as gateway:
+        url = f"{gateway.url}?limit=1/1"
+        assert states(found(url)) == states(found(url)) == {}
+        first, second = (request.arrived_s for request in gateway.requests)
+        assert second - first >= 1.0
+
+
+def test_the_origin_of_the_gateway_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found("sample://")["gateway"] == ("ok", "sample:// (given)")
+    monkeypatch.setenv("FUTU_OPEND", "sample://")
+    assert found(None)["gateway"] == ("ok", "sample:// (from $FUTU_OPEND)")
+    assert found("")["gateway"] == ("ok", "sample:// (from $FUTU_OPEND)")
+    monkeypatch.setenv("FUTU_OPEND", "")
+    assert "opend://127.0.0.1:11111 (the default" in found(None)["gateway"][1]
+
+
+def test_of_several_gateways_one_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUTU_OPEND", "['opend://10.0.0.5', 'opend://10.0.0.6']")
+    assert "--gateway" in found(None)["gateway"][1]
+
+
+def test_a_password_in_the_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUTU_OPEND", "opend://me:hunter2@10.0.0.5")
+    findings = found(None)
+    assert "takes no user or password" in findings["gateway"][1]
+    assert "hunter2" not in str(findings)
+    assert states(findings) == {
+        "gateway": "failed",
+        **dict.fromkeys(STEPS[2:6], "not tried"),
+    }
+
+
+def test_where_nothing_listens_it_says_what_to_start() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    findings = found(f"opend://127.0.0.1:{port}")
+    assert "Start OpenD" in findings["connection"][1]
+    assert states(findings) == {
+        "connection": "failed", "handshake": "not tried", "request": "not tried",
+        "limit": "not tried",
+    }  # fmt: skip
+
+
+def served(script: Callable[[Exchange], None]) -> tuple[dict[str, tuple[str, str]], int]:
+    """Findings at a gateway that answers as the script has it, and the requests it got."""
+    histories = {"HK.00700": History("HK", make_rows("HK", 3))}
+    with SecondGateway(histories, script=script) as gateway:
+        findings = found(gateway.url)
+        return findings, len(gateway.queries)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("Get Daily Short Volume is too frequent, request failed", "too frequent"),
+        ("行情权限不足", "行情权限不足"),
+        ("Unknown stock. 00700", "Unknown stock"),
+    ],
+)
+def test_a_refusal_is_told_and_not_asked_again(words: str, says: str) -> None:
+    def refuse(exchange: Exchange) -> None:
+        if exchange.proto_id == DAILY_SHORT_VOLUME:
+            exchange.send(frame(exchange.proto_id, exchange.serial, refusal_body(words)))
+        else:
+            obliging(exchange)
+
+    findings, requests = served(refuse)
+    assert states(findings) == {"request": "failed"}
+    assert says in findings["request"][1]
+    assert requests == 1
+
+
+@pytest.mark.parametrize(("at", "step"), [(INIT_CONNECT, "handshake")])
+def test_a_gateway_that_hangs_up_is_told(at: int, step: str) -> None:
+    def hang_up(exchange: Exchange) -> None:
+        if exchange.proto_id == at:
+            exchange.close()
+        else:
+            obliging(exchange)
+
+    findings, requests = served(hang_up)
+    assert states(findings) == {"handshake": "failed", "request": "not tried"}
+    assert "RSA key" in findings[step][1]
+    assert requests == 0
+
+
+def test_a_gateway_that_keeps_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("intake_futu_short.doctor.CONNECT_TIMEOUT_S", 0.2)
+    findings, _ = served(lambda _: None)
+    assert "no answer within 0.2 s to the handshake" in findings["handshake"][1]
+
+
+def test_a_ticker_without_rows_is_no_failure() -> None:
+    with SecondGateway({"HK.00700": History("HK", [])}) as gateway:
+        findings = found(gateway.url)
+    assert states(findings) == {}
+    assert "without rows" in findings["request"][1]
+
+
+def test_a_key_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with Gateway(sample_histories()) as gateway:
+        findings = found(f"{gateway.url}?rsa_key={tmp_path}/missing.pem")
+    assert states(findings) == {"handshake": "failed", "request": "not tried"}
+    assert "missing.pem" in findings["handshake"][1]
+
+
+def test_encryption_is_told_without_the_key(key_file: Callable[..., Path]) -> None:
+    path = key_file()
+    with Gateway(sample_histories(), rsa_key=path) as gateway:
+        findings = found(gateway.url)
+        assert states(findings) == {}
+        assert f"encrypted with the key in {path}" in findings["handshake"][1]
+        assert path.read_text().splitlines()[1] not in str(findings)
+        plain = found(f"opend://{gateway.host}:{gateway.port}")
+        assert states(plain) == {"handshake": "failed", "request": "not tried"}
+
+
+def test_a_cache_that_is_a_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with Gateway(sample_histories()) as gateway:
+        findings = found(gateway.url)
+    assert states(findings) == {"limit": "failed"}
+    assert "XDG_CACHE_HOME" in findings["limit"][1]
+
+
+def test_without_a_limit_nothing_is_counted(cache: Path) -> None:
+    with Gateway(sample_histories()) as gateway:
+        findings = found(f"{gateway.url}?limit=off")
+    assert "not counted" in findings["limit"][1]
+    assert list(cache.rglob("*.slots")) == []
+
+
+def test_a_clock_behind_the_newest_trading_day_is_told() -> None:
+    soon = dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=3)
+    row: dict[str, int | float | str] = {
+        "timestamp": int(soon.timestamp()),
+        "timestampStr": soon.date().isoformat(),
+    }
+    with SecondGateway({"HK.00700": History("HK", [row])}) as gateway:
+        findings = found(gateway.url)
+    assert states(findings) == {"clock": "failed"}
+    assert "before the newest trading day" in findings["clock"][1]
+
+
+def test_what_is_missing_of_the_extras_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("intake_futu_short.doctor.OPTIONAL", {"no-such-package": "dask"})
+    assert "no no-such-package (extra [dask])" in found("sample://")["versions"][1]
+
+
+def test_another_ticker_can_be_asked_for() -> None:
+    assert "US.AAPL answered" in found("sample://", "US.AAPL")["request"][1]
+    with pytest.raises(ConfigError):
+        list(examine("sample://", "AAPL"))
+
+
+def test_the_command_prints_a_line_a_step_and_exits_by_what_it_found() -> None:
+    good = CliRunner().invoke(main, ["doctor", "--gateway", "sample://"])
+    assert good.exit_code == 0
+    assert [line.split()[:2] for line in good.output.splitlines()] == [["ok", s] for s in STEPS]
+    bad = CliRunner().invoke(main, ["doctor", "--gateway", "http://h"])
+    assert bad.exit_code == 1
+    assert "not tried  handshake" in bad.output

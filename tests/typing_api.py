@@ -1,0 +1,115 @@
+"""The public interface as typed code uses it. mypy checks this file; nothing runs it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from typing_extensions import assert_type
+
+from intake_futu_short import (
+    RET_ERROR,
+    RET_OK,
+    FutuShort,
+    FutuShortCatalog,
+    FutuShortError,
+    FutuShortSource,
+    FutuShortStore,
+    OpenQuoteContext,
+    PanelError,
+    ReplyError,
+    catalog_path,
+    sync,
+)
+from intake_futu_short.accessor import ShortVolumeAccessor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import dask.dataframe as dd
+
+
+def sources() -> None:
+    FutuShortSource("HK.00700")
+    FutuShortSource(["US.AAPL", "US.MSFT"], "2026-01-02", pd.Timestamp("2026-02-02"), 50)
+    with FutuShortSource(
+        code="US.AAPL",
+        start=dt.date(2026, 1, 2),
+        end="2026-02-02",
+        gateway="opend://127.0.0.1:11111",
+        max_pages=3,
+        rsa_key=Path("opend.pem"),
+        store="s3://bucket/short",
+        storage_options={"anon": False},
+        refresh="always",
+        timeout=5,
+        errors="warn",
+        metadata={"desk": "hk"},
+    ) as source:
+        assert_type(source.read(), pd.DataFrame)
+        assert_type(source.read_partition(0), pd.DataFrame)
+        chunks: Iterator[pd.DataFrame] = source.read_chunked()
+        lazy: dd.DataFrame = source.to_dask()
+        assert_type(source.discover(), dict[str, Any])
+        assert_type(source.aggregates(), dict[str, Any])
+        del chunks, lazy
+
+
+def wrong() -> None:
+    """An ignore that is not needed is an error: each line here must be one to mypy."""
+    FutuShortSource()  # type: ignore[call-arg]
+    FutuShortSource("US.AAPL", pages=3)  # type: ignore[call-arg]
+    FutuShortSource("US.AAPL", num="many")  # type: ignore[arg-type]
+    FutuShort("sample://")  # type: ignore[call-arg]
+    FutuShortCatalog(codes=700)  # type: ignore[arg-type]
+
+
+def catalogs() -> None:
+    FutuShortCatalog(codes=["US.AAPL"], gateway="sample://", start="2026-01-02")
+    FutuShortCatalog(watchlist=Path("list.txt"), storage_options={"anon": True})
+    assert_type(catalog_path("sample"), str)
+
+
+def readers() -> None:
+    data = FutuShort("sample://", "US.AAPL", start=dt.date(2026, 1, 2), num=10)
+    FutuShort(None, ["US.AAPL", "US.MSFT"], metadata={"desk": "us"})
+    assert_type(data.start, str | None)
+
+
+def documented_call() -> None:
+    with OpenQuoteContext(host="127.0.0.1", port=11111) as context:
+        ret, us_rows, hk_rows = context.get_daily_short_volume("HK.00700", next_key=None, num=None)
+    if ret == RET_OK or ret != RET_ERROR:
+        print(us_rows, hk_rows)
+
+
+def accessor(frame: pd.DataFrame) -> None:
+    shortvol = ShortVolumeAccessor(frame)
+    assert_type(shortvol.market, str)
+    assert_type(shortvol.code, str | None)
+    assert_type(shortvol.aggregated_short, int | None)
+    assert_type(shortvol.by_date(), pd.DataFrame)
+    assert_type(shortvol.short_ratio(), "pd.Series[float]")
+    assert_type(shortvol.pooled_short_ratio(20), "pd.Series[float]")
+    assert_type(shortvol.check(), pd.DataFrame)
+    assert_type(shortvol.metrics(windows=(5, 20)), pd.DataFrame)
+    assert_type(shortvol.with_metrics(), pd.DataFrame)
+    shortvol.plot(kind="panels", start="2026-01-02", last=250)
+
+
+def store() -> None:
+    kept = FutuShortStore("s3://bucket/short", {"anon": True})
+    assert_type(kept.read(["US.AAPL"], start="2026-01-02", columns=["volume"]), pd.DataFrame)
+    assert_type(kept.codes("HK"), list[str])
+    assert_type(sync(["HK.00700"], store="s3://bucket/short", gateway=None), pd.DataFrame)
+
+
+def errors(error: FutuShortError) -> None:
+    if isinstance(error, ReplyError):
+        assert_type(error.ret_type, int)
+        assert_type(error.message, str)
+    if isinstance(error, PanelError):
+        assert_type(error.failures, dict[str, Exception])
+        assert_type(error.partial, pd.DataFrame | None)
