@@ -17,7 +17,8 @@ from intake_futu_short.errors import (
     GatewayUnreachableError,
     StoreError,
 )
-from intake_futu_short.history import Refresh, is_current, newest_day
+from intake_futu_short.freshness import is_current, newest_day
+from intake_futu_short.history import Refresh
 from intake_futu_short.pages import Walk
 
 if TYPE_CHECKING:

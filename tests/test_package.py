@@ -43,6 +43,7 @@ ROOMS = [
     "kept",
     "joining",
     "slices",
+    "freshness",
     "history",
     "panel",
     "sessions",
@@ -67,7 +68,7 @@ ROOMS = [
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
     "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "kept",
-    "joining", "slices", "history", "panel", "sessions", "windows", "columns", "daily",
+    "joining", "slices", "freshness", "history", "panel", "sessions", "windows", "columns", "daily",
     "window_metrics", "trailing", "aggregates", "combined", "panels", "resampling", "metrics",
     "calendars", "checks", "figure_data", "chart_parts", "drawing", "accessor",
 }  # fmt: skip
