@@ -9,6 +9,9 @@
                   table.py    the one schema: columns, dtypes, attributes
                      │
                      ▼
+                  panel.py    many tickers as one: read together, failing apart
+                     │
+                     ▼
                   source.py   the Intake driver: intake.open_futu_short(code)
                      │
                      ▼

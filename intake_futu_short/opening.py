@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING
 
 from intake_futu_short import arguments
 from intake_futu_short.crew import Crew
-from intake_futu_short.errors import ConfigError, GatewayDisconnectedError, GatewayError, ReplyError
+from intake_futu_short.errors import (
+    ConfigError,
+    FutuShortError,
+    GatewayDisconnectedError,
+    GatewayTimeoutError,
+    GatewayUnreachableError,
+    RateLimitError,
+    ReplyError,
+)
 from intake_futu_short.gateway import SharedSample
 from intake_futu_short.opend.address import DEFAULT_URL, ENVIRONMENT_VARIABLE, GatewayURL
 from intake_futu_short.opend.client import GatewayClient
 from intake_futu_short.opend.pool import GatewayPool
-from intake_futu_short.panel import concerns_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +36,8 @@ __all__ = ["Opening", "gateway_urls"]
 
 # A gateway's limit lets so many out at once; each waits in a thread.
 AT_ONCE = 32
+
+_NO_ANSWER = (GatewayTimeoutError, GatewayDisconnectedError)
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +79,7 @@ class Opening:
         self._tickers = tickers
         self._at_once = AT_ONCE * len(gateways)
         self._resources = ExitStack()
-        self._answers = 0
+        self._is_answered = False
         self._is_closed = False
         self._is_stopped = False
         self._gateways = gateways
@@ -85,9 +94,9 @@ class Opening:
         try:
             answer = self._connect().daily_short_volume(security, next_key, self._num)
         except ReplyError:
-            self._answers += 1
+            self._is_answered = True
             raise
-        self._answers += 1
+        self._is_answered = True
         rows = len(answer.us_items) + len(answer.hk_items)
         _log.debug("%s: %d rows, next_key %r", security, rows, answer.next_key)
         self._progress.page(rows)
@@ -102,7 +111,7 @@ class Opening:
         done_before = self._tickers - len(jobs)
         crew = Crew(
             self._at_once,
-            concerns_all=self._concerns_all,
+            concerns_all=self.concerns_all,
             stop=self._stop,
             tick=lambda done: self._progress.show(done_before + done),
         )
@@ -111,16 +120,28 @@ class Opening:
         finally:
             self._is_stopped = False
 
+    def concerns_all(self, error: Exception) -> bool:
+        """Whether an error of one ticker tells of the gateway or this program, hence of all."""
+        # Nothing has been answered at all: that is no matter of one ticker.
+        is_mute = not self._is_answered and isinstance(error, _NO_ANSWER)
+        is_general = isinstance(error, (GatewayUnreachableError, RateLimitError, ConfigError))
+        is_ours = not isinstance(error, FutuShortError)
+        return self._is_closed or is_mute or is_general or is_ours
+
     def close(self) -> None:
         """End the requests under way, and let go of the gateways. For good."""
         with self._lock:
             self._is_closed = True
         self._resources.close()
 
-    def _of_sample(self, url: GatewayURL) -> GatewayURL:
-        sample = SharedSample(url.rsa_key)
-        self._resources.callback(sample.close)
-        return replace(GatewayURL.parse(sample.url), limit=None)
+    def after_fork(self) -> None:
+        """Begin anew in a child: threads of the parent may have held locks of what it has."""
+        self._progress.after_fork()
+        self._lock = threading.Lock()
+        # What these held is the parent's.
+        self._resources = ExitStack()
+        self._client = None
+        self._is_stopped = False
 
     def _stop(self) -> None:
         self._is_stopped = True
@@ -146,10 +167,10 @@ class Opening:
             self._of_sample(url) if url.is_sample else url, timeout=timeout, on_wait=on_wait
         )
 
-    def _concerns_all(self, error: Exception) -> bool:
-        # Nothing has been answered at all: that is no matter of one ticker.
-        is_mute = not self._answers and isinstance(error, GatewayError)
-        return is_mute or concerns_all(error)
+    def _of_sample(self, url: GatewayURL) -> GatewayURL:
+        sample = SharedSample(url.rsa_key)
+        self._resources.callback(sample.close)
+        return replace(GatewayURL.parse(sample.url), limit=None)
 
 
 def gateway_urls(given: str | list[str] | None) -> list[GatewayURL]:

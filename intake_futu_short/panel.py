@@ -9,13 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from intake_futu_short import table
 from intake_futu_short.errors import (
-    ConfigError,
-    FutuShortError,
-    GatewayDisconnectedError,
-    GatewayUnreachableError,
     PanelError,
     PanelWarning,
-    RateLimitError,
 )
 from intake_futu_short.pages import Aggregates
 
@@ -30,16 +25,10 @@ if TYPE_CHECKING:
     # Does jobs together, each of which may fail without the others; returns errors by number.
     Together = Callable[[Sequence[Callable[[], object]]], Mapping[int, Exception]]
 
-__all__ = ["Panel", "Single", "concerns_all"]
+__all__ = ["Panel", "Single"]
 
 # Enough to see what is wrong; `PanelError.failures` has them all.
 CODES_SHOWN = 5
-
-
-def concerns_all(error: Exception) -> bool:
-    """Whether an error tells of the gateway or of this program, not of one ticker."""
-    gone = (GatewayUnreachableError, GatewayDisconnectedError, RateLimitError, ConfigError)
-    return isinstance(error, gone) or not isinstance(error, FutuShortError)
 
 
 class Single:
@@ -80,17 +69,25 @@ class Panel:
     together : callable
         Does jobs at the same time, and gives the errors by the number of the job. An error that
         concerns all of them it raises at once.
+    concerns_all : callable
+        Tells such an error.
     warns : bool
         A ticker that fails is left out for good, with a warning; else it makes an error once the
         others are read.
     """
 
     def __init__(
-        self, tickers: Mapping[Security, Partitions], together: Together, *, warns: bool
+        self,
+        tickers: Mapping[Security, Partitions],
+        together: Together,
+        concerns_all: Callable[[Exception], bool],
+        *,
+        warns: bool,
     ) -> None:
         self._tickers = {security.code: ticker for security, ticker in tickers.items()}
         self._market = next(iter(tickers)).market
         self._together = together
+        self._concerns_all = concerns_all
         self._warns = warns
         self._left_out: set[str] = set()
         # Partitions that somebody has keep their numbers: their tickers stay.
@@ -117,7 +114,7 @@ class Panel:
             try:
                 part = ticker.get(number)
             except Exception as error:
-                if concerns_all(error):
+                if self._concerns_all(error):
                     raise
                 self._settle({code: error})
                 continue

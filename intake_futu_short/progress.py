@@ -42,6 +42,11 @@ class Progress:
         self._pages = self._rows = 0
         self._wait: _Wait | None = None
 
+    def after_fork(self) -> None:
+        """Show nothing of what the parent reads, some thread of which may have held the lock."""
+        self._lock = threading.Lock()
+        self._display = None
+
     def page(self, rows: int) -> None:
         """Count an answer."""
         with self._lock:
@@ -169,7 +174,7 @@ class _Bar(_Display):
     def _make(self) -> Any:
         from tqdm.auto import tqdm  # noqa: PLC0415 - most reads show no bar
 
-        unit = " pages" if self._tickers is None else " tickers"
+        unit = " pages" if self._tickers is None else "ticker"
         bar = tqdm(total=self._tickers, unit=unit, desc="short volume", leave=False)
         bar.start_t -= self._clock() - self._began
         return bar

@@ -337,6 +337,8 @@ class FutuShortSource(DescribedSource):
         if self._process != os.getpid():
             self._process = os.getpid()
             self._lock = threading.RLock()
+            if self._opening is not None:
+                self._opening.after_fork()
         return self._lock
 
     # -- the rows ---------------------------------------------------------------------------
@@ -352,8 +354,9 @@ class FutuShortSource(DescribedSource):
 
     def _load(self, callback: Callback | None = None) -> Partitions:
         """Read to the end, from where on the shape is known."""
-        partitions = self._open()
-        with self._progress.shown(callback, len(self._securities) if self._is_panel else None):
+        tickers = len(self._securities) if self._is_panel else None
+        with self._progress.shown(callback, tickers):
+            partitions = self._open()
             partitions.load()
         self._load_metadata()
         return partitions
@@ -370,7 +373,9 @@ class FutuShortSource(DescribedSource):
             tickers = {s: self._ticker(s, opening) for s in self._securities}
             if self._is_panel:
                 warns = self._arguments["errors"] == "warn"
-                self._partitions = Panel(tickers, opening.together, warns=warns)
+                self._partitions = Panel(
+                    tickers, opening.together, opening.concerns_all, warns=warns
+                )
             else:
                 self._partitions = Single(tickers[self._securities[0]], opening.together)
         return self._partitions

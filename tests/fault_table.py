@@ -267,5 +267,5 @@ FAULTS: dict[str, Fault] = {
         gone, error="GatewayUnreachableError", patience=(("reconnect_s", 0.5),)
     ),
     "gateway slow": Fault(slow(2.0), places=(1, 16)),
-    "heartbeat unanswered": Fault(dead_line, timeout_s=60.0, patience=(("silence_s", 0.3),)),
+    "heartbeat unanswered": Fault(dead_line, timeout_s=60.0, patience=(("silence_s", 0.5),)),
 }

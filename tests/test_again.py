@@ -180,7 +180,7 @@ def test_a_gateway_that_stops_answering_is_one_kind_of_error_for_all_who_wait() 
     with (
         SecondGateway(HISTORIES, silent) as gateway,
         ThreadPoolExecutor(4) as pool,
-        closing(client_of(gateway.url, timeout=0.3)) as client,
+        closing(client_of(gateway.url, timeout=0.5)) as client,
     ):
         list(pool.map(ask, [client] * 4))
     assert len(gateway.queries) == 12
@@ -334,14 +334,14 @@ def test_a_connection_without_heartbeats_is_given_up_while_nobody_asks(
 def test_a_slow_answer_is_waited_for_as_long_as_heartbeats_are_answered(
     patience: Callable[..., None],
 ) -> None:
-    patience(silence_s=0.3)
+    patience(silence_s=0.9)
 
     def slow(exchange: Exchange) -> None:
         if exchange.query is not None:
             held.append(exchange)
         else:
             exchange.send(exchange.answer)
-            if held and len(gateway.keep_alives) > 12:  # more than the silence allows
+            if held and len(gateway.keep_alives) > 4:  # more than the silence allows
                 held[0].send(held.pop().answer)
 
     held: list[Exchange] = []
@@ -362,7 +362,7 @@ def test_a_timeout_keeps_a_connection_only_when_something_whole_came(is_push: bo
 
     with (
         SecondGateway(HISTORIES, script) as gateway,
-        closing(client_of(gateway.url, timeout=0.3)) as client,
+        closing(client_of(gateway.url, timeout=0.5)) as client,
     ):
         assert rows_of(client) == 10
         assert gateway.connections == (1 if is_push else 2)

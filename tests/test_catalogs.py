@@ -6,7 +6,7 @@ import intake
 import pytest
 
 import intake_futu_short
-from intake_futu_short.errors import ConfigError
+from intake_futu_short.errors import ConfigError, PanelWarning
 from intake_futu_short.gateway import Gateway, sample_histories
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("name", ["sample", "opend"])
 def test_each_catalog_has_an_entry_a_market_with_the_code_as_a_parameter(name: str) -> None:
     catalog = intake.open_catalog(intake_futu_short.catalog_path(name))
-    assert sorted(catalog) == ["hk", "us"]
+    assert sorted(catalog) == ["hk", "panel", "us"]
     for entry, code in (("us", "US.AAPL"), ("hk", "HK.00700")):
         parameters = {p["name"]: p for p in catalog[entry].describe()["user_parameters"]}
         assert parameters["code"]["default"] == code
@@ -29,6 +29,26 @@ def test_the_samples_entries_read_what_they_name() -> None:
         assert len(us.read()) == 29
         assert hk.read().attrs["code"] == "HK.SAMPLE"
         assert hk.npartitions == 38
+
+
+def test_a_panels_codes_are_a_parameter_whose_list_comes_through() -> None:
+    catalog = intake.open_catalog(intake_futu_short.catalog_path("sample"))
+    with catalog.panel as us, catalog.panel(codes=["HK.SAMPLE", "HK.00700"]) as hk:
+        assert us.read()["code"].value_counts().to_dict() == {"US.AAPL": 29, "US.SAMPLE": 1500}
+        assert hk.read()["code"].unique().tolist() == ["HK.SAMPLE", "HK.00700"]
+
+
+def test_a_live_panel_reads_from_one_gateway_or_several() -> None:
+    with Gateway(sample_histories()) as one, Gateway(sample_histories()) as two:
+        catalog = intake.open_catalog(intake_futu_short.catalog_path("opend"))
+        codes = ["US.AAPL", "US.NOPE"]
+        gateways = [one.url, two.url]
+        with (
+            catalog.panel(codes=codes, gateway=gateways, errors="warn") as src,
+            pytest.warns(PanelWarning, match="NOPE"),
+        ):
+            assert src.read().attrs["failed"] == ["US.NOPE"]
+        assert len(one.requests) + len(two.requests) == 2
 
 
 def test_the_live_entries_take_their_gateway_from_a_parameter_or_the_environment(

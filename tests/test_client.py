@@ -288,7 +288,7 @@ def test_a_late_answer_is_skipped_and_a_connection_that_lives_is_kept() -> None:
     with (
         SecondGateway(HISTORIES, late_once) as gateway,
         ThreadPoolExecutor(1) as pool,
-        closing(client_of(gateway, timeout=0.5)) as client,
+        closing(client_of(gateway, timeout=1.0)) as client,
     ):
         hasty = pool.submit(client.daily_short_volume, TENCENT)
         asked.wait()
@@ -305,7 +305,7 @@ def test_a_connection_on_which_nothing_came_is_not_trusted_again() -> None:
 
     with (
         SecondGateway(HISTORIES, dead_once) as gateway,
-        closing(client_of(gateway, timeout=0.3)) as client,
+        closing(client_of(gateway, timeout=0.5)) as client,
     ):
         assert newest_days(client) == NEWEST_TEN
     assert [query.connection for query in gateway.queries] == [1, 2]
@@ -426,6 +426,7 @@ STAGES: dict[str, tuple[Callable[[Exchange], None], str]] = {
 }
 
 
+@pytest.mark.usefixtures("nothing_left_behind")
 @pytest.mark.parametrize(("script", "options"), STAGES.values(), ids=STAGES)
 def test_a_request_that_waits_when_its_client_is_closed_ends_with_an_error(
     script: Callable[[Exchange], None], options: str
@@ -615,6 +616,26 @@ assert len(client.daily_short_volume(AAPL, "20").us_items) == 3
     with SecondGateway(HISTORIES) as gateway, Process(script, gateway, *options) as process:
         assert process.finish() == (0, "", "")
     assert [query.connection for query in gateway.queries] == [1, 1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+def test_a_child_forked_while_another_thread_held_the_client_s_lock_goes_on() -> None:
+    script = """
+client.daily_short_volume(AAPL)
+with client._lock:
+    child = os.fork()
+    if child == 0:
+        assert len(client.daily_short_volume(AAPL, "10").us_items) == 10
+        client.close()
+        os._exit(0)
+_, status = os.waitpid(child, 0)
+assert os.waitstatus_to_exitcode(status) == 0
+client.close()
+"""
+    options = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
+    with SecondGateway(HISTORIES) as gateway, Process(script, gateway, *options) as process:
+        assert process.finish() == (0, "", "")
+    assert [query.connection for query in gateway.queries] == [1, 2]
 
 
 def test_the_client_is_the_only_module_of_the_protocol_with_a_socket() -> None:

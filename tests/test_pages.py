@@ -8,6 +8,7 @@ import pytest
 from intake_futu_short import pages
 from intake_futu_short.errors import GatewayTimeoutError, PaginationError, ProtocolError
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
+from intake_futu_short.opend.replies import CursorRefusedError
 from intake_futu_short.pages import Aggregates, Walk
 from intake_futu_short.security import Security
 
@@ -88,6 +89,49 @@ def test_a_row_that_comes_again_stays_where_it_first_appeared() -> None:
         answer("2026-06-16", key="-1"),
     )
     assert days_of(Walk(script, AAPL)) == [["2026-06-18", "2026-06-17"], ["2026-06-16"]]
+
+
+REFUSED = CursorRefusedError("a: no", ret_type=-1, err_code=0, message="no")
+
+
+def test_a_refused_cursor_begins_the_walk_anew_behind_what_it_has() -> None:
+    script = Script(
+        answer("2026-06-18", "2026-06-16", key="a"),
+        REFUSED,
+        # A new day, and one that the other gateway did not have: complete as of the first page.
+        answer("2026-06-19", "2026-06-18", "2026-06-17", key="a"),
+        answer("2026-06-16", "2026-06-15", key="b"),
+        REFUSED,
+        answer("2026-06-19", "2026-06-14", key="-1"),
+    )
+    walk = Walk(script, AAPL)
+    assert days_of(walk) == [["2026-06-18", "2026-06-16"], ["2026-06-15"], ["2026-06-14"]]
+    assert script.cursors == [None, "a", None, "a", "b", None]
+    assert walk.next_key == "-1"
+
+
+def test_a_walk_begun_anew_may_pass_over_as_many_pages_as_it_has_and_no_more() -> None:
+    # One page a day: the second walk finds nothing new on the first thirty.
+    days = [f"2026-{month:02}-{day:02}" for month in (6, 5) for day in range(28, 0, -1)]
+    known = [answer(day, key=f"k{i}") for i, day in enumerate(days[:30])]
+    anew = [answer(day, key=f"n{i}") for i, day in enumerate(days)]
+    walk = Walk(Script(*known, REFUSED, *anew, answer(key="-1")), AAPL)
+    assert days_of(walk) == [[day] for day in days]
+    idle = [answer(days[0], key=f"n{i}") for i in range(100)]
+    with pytest.raises(PaginationError, match="pages in a row brought no new trading day"):
+        days_of(Walk(Script(*known, REFUSED, *idle), AAPL))
+
+
+def test_a_walk_begun_anew_keeps_its_first_aggregates() -> None:
+    item = DailyShortVolume.HkItem(timestamp_str="2026-06-18")
+    script = Script(
+        DailyShortVolume.S2C(hk_items=[item], next_key="a", aggregated_short=1),
+        REFUSED,
+        DailyShortVolume.S2C(hk_items=[item], aggregated_short=2),
+    )
+    walk = Walk(script, TENCENT)
+    days_of(walk)
+    assert walk.aggregates == Aggregates(1)
 
 
 def test_a_row_twice_on_one_page_counts_once() -> None:

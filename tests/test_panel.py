@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import intake
@@ -319,6 +320,23 @@ def test_a_gateway_that_answers_nothing_is_one_error_of_its_own() -> None:
             src.read()
 
 
+def test_a_ticker_at_which_the_gateway_hangs_up_fails_alone(gateway: SecondGateway) -> None:
+    def hang_up_at_b(exchange: Exchange) -> None:
+        if exchange.query and exchange.query.code == "US.B":
+            exchange.close()
+        else:
+            obliging(exchange)
+
+    with panel(gateway) as src:
+        src.read_partition(0)
+        gateway.script = hang_up_at_b
+        with pytest.raises(PanelError) as caught:
+            src.read()
+        assert isinstance(caught.value.failures["US.B"], GatewayDisconnectedError)
+        gateway.script = obliging
+        assert rows_of(src.read()) == expected()
+
+
 def test_a_single_code_raises_its_error_whatever_errors_says(gateway: SecondGateway) -> None:
     with panel(gateway, "US.NOPE", errors="warn") as src, pytest.raises(UnknownSecurityError):
         src.read()
@@ -434,3 +452,60 @@ def test_ctrl_c_ends_a_read_at_once_and_leaves_no_thread_of_it() -> None:
 def only_first(exchange: Exchange) -> None:
     if exchange.query is None or exchange.number == 1:
         obliging(exchange)
+
+
+FORKED = """
+import os, sys, threading
+from intake_futu_short.source import FutuShortSource
+
+source = FutuShortSource(["US.A", "US.B", "US.C"], gateway=sys.argv[1:], num=5)
+reader = threading.Thread(target=source.read)
+reader.start()
+while source._progress._pages < 3:  # in the middle of the read
+    pass
+child = os.fork()
+if not child:
+    rows = len(source.read())
+    source.close()
+    os._exit(0 if rows == 24 else 1)
+reader.join()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(source.read()))
+source.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_child_forked_in_the_middle_of_a_panel_reads_for_itself(number: int) -> None:
+    with ExitStack() as stack:
+        gateways = [
+            stack.enter_context(SecondGateway(histories(), cursor="timestamp"))
+            for _ in range(number)
+        ]
+        result = subprocess.run(
+            # Python 3.12 and newer warn of every fork of a process with threads.
+            [sys.executable, "-W", "ignore", "-c", FORKED, *(gateway.url for gateway in gateways)],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert (result.stdout.split(), result.stderr) == (["0", "24"], "")
+
+
+LEFT = """
+import sys, threading, time
+from intake_futu_short.source import FutuShortSource
+
+source = FutuShortSource(["US.A", "US.B", "US.C"], gateway=sys.argv[1], timeout=600)
+threading.Thread(target=source.read, daemon=True).start()
+sys.stdin.readline()
+"""
+
+
+def test_a_read_does_not_hold_the_process_open() -> None:
+    with SecondGateway(histories(), only_first) as gateway:
+        process = subprocess.Popen(
+            [sys.executable, "-c", LEFT, gateway.url],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        gateway.wait_until(lambda: len(gateway.queries) == 3)
+        out, err = process.communicate("\n", timeout=30)
+    assert (out, process.returncode) == ("", 0), err

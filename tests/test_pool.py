@@ -108,6 +108,16 @@ def test_when_no_gateway_has_a_slot_one_waits_and_is_told_so() -> None:
     assert len(one.queries) + len(two.queries) == 3
 
 
+def test_a_gateway_that_is_left_alone_waits_for_its_own_limit(nobody: str) -> None:
+    told: list[float] = []
+    with SecondGateway(serving(1)) as gateway:
+        urls = [GatewayURL.parse(url) for url in (nobody, f"{gateway.url}?limit=1/0.3")]
+        with closing(GatewayPool(urls, on_wait=told.append)) as pool:
+            for _ in range(2):
+                pool.daily_short_volume(Security.parse("US.T0"))
+    assert 0 < told[0] <= 0.3
+
+
 def test_a_walk_stays_with_the_gateway_that_gave_its_cursor() -> None:
     known = {code: History("US", make_rows("US", 40, seed=i)) for i, code in enumerate(codes(6))}
     with SecondGateway(known) as one, SecondGateway(known, cursor="timestamp") as two:
@@ -148,6 +158,11 @@ def test_when_all_are_dead_the_error_names_all_and_the_next_read_tries_them_agai
         with Gateway({"US.T0": sample_histories()["US.AAPL"]}, port=int(url[-5:])) as again:
             assert again.url == url
             assert len(src.read_partition(0)) == 29
+    with closing(pool_of(nobody, url)) as pool:
+        with pytest.raises(GatewayUnreachableError):
+            pool.daily_short_volume(AAPL)
+        with Gateway(sample_histories(), port=int(url[-5:])):
+            assert len(pool.daily_short_volume(AAPL).us_items) == 10
 
 
 def walk_with_a_death_in_it(
@@ -222,6 +237,29 @@ def test_a_cursor_of_nobody_known_is_shown_to_all_and_then_refused() -> None:
         assert len(one.queries) == len(two.queries) == 1
         # One that a gateway does know may have been kept from an earlier run.
         assert len(pool.daily_short_volume(AAPL, "000030", 50).us_items) == 3
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_request_that_a_gateway_drops_is_shown_to_another_and_nobody_is_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def hang_up(exchange: Exchange) -> None:
+        if exchange.query and exchange.query.code == "US.MSFT":
+            exchange.close()
+        else:
+            obliging(exchange)
+
+    known = dict.fromkeys(["US.AAPL", "US.MSFT"], History("US", make_rows("US", 33)))
+    with SecondGateway(known, hang_up) as one, SecondGateway(known) as two:
+        with closing(pool_of(one, two)) as pool:
+            pool.daily_short_volume(AAPL)
+            assert len(pool.daily_short_volume(Security.parse("US.MSFT"), None, 5).us_items) == 5
+            pool.daily_short_volume(AAPL)
+            two.script = hang_up
+            with pytest.raises(GatewayDisconnectedError):
+                pool.daily_short_volume(Security.parse("US.MSFT"), None, 5)
+        assert [query.code for query in one.queries] == ["US.AAPL", "US.MSFT", "US.AAPL", "US.MSFT"]
+    assert warnings_in(caplog, "left out") == []
 
 
 def test_a_no_of_one_gateway_is_an_answer(caplog: pytest.LogCaptureFixture) -> None:

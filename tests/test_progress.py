@@ -81,13 +81,57 @@ def test_a_panel_shows_tickers_of_how_many() -> None:
     served = {c: replace(aapl, security=Security.parse(c)) for c in ("US.A", "US.B")}
     with Gateway(served, limit=LIMIT) as gateway:
         seen = seen_on_a_terminal(gateway, ["US.A", "US.B"])
-    assert re.search(r"\d/2 .* tickers.* pages, \d+ rows", seen)
+    assert re.search(r"\d/2 .*ticker.* pages, \d+ rows", seen)
 
 
 @posix
 def test_a_short_read_shows_nothing() -> None:
     with Gateway(sample_histories(), limit=LIMIT) as gateway:
         assert seen_on_a_terminal(gateway, "HK.00700") == ""
+
+
+class Terminal(io.StringIO):
+    """A terminal of unknown width."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_appears_with_the_first_wait_and_goes_with_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    shown = progress.Progress()
+    with shown.shown(None, tickers=3):
+        shown.page(50)
+        shown.show(1)
+        assert terminal.getvalue() == ""
+        shown.waiting(600.0)
+        shown.show(1)
+        assert re.search(
+            r"1/3 .*ticker.*, 1 pages, 50 rows, waiting for the limit until \d\d:",
+            terminal.getvalue(),
+        )
+    assert terminal.getvalue().endswith("\r")
+
+
+def test_a_bar_appears_after_a_second_and_a_wait_that_is_over_is_not_spoken_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal, now = Terminal(), [0.0]
+    monkeypatch.setattr(sys, "stderr", terminal)
+    shown = progress.Progress(clock=lambda: now[0])
+    with shown.shown(None, tickers=None):
+        shown.waiting(0.5)
+        shown.page(50)
+        now[0] = 0.9
+        shown.show(0)
+        assert terminal.getvalue() == ""
+        now[0] = 1.0
+        shown.show(0)
+        assert re.search(r"1 pages \[.*, 50 rows\]", terminal.getvalue())
+        assert "waiting" not in terminal.getvalue()
 
 
 def test_nothing_is_shown_where_nobody_looks() -> None:

@@ -78,6 +78,7 @@ class GatewayClient:
         self._gateway = gateway
         self._timeout = timeout
         self._on_wait = on_wait
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._session: Session | None = None
         # Its own: the session's is shared, and close() ends this client's requests alone.
@@ -87,6 +88,10 @@ class GatewayClient:
         self, security: Security, next_key: str | None = None, num: int | None = None
     ) -> DailyShortVolume.S2C:
         """Ask for one page, as soon as the gateway's limit allows.
+
+        A lost connection, a timeout and an answer that cannot be understood are faults that may
+        pass: the page is asked for three times in all, and a connection that was lost is sought
+        for 30 seconds. The first connection is tried once.
 
         If the gateway says "too frequent" all the same, since programs that we cannot count use it
         too, nobody on this host asks for a window, and the page is asked for again, ten times in
@@ -108,11 +113,11 @@ class GatewayClient:
         GatewayUnreachableError
             When nothing answers at the gateway's address.
         GatewayDisconnectedError
-            When the connection breaks before the answer is there.
+            When the connection broke each time before the answer was there, or was closed here.
         GatewayTimeoutError
-            When the answer does not come in time.
+            When the answer did not come in time.
         ProtocolError
-            When what comes is no valid frame or message.
+            When what came was no valid frame or message.
         RateLimitError
             When the gateway still says "too frequent".
         ReplyError
@@ -164,8 +169,9 @@ class GatewayClient:
             # Others may wait on the same connection: each gets an error, and a traceback, of its
             # own that says what it asked for.
             own = copy.copy(error)
-            names_gateway = str(self._gateway) in str(error)
-            own.args = (f"{asked if names_gateway else origin}: {error}",)
+            if not str(error).startswith(origin):  # as what decodes the answer says it
+                names_gateway = str(self._gateway) in str(error)
+                own.args = (f"{asked if names_gateway else origin}: {error}",)
             raise own from error.__cause__
         except CancelledError as error:
             raise GatewayDisconnectedError(f"{origin}: closed here while it waited") from error
@@ -178,7 +184,7 @@ class GatewayClient:
 
     def close(self) -> None:
         """End the requests under way, and let go of the connection; its last client closes it."""
-        with self._lock:
+        with self._alone():
             session, self._session = self._session, None
             lease, self._lease = self._lease, None
         if lease is not None:
@@ -187,13 +193,20 @@ class GatewayClient:
             _sessions.release(session)
 
     def _acquire(self) -> tuple[Session, background.Lease]:
-        with self._lock:
+        with self._alone():
             if self._session is None or self._lease is None or not self._lease.usable:
                 path = self._gateway.rsa_key
                 key = None if path is None else key_file.read(path)
                 self._session = _sessions.acquire(self._gateway, key)
                 self._lease = background.Lease()
             return self._session, self._lease
+
+    def _alone(self) -> threading.Lock:
+        """Lock of the session; a forked child, whose parent may have held it, has its own."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._lock = threading.Lock()
+        return self._lock
 
 
 async def _connect(

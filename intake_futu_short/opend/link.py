@@ -101,7 +101,8 @@ class Link(asyncio.Protocol):
 
     def close(self) -> None:
         """End it, and whatever waits on it."""
-        self._fail(GatewayDisconnectedError(f"the connection to {self._peer} was closed here"))
+        error = GatewayDisconnectedError(f"the connection to {self._peer} was closed here")
+        self._fail(error, logging.DEBUG)
 
     # -- called by asyncio ------------------------------------------------------------------
 
@@ -173,11 +174,11 @@ class Link(asyncio.Protocol):
         if data and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
-    def _fail(self, error: GatewayError) -> None:
+    def _fail(self, error: GatewayError, level: int = logging.INFO) -> None:
         if self._error is not None:
             return
         self._error = error
-        _log.info("the connection to %s ends: %s", self._peer, error)
+        _log.log(level, "the connection to %s ends: %s", self._peer, error)
         if self._heartbeat is not None:
             self._heartbeat.cancel()
         if self._transport is not None:
@@ -186,6 +187,5 @@ class Link(asyncio.Protocol):
         for future in waiting:
             if not future.done():
                 future.set_exception(error)
-        # Nobody need be waiting for the handshake; asyncio would complain of an error never read.
-        if self.ready.done() and not self.ready.cancelled():
-            self.ready.exception()
+                # Nobody need be waiting any more; asyncio would complain of an error never read.
+                future.exception()

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GatewayPool"]
 
-# What a gateway that is gone, or might as well be, makes of a request.
-_GONE = (GatewayUnreachableError, GatewayDisconnectedError, GatewayTimeoutError)
+# What is no answer, and may be one elsewhere.
+_NO_ANSWER = (GatewayDisconnectedError, GatewayTimeoutError)
 # These are told with any cursor.
 _NO_MATTER_OF_THE_CURSOR = (RateLimitError, QuoteRightError)
 
@@ -43,8 +43,9 @@ _log = logging.getLogger(__name__)
 class GatewayPool:
     """Asks several gateways; has the face of a `GatewayClient`.
 
-    A gateway that cannot be reached, or is lost, is left out until `close`, which the log says
-    once. When all are, that is an error, and the next request tries all of them again.
+    A gateway that cannot be reached, or never answered, is left out until `close`, which the log
+    says once. When all are, that is an error, and the next request tries all of them again. A
+    request that one gateway does not answer is shown to the others.
 
     Parameters
     ----------
@@ -89,22 +90,25 @@ class GatewayPool:
             if not self._live():
                 for place in self._places:
                     place.gone = None
-        refused_by: dict[_Place, ReplyError] = {}
+        failed_at: dict[_Place, GatewayError] = {}
         while True:
-            place, may_move = self._choose(security, next_key, refused_by, times_closed)
+            place, may_move = self._choose(security, next_key, failed_at, times_closed)
             try:
                 answer = place.ask(security, next_key, num, may_move=may_move)
             except _BusyError as busy:
                 with self._changed:
                     place.busy_until = time.monotonic() + busy.wait_s
-            except _GONE as error:
+            except (GatewayUnreachableError, *_NO_ANSWER) as error:
+                failed_at[place] = error
                 self._leave_out(place, error, times_closed)
             except ReplyError as refusal:
+                place.has_answered = True
                 if next_key is None or isinstance(refusal, _NO_MATTER_OF_THE_CURSOR):
                     raise
-                refused_by[place] = refusal
+                failed_at[place] = refusal
             else:
                 with self._changed:
+                    place.has_answered = True
                     self._homes[security] = place
                 return answer
             finally:
@@ -115,7 +119,6 @@ class GatewayPool:
         """End the requests under way, and let go of the gateways; it can be asked again after."""
         with self._changed:
             self._times_closed += 1
-            self._homes.clear()
             self._changed.notify_all()
         for place in self._places:
             place.close()
@@ -127,7 +130,7 @@ class GatewayPool:
         self,
         security: Security,
         next_key: str | None,
-        refused_by: Mapping[_Place, ReplyError],
+        failed_at: Mapping[_Place, GatewayError],
         times_closed: int,
     ) -> tuple[_Place, bool]:
         """Where to ask, once that is known, and whether to go elsewhere if there is no slot."""
@@ -136,11 +139,9 @@ class GatewayPool:
                 if self._times_closed != times_closed:
                     raise GatewayDisconnectedError(f"{security}: closed here while it waited")
                 home = None if next_key is None else self._homes.get(security)
-                live = [place for place in self._live() if place not in refused_by]
-                if refused_by and (not live or home in refused_by):
-                    raise self._refused(home, refused_by)
-                if not live:
-                    raise self._all_gone(security)
+                live = [place for place in self._live() if place not in failed_at]
+                if not live or (home is not None and isinstance(failed_at.get(home), ReplyError)):
+                    raise self._failure(security, home, failed_at)
                 if home in live or len(live) == 1:
                     place, may_move = (home if home in live else live[0]), False
                     assert place is not None  # noqa: S101 - tells mypy
@@ -157,26 +158,34 @@ class GatewayPool:
             place.requests += 1
             return place, may_move
 
-    def _refused(self, home: _Place | None, refused_by: Mapping[_Place, ReplyError]) -> ReplyError:
-        """What it means that everybody who could be asked refuses a cursor."""
-        refusal = next(iter(refused_by.values()))
-        if home is None or home in refused_by:
-            return refusal
-        return CursorRefusedError.of(refusal)
-
     def _leave_out(self, place: _Place, error: GatewayError, times_closed: int) -> None:
+        """Leave a gateway out that cannot be reached, or never answered anything."""
         with self._changed:
             if self._times_closed != times_closed:
                 raise error  # it was closed here
-            if place.gone is None:
+            is_gone = isinstance(error, GatewayUnreachableError) or not place.has_answered
+            if is_gone and place.gone is None:
                 place.gone = error
                 if self._live():
                     _log.warning("%s is left out, the others go on: %s", place.gateway, error)
                 self._changed.notify_all()
 
-    def _all_gone(self, security: Security) -> GatewayUnreachableError:
-        reasons = "; ".join(f"{place.gateway}: {place.gone}" for place in self._places)
-        return GatewayUnreachableError(f"{security}: no gateway is left. {reasons}")
+    def _failure(
+        self, security: Security, home: _Place | None, failed_at: Mapping[_Place, GatewayError]
+    ) -> GatewayError:
+        """What it means that nobody is left to be asked."""
+        refusals = [error for error in failed_at.values() if isinstance(error, ReplyError)]
+        if refusals:
+            # Its own gateway's no, or one to a cursor of which nobody knows whose it is.
+            is_final = home is None or isinstance(failed_at.get(home), ReplyError)
+            return refusals[-1] if is_final else CursorRefusedError.of(refusals[-1])
+        if self._live():
+            return list(failed_at.values())[-1]
+        names = " and ".join(str(place.gateway) for place in self._places)
+        last = self._places[-1].gone
+        error = GatewayUnreachableError(f"{security}: none of {names} answers. The last: {last}")
+        error.__cause__ = last
+        return error
 
 
 class _BusyError(Exception):
@@ -196,6 +205,8 @@ class _Place:
         How many are under way.
     busy_until : float
         On the monotonic clock: no slot is free before.
+    has_answered : bool
+        Whether it ever did.
     gone : GatewayError or None
         Why it is left out.
     """
@@ -206,6 +217,7 @@ class _Place:
         self.gateway = gateway
         self.requests = 0
         self.busy_until = 0.0
+        self.has_answered = False
         self.gone: GatewayError | None = None
         self._timeout = timeout
         self._on_wait = on_wait
@@ -234,8 +246,7 @@ class _Place:
             seats = list(self._seats)
         for seat in seats:
             seat.client.close()
-        with self._lock:
-            self.gone = None
+        self.gone = None
 
 
 class _Seat:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from tenacity import RetryCallState
+    from tenacity.stop import stop_base
 
     from intake_futu_short.opend.address import GatewayURL
     from intake_futu_short.opend.cipher import RsaKey
@@ -146,13 +147,7 @@ class Session:
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._asking.add(task)
         try:
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception(self._may_pass),
-                stop=stop_after_attempt(self._patience.asks),
-                wait=self._patience.pause,
-                sleep=self._patience.sleep,
-                before_sleep=say,
-            ):
+            async for attempt in self._tries(stop_after_attempt(self._patience.asks), say):
                 # Outside of the attempt: that no connection can be had has its own bounds.
                 link, turns, slot = await self._turn(timeout, on_wait)
                 with attempt:
@@ -176,6 +171,15 @@ class Session:
         """End the link, what waits on it, and the lease."""
         self.lease.run(self._close_link)
         self.lease.close()
+
+    def _tries(self, stop: stop_base, say: Callable[[RetryCallState], None]) -> AsyncRetrying:
+        return AsyncRetrying(
+            retry=retry_if_exception(self._may_pass),
+            stop=stop,
+            wait=self._patience.pause,
+            sleep=self._patience.sleep,
+            before_sleep=say,
+        )
 
     def _may_pass(self, error: BaseException) -> bool:
         """Whether asking again can help. A no stays a no, and what was closed here stays closed."""
@@ -225,7 +229,8 @@ class Session:
         """Look for the gateway, which was there once, as long as that may take."""
 
         def say(state: RetryCallState) -> None:
-            _log.warning(
+            _log.log(
+                logging.WARNING if state.attempt_number == 1 else logging.INFO,
                 "the connection to %s was lost; a new one is tried again in %.1f s: %s",
                 self._gateway, _pause_of(state), _error_of(state),
             )  # fmt: skip
@@ -233,13 +238,7 @@ class Session:
         time = asyncio.get_running_loop().time
         deadline = time() + self._patience.reconnect_s
         try:
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception(self._may_pass),
-                stop=stop_before_delay(self._patience.reconnect_s),
-                wait=self._patience.pause,
-                sleep=self._patience.sleep,
-                before_sleep=say,
-            ):
+            async for attempt in self._tries(stop_before_delay(self._patience.reconnect_s), say):
                 with attempt:
                     left = min(timeout, deadline - time())
                     link = await self._connect(self._gateway, self._key, left, self._patience)
