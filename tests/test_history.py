@@ -757,3 +757,32 @@ def test_a_refusal_in_the_middle_of_a_new_walk_is_an_error() -> None:
     desk.gateway.before_answer = lambda: None
     assert desk.refresh().requests == 8
     desk.assert_fresh()
+
+
+def test_a_writer_who_makes_progress_is_waited_for_and_one_who_hangs_is_not() -> None:
+    desk = Desk(ModelGateway(300))
+    other = Desk(ModelGateway(300))
+    other.store = desk.store
+    waits = 0
+
+    def hold() -> None:
+        """Another writer comes on by two pages while the store's patience ends, three times."""
+        nonlocal waits
+        waits += 1
+        desk.store.before_lock = lambda: None
+        if waits <= 3:
+            other.refresh("auto", first_days(100 * waits))
+            desk.store.before_lock = hold
+            raise StoreError("held for ten minutes")
+
+    desk.store.before_lock = hold
+    assert desk.refresh("auto").requests == 2  # the newest page, and the empty last one
+    assert waits == 4
+    desk.assert_fresh()
+
+    def hang() -> None:
+        raise StoreError("held for ten minutes")
+
+    desk.store.before_lock = hang
+    with pytest.raises(StoreError, match="held for ten minutes"):
+        desk.refresh()

@@ -457,12 +457,23 @@ def test_arguments_come_back_from_yaml_pickle_and_catalogs(
         ({"store": "nosuchprotocol://x"}, "nosuchprotocol"),
         ({"store": "x", "storage_options": 3}, "storage_options must be a mapping"),
         ({"store": "x", "storage_options": "secret"}, "a mapping of names to values, .* not str"),
+        ({"store": "x", "storage_options": "{a: ["}, "a mapping of names to values, .* not str"),
+        ({"store": "x", "storage_options": {"a": {"b": [1, object()]}}}, "must be a plain value"),
         ({"store": "x", "storage_options": {"a": object()}}, r"\['a'\] must be a plain value"),
     ],
 )
 def test_arguments_that_cannot_work_are_refused(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         FutuShortSource("US.AAPL", **arguments)
+
+
+def test_without_dask_to_dask_says_how_to_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dask.dataframe", None)
+    with (
+        FutuShortSource("US.AAPL", gateway=NOWHERE) as src,
+        pytest.raises(ImportError, match=r"pip install .intake-futu-short\[dask\]"),
+    ):
+        src.to_dask()
 
 
 def test_nothing_is_written_outside_of_the_store(tmp_path: Path, gateway: Gateway) -> None:
