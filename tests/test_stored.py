@@ -314,9 +314,10 @@ def test_hk_reports_become_a_series(
         assert src.aggregates()["new_time_str"] == "2026-04-17"
         assert src.discover()["metadata"] == frame.attrs
         series = src.aggregates_history()
-        assert series.to_dict("list") == {
+        dates = series["date"].dt.strftime("%Y-%m-%d")
+        assert series.assign(date=dates).to_dict("list") == {
             "code": ["HK.1", "HK.1"],
-            "date": [pd.Timestamp("2026-04-10"), pd.Timestamp("2026-04-17")],
+            "date": ["2026-04-10", "2026-04-17"],
             "aggregated_short": [100, 120], "aggregated_short_ratio": [0.5, 0.5],
         }  # fmt: skip
         assert src.read_partition(0).attrs == frame.attrs
