@@ -21,8 +21,8 @@
                      ▼
                   accessor.py df.shortvol: metrics and HK aggregates
 
-Importing this package registers ``df.shortvol`` and does nothing else; the rest is imported when
-it is first used.
+Importing this package registers ``df.shortvol``, of Dask frames as soon as Dask is imported, and
+does nothing else; the rest is imported when it is first used.
 """
 
 from __future__ import annotations

@@ -44,12 +44,15 @@ class ShortVolumeAccessor:
     apart (a panel), with the rows in any order. The frame is never changed. A metric needs only
     the columns that it names, and one of those that tell the market: ``total_shares_short`` (US),
     ``short_sell_shares_traded`` or ``short_sell_turnover`` (HK). It answers a float64 Series in
-    the frame's own index and order, named after the metric.
+    the frame's own index and order, named after the metric, unless it says otherwise.
 
     Ratios are fractions: 0.14 where the gateway's own columns say 14 (percent).
 
     The trading day is ``timestamp_str``, where that is missing ``timestamp`` in the market's time
-    zone, and where both are missing the column or index level ``date``.
+    zone, and where both are missing the column or index level ``date``. A window of ``n`` days is
+    ``n`` rows of the ticker; a session that the frame lacks is not counted.
+
+    The methods are the functions of `intake_futu_short.metrics`, which takes plain Series too.
 
     Parameters
     ----------
@@ -99,11 +102,7 @@ class ShortVolumeAccessor:
         """As-of date of the open short position, ``YYYY-MM-DD``; from attrs."""
         return cast("str | None", self._frame.attrs.get("new_time_str"))
 
-    @property
-    def aggregates(self) -> pd.DataFrame:
-        """Open short positions that HKEX reports, a row a ticker; see `metrics.aggregates`."""
-        return functions.aggregates(self._frame)
-
+    aggregates = property(_method(functions.aggregates))
     aggregates_history = _method(functions.aggregates_history)
 
     def by_date(self) -> pd.DataFrame:

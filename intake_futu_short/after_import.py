@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def after_import(name: str, then: Callable[[], object]) -> None:
         sys.meta_path.insert(0, _Watch(name, then))
 
 
-class _Watch(MetaPathFinder):
+class _Watch:
     """Finds one module as the other finders do, adds to its execution, and steps aside."""
 
     def __init__(self, name: str, then: Callable[[], object]) -> None:

@@ -49,8 +49,8 @@ def aggregates(frame: pd.DataFrame) -> pd.DataFrame:
     [{'code': 'HK.00700', 'aggregated_short': 51480638, 'aggregated_short_ratio': 0.56, \
 'new_time_str': '2026-04-30'}]
     """
-    kept = frame.attrs.get("aggregates")
-    tickers = {code_of(frame): frame.attrs} if kept is None else json.loads(kept)
+    kept = _kept(frame, "aggregates", dict)
+    tickers = {code_of(frame): frame.attrs} if kept is None else kept
     rows = [
         (code, *(values.get(name) for name in _NAMES))
         for code, values in tickers.items()
@@ -87,13 +87,13 @@ def aggregates_history(frame: pd.DataFrame) -> pd.DataFrame:
     >>> history["aggregated_short"].tolist(), str(history["date"].iloc[-1].date())
     ([51480638], '2026-04-30')
     """
-    kept = frame.attrs.get("aggregates_history")
+    kept = _kept(frame, "aggregates_history", list)
     if kept is None:
         now = aggregates(frame)
         columns = [now[n].tolist() for n in ("code", "new_time_str", *_NAMES[:2])]
         rows = list(zip(*columns, strict=True))
     else:
-        rows = json.loads(kept)
+        rows = kept
     rows = [row for row in rows if not pd.isna(row[1])]
     codes, days, shares, percents = ([row[i] for row in rows] for i in range(4))
     history = pd.DataFrame(
@@ -105,6 +105,20 @@ def aggregates_history(frame: pd.DataFrame) -> pd.DataFrame:
         }
     )
     return history.sort_values(["code", "date"], kind="stable", ignore_index=True)
+
+
+def _kept(frame: pd.DataFrame, name: str, kind: type) -> Any:
+    """What ``attrs`` bear as JSON; None where they don't."""
+    text = frame.attrs.get(name)
+    if text is None:
+        return None
+    try:
+        kept = json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"attrs[{name!r}] is no JSON text: {error}") from error
+    if not isinstance(kept, kind):
+        raise ConfigError(f"attrs[{name!r}] is a {type(kept).__name__} of JSON, no {kind.__name__}")
+    return kept
 
 
 class AsOf:
@@ -136,8 +150,7 @@ class AsOf:
         self._tickers = [None] if codes is None else codes.take(sessions.begins).tolist()
         self._tickers = self._tickers[: len(sessions.begins)]
         self._columns: dict[str, list[Any]] = {}
-        kept = frame.attrs.get("aggregates")
-        by_code = None if kept is None else json.loads(kept)
+        by_code = _kept(frame, "aggregates", dict)
         missing = []
         for name, value in given.items():
             if value is not None:

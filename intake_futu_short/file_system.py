@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import platform
 import re
-import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -77,16 +77,6 @@ class StoreFileSystem:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, StoreFileSystem)
-            and self._url == other._url
-            and self._options == other._options
-        )
-
-    def __hash__(self) -> int:
-        return hash(self._url)
 
     @property
     def url(self) -> str:
@@ -197,22 +187,29 @@ class StoreFileSystem:
             What the name of the lock file begins with, on a local disk; elsewhere there is none.
         """
         path = f"{writer}.lock"
+        name = f"{self._url} {path}"
+        if name in _held.names:
+            yield
+            return
+        lock: Any
         if self.is_local:
             file = Path(self._url) / path
             with self._told("lock", path):
                 file.parent.mkdir(parents=True, exist_ok=True)
-                lock: Any = FileLock(file, is_singleton=True)
+                lock = FileLock(file)
                 try:
                     lock.acquire(timeout=LOCK_TIMEOUT_S)
                 except Timeout as error:
                     raise self._is_locked(path) from error
         else:
-            lock = _thread_lock(f"{self._url} {path}")
+            lock = _thread_lock(name)
             if not lock.acquire(timeout=LOCK_TIMEOUT_S):
                 raise self._is_locked(path)
+        _held.names.add(name)
         try:
             yield
         finally:
+            _held.names.discard(name)
             lock.release()
 
     # -- inside -----------------------------------------------------------------------------
@@ -232,7 +229,9 @@ class StoreFileSystem:
             raise self._error(verb, path, error) from error
 
     def _error(self, verb: str, path: str, error: Exception) -> StoreError:
-        told = StoreError(f"cannot {verb} {self.show(path)}: {_reason(error)}{_advice(error)}")
+        told = StoreError(
+            f"cannot {verb} {self.show(path)}: {_reason(error)}{_advice(verb, error)}"
+        )
         told.__cause__ = error
         return told
 
@@ -266,9 +265,9 @@ def _reason(error: Exception) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
-def _advice(error: Exception) -> str:
+def _advice(verb: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
-        return ". Nothing is kept there: sync it first"
+        return ". Sync the ticker first" if verb == "read" else ". Does that bucket exist?"
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, PermissionError):
         return ". Check the permissions there, or the credentials in storage_options"
@@ -319,7 +318,7 @@ def _clean(writer: Path) -> None:
 
 
 def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "host"
+    return re.sub(r"[^A-Za-z0-9-]", "-", platform.node()) or "host"
 
 
 def _sync_directory(directory: Path) -> None:
@@ -332,13 +331,21 @@ def _sync_directory(directory: Path) -> None:
         os.close(number)
 
 
-_thread_locks: dict[str, threading.RLock] = {}
+class _Held(threading.local):
+    """Names of the locks that this thread holds."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+
+_held = _Held()
+_thread_locks: dict[str, threading.Lock] = {}
 _thread_locks_guard = threading.Lock()
 
 
-def _thread_lock(name: str) -> threading.RLock:
+def _thread_lock(name: str) -> threading.Lock:
     with _thread_locks_guard:
-        return _thread_locks.setdefault(name, threading.RLock())
+        return _thread_locks.setdefault(name, threading.Lock())
 
 
 def _after_fork_in_child() -> None:

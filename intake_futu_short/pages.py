@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
+from math import isfinite
 from operator import ge, gt
 from typing import TYPE_CHECKING, Any
 
@@ -314,9 +315,12 @@ def _day_of_timestamp(row: Item, market: Market) -> str:
 def _aggregates(answer: DailyShortVolume.S2C, market: Market) -> Aggregates:
     if not market.has_aggregates:
         return Aggregates()
+    ratio = answer.aggregated_short_ratio
+    # What is no number is none: attributes are JSON, which has no NaN.
+    has_ratio = answer.HasField("aggregated_short_ratio") and isfinite(ratio)
     return Aggregates(
         answer.aggregated_short if answer.HasField("aggregated_short") else None,
-        answer.aggregated_short_ratio if answer.HasField("aggregated_short_ratio") else None,
+        ratio if has_ratio else None,
         _text(answer, "new_time_str"),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from intake_futu_short import table
+from intake_futu_short.errors import ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,7 @@ class WalkedTicker:
             if self._walk.next_page() is None:
                 return None
         page: Page = self._walk.pages[number]
-        frame = table.to_frame([page], self._security.market)
+        frame = self._framed([page])
         frame.attrs.update(table.attributes(self._security, page.next_key, page.aggregates))
         return frame
 
@@ -82,9 +83,15 @@ class WalkedTicker:
     def frame(self) -> pd.DataFrame:
         """Every page's rows in one frame."""
         self.load()
-        frame = table.to_frame(self._walk.pages, self._security.market)
+        frame = self._framed(self._walk.pages)
         frame.attrs.update(self.attributes())
         return frame
+
+    def _framed(self, pages: Sequence[Page]) -> pd.DataFrame:
+        try:
+            return table.to_frame(pages, self._security.market)
+        except ProtocolError as error:
+            raise ProtocolError(f"{self._security}: {error}") from error.__cause__
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of the whole, as far as it was walked."""

@@ -58,7 +58,8 @@ def resample(frame: pd.DataFrame, freq: Any) -> pd.DataFrame:
     pandas.DataFrame
         Ascending, a row a period with rows, indexed by ``date`` (of a panel ``code`` and ``date``):
         pandas' label of the period, of those above its last calendar day. Counts are Int64. It is
-        again a frame for ``df.shortvol``, whose windows then count periods. ``attrs`` are kept.
+        again a frame for ``df.shortvol``, whose windows then count periods (``check()`` expects
+        days, and `days_to_cover` a row of the as-of date). ``attrs`` are kept.
 
     Raises
     ------
@@ -81,9 +82,10 @@ def resample(frame: pd.DataFrame, freq: Any) -> pd.DataFrame:
     sessions.refuse_repeated_days("resample")
     labels = _labels(sessions.days, freq)
     ticker = np.repeat(np.arange(len(sessions.begins)), sessions.lengths)
-    changes = (np.diff(labels.astype(np.int64)) != 0) | (np.diff(ticker) != 0)
-    begins = np.flatnonzero(np.append(True, changes)) if len(labels) else np.array([], dtype=int)
-    ends = np.append(begins[1:], len(labels)) - 1
+    new = np.ones(len(labels), dtype=bool)
+    new[1:] = (labels[1:] != labels[:-1]) | (ticker[1:] != ticker[:-1])
+    begins = np.flatnonzero(new)
+    ends = np.append(begins, len(labels))[1:] - 1
     columns: dict[str, Any] = {}
     for column in market.columns:
         if column.name not in frame.columns or column.name in _DROPPED:
@@ -115,7 +117,7 @@ def _labels(days: NDArray[np.datetime64], freq: Any) -> NDArray[np.datetime64]:
     distinct, which = np.unique(days, return_inverse=True)
     try:
         periods = pd.Series(1, index=pd.DatetimeIndex(distinct)).resample(freq).count()
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:  # the first for None
         raise ConfigError(
             f"{freq!r} is no period that this pandas knows, such as 'W', 'ME', 'QE', 'YE': {error}"
         ) from error

@@ -252,5 +252,8 @@ def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
     """A column as floats; NaN for what is missing or infinite, and for a missing column."""
     if name not in frame.columns:
         return np.full(len(frame), np.nan)
-    values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    try:
+        values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name} holds what is no number: {error}") from error
     return np.where(np.isfinite(values), values, np.nan)

@@ -11,7 +11,6 @@ import base64
 import json
 import zlib
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -21,7 +20,7 @@ import pyarrow.parquet as pq
 from intake_futu_short.errors import CorruptStoreError, StoreError
 from intake_futu_short.kept import Kept, Staged
 from intake_futu_short.pages import Aggregates
-from intake_futu_short.store_tables import to_frame
+from intake_futu_short.store_tables import schema, to_frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,12 +55,6 @@ _SUPERSEDED = b"intake_futu_short.superseded"
 _CHECK = b"intake_futu_short.crc32"
 
 _WAY_OUT = "Delete the file and sync the ticker again; the other tickers are not affected."
-_TYPES = {
-    "timestamp": pa.int64(),
-    "day": pa.string(),
-    "count": pa.int64(),
-    "number": pa.float64(),
-}
 
 
 @dataclass(frozen=True)
@@ -272,7 +265,7 @@ def _open(data: bytes, security: Security, where: str) -> pq.ParquetFile:
 
 
 def _check_columns(arrow: pa.Schema, security: Security, where: str) -> None:
-    if not arrow.equals(_schema(security.market)):
+    if not arrow.equals(schema(security.market)):
         raise _corrupt(where, f"its columns are {', '.join(arrow.names) or 'none'}")
 
 
@@ -323,17 +316,6 @@ def _corrupt(where: str, why: object) -> CorruptStoreError:
     return CorruptStoreError(f"{where} is damaged or is no file of this store: {why}. {_WAY_OUT}")
 
 
-@cache
-def _schema(market: Market) -> pa.Schema:
-    """Columns of a market's files and their types; all may be null but the first two."""
-    return pa.schema(
-        [
-            pa.field(c.name, _TYPES[c.kind], nullable=c.kind in {"count", "number"})
-            for c in market.columns
-        ]
-    )
-
-
 def _check_rows(security: Security, rows: pd.DataFrame) -> None:
     if list(rows.columns) != security.market.column_names:
         raise ValueError(f"{security}: the columns of the rows are {list(rows.columns)}")
@@ -346,16 +328,16 @@ def _parquet(rows: pd.DataFrame, market: Market, metadata: dict[bytes, bytes]) -
     # Attributes would be written too, and stand on a frame of many tickers afterwards.
     plain = rows.copy(deep=False)
     plain.attrs = {}
-    columns = pa.schema([_schema(market).field(name) for name in rows.columns])
+    columns = pa.schema([schema(market).field(name) for name in rows.columns])
     table = pa.Table.from_pandas(plain, columns, preserve_index=False)
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table.replace_schema_metadata({**table.schema.metadata, **metadata}),
-        sink,
-        row_group_size=ROW_GROUP_ROWS,
-        compression="zstd",
-        write_page_checksum=True,
-    )
+    # Values that seldom come twice are larger and slower with a dictionary.
+    with pq.ParquetWriter(
+        sink, table.schema, compression="zstd", use_dictionary=False, write_page_checksum=True
+    ) as writer:
+        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        # As metadata of the schema it would be there twice.
+        writer.add_key_value_metadata(metadata)
     written: bytes = sink.getvalue().to_pybytes()
     return written
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +16,28 @@ if TYPE_CHECKING:
 
     from intake_futu_short.security import Market
 
-__all__ = ["newest_first", "repeated", "to_frame"]
+__all__ = ["newest_first", "repeated", "schema", "to_frame"]
 
 _INT64: Any = pd.Int64Dtype()  # its way from Arrow is in no stubs
+
+
+_ARROW_TYPES = {
+    "timestamp": pa.int64(),
+    "day": pa.string(),
+    "count": pa.int64(),
+    "number": pa.float64(),
+}
+
+
+@cache
+def schema(market: Market) -> pa.Schema:
+    """Columns of a market's files and their types; all may be null but the first two."""
+    return pa.schema(
+        [
+            pa.field(c.name, _ARROW_TYPES[c.kind], nullable=c.kind in {"count", "number"})
+            for c in market.columns
+        ]
+    )
 
 
 def to_frame(table: pa.Table, market: Market) -> pd.DataFrame:
@@ -27,20 +47,24 @@ def to_frame(table: pa.Table, market: Market) -> pd.DataFrame:
     return pd.DataFrame(columns, copy=False, index=pd.RangeIndex(table.num_rows))
 
 
-def newest_first(
-    tables: Sequence[pa.Table], market: Market, names: Sequence[str]
-) -> dict[str, Any]:
-    """Columns of all tables' rows, one table after the other, in the opposite order."""
+def newest_first(tables: list[pa.Table], market: Market, names: Sequence[str]) -> dict[str, Any]:
+    """Columns of all tables' rows, one table after the other, in the opposite order.
+
+    The list is emptied: of millions of rows there is then no more than one column twice.
+    """
     kinds = _kinds(market)
+    empty = schema(market).empty_table().select(list(names))
+    rest = pa.concat_tables([empty, *tables])
+    tables.clear()
     columns: dict[str, Any] = {}
     for name in names:
-        chunks = [chunk for table in tables for chunk in table.column(name).chunks]
-        kind = kinds[name]
-        values = pa.chunked_array(chunks, _ARROW_TYPES[kind])
-        if kind == "day":
+        values = rest.column(0)
+        rest = rest.remove_column(0)
+        if kinds[name] == "day":
             columns[name] = _days_reversed(values)
         else:
-            columns[name] = _column(values, kind)[::-1].copy()
+            columns[name] = _column(values, kinds[name])[::-1].copy()
+        del values
     return columns
 
 
@@ -52,14 +76,6 @@ def repeated(texts: Sequence[str], counts: Sequence[int]) -> Any:
 
 def _kinds(market: Market) -> dict[str, str]:
     return {column.name: column.kind for column in market.columns}
-
-
-_ARROW_TYPES = {
-    "timestamp": pa.int64(),
-    "day": pa.string(),
-    "count": pa.int64(),
-    "number": pa.float64(),
-}
 
 
 def _column(values: pa.ChunkedArray, kind: str) -> Any:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 
 from intake_futu_short import store_files, store_paths, store_tables, table
-from intake_futu_short.errors import PanelError, StoreError
+from intake_futu_short.dask_frames import dask_frame, import_dask
+from intake_futu_short.errors import PanelError, PanelWarning, StoreError
 from intake_futu_short.security import Security
 
 if TYPE_CHECKING:
@@ -75,8 +76,10 @@ def read(
         )
 
     found, failures = _each(files, securities, decode)
-    frame = _frame([rows for _, rows in found], [state.code for state, _ in found], wanted)
-    frame.attrs.update(_attributes(wanted.market, [state for state, _ in found]))
+    states, tables = [state for state, _ in found], [rows for _, rows in found]
+    del found
+    frame = _frame(tables, [state.code for state in states], wanted)
+    frame.attrs.update(_attributes(wanted.market, states))
     _tell(failures, errors, frame, frame)
     return frame
 
@@ -85,12 +88,7 @@ def to_dask(
     files: StoreFileSystem, securities: Sequence[Security], wanted: Selection, errors: str
 ) -> dd.DataFrame:
     """One lazy task a security, which reads its file."""
-    try:
-        import dask  # noqa: PLC0415 - heavy and optional
-        import dask.dataframe as dd  # noqa: PLC0415
-    except ImportError as error:
-        raise ImportError('to_dask() needs Dask: pip install "intake-futu-short[dask]"') from error
-
+    import_dask()
     found, failures = _each(files, securities, store_files.summary, last=_FOOTER_BYTES)
     meta = _frame([], [], wanted)
     meta.attrs.update(_attributes(wanted.market, [each.state for each in found]))
@@ -99,16 +97,7 @@ def to_dask(
     # Where each one's rows begin in the frame of all. No rows make one empty partition.
     begins = accumulate((each.state.rows for each in kept), initial=0)
     parts = [(each.state.code, begin) for each, begin in zip(kept, begins, strict=False)]
-    # Dask would turn strings into another kind of strings; the dtypes here are a promise.
-    with dask.config.set({"dataframe.convert-string": False}):
-        frame: dd.DataFrame = dd.from_map(
-            _Part(files, wanted, meta.attrs),
-            parts or [("", 0)],
-            meta=meta,
-            label="futu-short-store",
-            enforce_metadata=False,
-        )
-    return frame
+    return dask_frame(_Part(files, wanted, meta.attrs), parts or [("", 0)], meta)
 
 
 @dataclass(frozen=True)
@@ -224,7 +213,7 @@ def _tell(
     )
     if errors == "warn":
         frame.attrs["failed"] = codes
-        warnings.warn(f"{said} Read without them.", stacklevel=4)
+        warnings.warn(f"{said} Read without them.", PanelWarning, stacklevel=4)
         return
     raise PanelError(
         f"{said} This error's `failures` has every error, its `partial` what was read of the "
@@ -234,11 +223,12 @@ def _tell(
     ) from failures[codes[0]]
 
 
-def _frame(tables: Sequence[pa.Table], codes: Sequence[str], wanted: Selection) -> pd.DataFrame:
+def _frame(tables: list[pa.Table], codes: Sequence[str], wanted: Selection) -> pd.DataFrame:
     # The files ascend by day. Put together last code first and read backwards, they are as
     # wanted, and each column is turned round once.
-    columns = store_tables.newest_first(tables[::-1], wanted.market, wanted.columns)
     counts = [rows.num_rows for rows in tables]
+    tables.reverse()
+    columns = store_tables.newest_first(tables, wanted.market, wanted.columns)
     code = store_tables.repeated(codes, counts)
     return pd.DataFrame({"code": code, **columns}, copy=False, index=pd.RangeIndex(sum(counts)))
 

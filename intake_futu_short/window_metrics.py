@@ -32,6 +32,9 @@ __all__ = ["KINDS", "Pool", "pool", "trailing", "whole_counts", "window"]
 # Above this a float is no longer sure to hold a count as it is.
 _EXACT = 2.0**53
 
+# Rows, 16 years of days: more than a gateway has.
+_ABSURD = 4096
+
 _BOTH: dict[str, tuple[str, ...]] = {"US": ("short", "volume"), "HK": ("short", "volume")}
 
 # By name: what a metric is made of in each market; in the order in which `metrics` gives them.
@@ -74,8 +77,10 @@ def trailing(
     """
     names = [f"{kind}_{n}" for n in ns for kind in kinds]
     longest = int(sessions.lengths.max(initial=0))
-    # A window that is longer than every history holds all of it; one that must be full is nowhere.
-    wanted = {n: min(n, longest) for n in ns if (min_periods or n) <= longest}
+    # A window that must be full is nowhere in shorter histories; one that need not be holds all of
+    # them. It is cut down to that only if it is absurdly long: the order in which values are added
+    # follows from its length, and the last digit of an answer must not change with later rows.
+    wanted = {n: min(n, max(longest, _ABSURD)) for n in ns if (min_periods or n) <= longest}
     if not wanted:
         return {name: np.full(len(sessions.order), np.nan) for name in names}
     least = {n: min_periods or n for n in sorted(set(wanted.values()))}
@@ -95,7 +100,8 @@ def trailing(
     spare = np.empty(len(sessions.order))
     for (kind, n), values in held.items():
         spare[sessions.order] = values
-        found |= {f"{kind}_{m}": spare for m in ns if wanted.get(m) == n}
+        one, *others = (f"{kind}_{m}" for m in ns if wanted.get(m) == n)
+        found |= {one: spare, **{other: spare.copy() for other in others}}
         spare = values
     return {
         name: found[name] if name in found else np.full(len(sessions.order), np.nan)

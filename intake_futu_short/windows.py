@@ -57,7 +57,7 @@ class Block:
 
     def of_rows(self, laid: Floats) -> Floats:
         """Values at the block's rows; NaN for what has overflowed."""
-        values = laid[self.places]
+        values: Floats = laid.take(self.places)
         infinite = np.isinf(values)
         if infinite.any():
             values[infinite] = np.nan

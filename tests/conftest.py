@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 from keys import rsa_pem
 from tenacity import wait_fixed
 
@@ -21,6 +22,10 @@ from intake_futu_short.opend.session import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+# How long an example takes says more about what else the machine does than about the example.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 # The official client writes log files into the home directory as soon as it is imported.
 _home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import pickle
@@ -13,7 +14,8 @@ import pandas as pd
 import pytest
 
 import intake_futu_short.accessor  # noqa: F401 - registers df.shortvol
-from intake_futu_short.errors import FutuShortError, NotShortVolumeError
+from intake_futu_short import metrics
+from intake_futu_short.errors import ConfigError, FutuShortError, NotShortVolumeError
 
 if TYPE_CHECKING:
     from intake_futu_short.accessor import ShortVolumeAccessor
@@ -350,3 +352,42 @@ def test_registering_it_loads_nothing_that_pandas_does_not() -> None:
     )
     loaded = {name.partition(".")[0] for name in result.stdout.split()}
     assert loaded == {"intake_futu_short"}
+
+
+# --- its methods are the functions of metrics
+
+
+def test_methods_are_described_as_the_functions_and_take_what_they_take() -> None:
+    method = shortvol(real()).pooled_short_ratio
+    assert method.__doc__ == metrics.pooled_short_ratio.__doc__
+    assert list(inspect.signature(method).parameters) == ["n", "min_periods"]
+    pd.testing.assert_series_equal(
+        method(5, min_periods=2), metrics.pooled_short_ratio(real(), 5, min_periods=2)
+    )
+
+
+@pytest.mark.parametrize("name", [n for n in metrics.__all__ if n[0].islower()])
+def test_every_function_of_a_frame_is_a_method(name: str) -> None:
+    if name not in {"pool", "whole_counts", "rows_of"}:
+        assert hasattr(shortvol(real()), name)
+
+
+def test_all_metrics_of_frames_as_the_official_client_makes_them() -> None:
+    rows = real().drop(columns="nasdaq_shares_short").to_dict("records")
+    frame = official(cast("list[dict[str, Any]]", rows), US_COLUMNS)
+    frame.attrs["next_key"] = "-1"
+    found = shortvol(frame).metrics()
+    assert found["venue_share"].isna().all()
+    pd.testing.assert_frame_equal(
+        found.drop(columns="venue_share"), shortvol(real()).metrics().drop(columns="venue_share")
+    )
+    assert shortvol(official([], US_COLUMNS)).metrics().shape == (0, 16)
+    nothing = official([{"timestamp_str": "2026-05-08"}], HK_COLUMNS)
+    assert shortvol(nothing).metrics().isna().all(axis=None)
+    assert shortvol(official([], HK_COLUMNS)).resample("W").shape == (0, 7)
+
+
+def test_a_column_of_words_is_named() -> None:
+    frame = real().assign(volume="N/A")
+    with pytest.raises(ConfigError, match=r"volume holds what is no number.*'N/A'"):
+        shortvol(frame).short_ratio()

@@ -21,6 +21,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
         ("panel.py", "ROUNDS = 1", r"ours: 30 .* x the latency .*\nofficial client: 30 .* x the"),
         ("metrics.py", "TICKERS = 20", r"pandas.* x as long\nNumPy.* x as long\nmemory: .* x both"),
         ("faults.py", "FAULTS_AT_MOST = 1", r"no fault +whole, .* s +whole, .* s"),
+        ("universe.py", "TICKERS = 20", r"ours, three columns of one year: .* ratio \d+\.\d"),
         ("import_cost.py", "PROCESSES = 1", r"on top: \d+\.\d ms"),
     ],
 )

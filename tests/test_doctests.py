@@ -29,7 +29,7 @@ def test_examples_run(module: str) -> None:
 METHODS = [
     name
     for name, value in vars(ShortVolumeAccessor).items()
-    if callable(value) and not name.startswith("_") and name != "check"
+    if callable(value) and not name.startswith("_")
 ]
 
 

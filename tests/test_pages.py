@@ -336,3 +336,11 @@ def test_a_cursor_that_is_no_text_is_an_error() -> None:
     broken = DailyShortVolume.S2C.FromString(b"\x1a\x02\xff\xfe")  # field 3, two bytes of no UTF-8
     with pytest.raises(ProtocolError, match="next_key is no UTF-8"):
         Walk(Script(broken), AAPL).next_page()
+
+
+@pytest.mark.parametrize("ratio", [float("nan"), float("inf")])
+def test_a_ratio_that_is_no_number_is_none(ratio: float) -> None:
+    s2c = DailyShortVolume.S2C(next_key="-1", aggregated_short=1, aggregated_short_ratio=ratio)
+    walk = Walk(Script(s2c), TENCENT)
+    walk.next_page()
+    assert walk.aggregates == Aggregates(1)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ from store_contract import (
 from intake_futu_short import ConfigError, FutuShortStore, StoreError
 from intake_futu_short.kept import Kept
 from intake_futu_short.security import Security
+from intake_futu_short.store_files import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,31 +59,32 @@ def finished(process: subprocess.Popen[str]) -> str:
 
 # -- writers that die ---------------------------------------------------------------------------
 
-KILL_WRITERS = """
-    import os, random, signal, sys, time
+WRITE_ON_AND_ON = """
+    import sys
     from store_contract import *
     store = FutuShortStore(sys.argv[1])
-    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=1500)]
-    long = Kept(hk_rows(days), checked_s=0.0)
-    store.save(TENCENT, long)
-    for _ in range(40):
-        child = os.fork()
-        while child == 0:
-            with store.locked(TENCENT):
-                kept = store.load(TENCENT)
-                store.save(TENCENT, replace(kept, checked_s=kept.checked_s + 1))
-        time.sleep(random.uniform(0.0, 0.06))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        kept = store.load(TENCENT)
-        pd.testing.assert_frame_equal(kept.rows, long.rows)
-    print(kept.checked_s)
+    print("begins", flush=True)
+    while True:
+        with store.locked(TENCENT):
+            kept = store.load(TENCENT)
+            store.save(TENCENT, replace(kept, checked_s=kept.checked_s + 1))
 """
 
 
 def test_a_writer_killed_at_any_moment_leaves_a_whole_history(tmp_path: Path) -> None:
-    written = float(finished(python(KILL_WRITERS, str(tmp_path))))
-    assert written > 10
+    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=1500)]
+    long = Kept(hk_rows(days), checked_s=0.0)
+    FutuShortStore(tmp_path).save(TENCENT, long)
+    writers = [python(WRITE_ON_AND_ON, str(tmp_path)) for _ in range(6)]
+    for number, writer in enumerate(writers):
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "begins\n"
+        time.sleep(0.037 * number)  # a moment of no meaning
+        writer.kill()
+        writer.communicate()
+        kept = FutuShortStore(tmp_path).load(TENCENT)
+        assert kept is not None
+        pd.testing.assert_frame_equal(kept.rows, long.rows)
     store = FutuShortStore(tmp_path)
     # The dead ones' lock is gone with them, and what they left over is cleared away.
     with store.locked(TENCENT):
@@ -197,20 +200,22 @@ def test_a_file_that_cannot_grow_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=1500)]
+    long = Kept(hk_rows(days), checked_s=1.0)
+    too_long = replace(long, superseded=hk_rows(days))
+    room = len(encode(TENCENT, long)) + len(encode(TENCENT, too_long)) - 8192
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(tmp_path)],
+        ["mount", "-t", "tmpfs", "-o", f"size={room // 4096 * 4}k", "tmpfs", str(tmp_path)],
         capture_output=True, check=False,
     )  # fmt: skip
     if mounted.returncode != 0:
         pytest.skip("mounting takes rights that this user does not have")
     try:
         store = FutuShortStore(tmp_path)
-        days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=1500)]
-        long = Kept(hk_rows(days), checked_s=1.0)
         store.save(TENCENT, long)
         for _ in range(2):
             with pytest.raises(StoreError, match=r"No space left on device\. What was kept is"):
-                store.save(TENCENT, replace(long, superseded=hk_rows(days)))
+                store.save(TENCENT, too_long)
         assert_same(store.load(TENCENT), long)
         store.save(TENCENT, replace(long, rows=hk_rows(DAYS), checked_s=2.0))
     finally:

@@ -1,0 +1,194 @@
+"""What HKEX reports, beside the rows: tables, days to cover, the base of the percentage."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from frames import days, same
+
+from intake_futu_short import metrics, sample
+from intake_futu_short.errors import ConfigError, NotShortVolumeError
+
+NAN = math.nan
+REPORT = {"aggregated_short": 60, "aggregated_short_ratio": 0.5, "new_time_str": "2026-01-03"}
+
+
+def hk(volume: list[Any], **attrs: Any) -> pd.DataFrame:
+    """Ascending from 2026-01-01."""
+    frame = pd.DataFrame(
+        {
+            "timestamp_str": days(len(volume)),
+            "shares_traded": volume,
+            "short_sell_shares_traded": 1,
+        }
+    )
+    frame.attrs.update(attrs)
+    return frame
+
+
+def panel() -> pd.DataFrame:
+    frame = pd.concat(
+        [hk([10, 20, 30, 40]).assign(code="HK.1"), hk([1, 2, 3, 4]).assign(code="HK.2")],
+        ignore_index=True,
+    )
+    other = {"aggregated_short": 7, "aggregated_short_ratio": 0.0, "new_time_str": "2026-01-04"}
+    frame.attrs["aggregates"] = json.dumps({"HK.2": other, "HK.1": REPORT, "HK.9": REPORT})
+    return frame
+
+
+def test_days_to_cover_stands_on_the_as_of_row_only() -> None:
+    answer = metrics.days_to_cover(hk([10, 20, 30, 40], **REPORT), 2)
+    assert answer.name == "days_to_cover_2"
+    same(answer, [NAN, NAN, 60 / 25, NAN])
+    shuffled = hk([10, 20, 30, 40], **REPORT).iloc[[2, 0, 3, 1]]
+    same(metrics.days_to_cover(shuffled, 2), [60 / 25, NAN, NAN, NAN], shuffled.index)
+
+
+def test_days_to_cover_needs_its_window() -> None:
+    frame = hk([10, None, 30, 40], **REPORT)
+    assert metrics.days_to_cover(frame).isna().all()
+    assert metrics.days_to_cover(frame, 2).isna().all()
+    same(metrics.days_to_cover(frame, 3, min_periods=2), [NAN, NAN, 3.0, NAN])
+    same(metrics.days_to_cover(hk([0, 0, 0], **REPORT), 3), [NAN] * 3)
+
+
+def test_an_as_of_date_without_a_row_has_no_answer() -> None:
+    frame = hk([10, 20, 30, 40], **{**REPORT, "new_time_str": "2025-12-31"})
+    assert metrics.days_to_cover(frame, 1).isna().all()
+    same(metrics.implied_shares(frame), [12000.0] * 4)
+
+
+def test_implied_shares_are_known_from_the_as_of_date_on() -> None:
+    frame = hk([10, 20, 30, 40], **REPORT).iloc[::-1]
+    same(metrics.implied_shares(frame), [12000.0, 12000.0, NAN, NAN], frame.index)
+
+
+def test_on_the_documented_row_implied_shares_are_those_of_the_ticker() -> None:
+    # 51480638 shares are 0.56 %: between 0.555 and 0.565 of 9.1 to 9.3 thousand million.
+    shares = metrics.implied_shares(sample.frame("HK.00700")).iloc[0]
+    assert shares == pytest.approx(51480638 / 0.0056, rel=1e-12)
+
+
+def test_a_panel_has_the_report_of_each_ticker() -> None:
+    frame = panel()
+    same(metrics.days_to_cover(frame, 2), [NAN, NAN, 2.4, NAN, NAN, NAN, NAN, 2.0])
+    same(metrics.implied_shares(frame), [NAN, NAN, 12000.0, 12000.0, *[NAN] * 4])
+    one = frame[frame["code"] == "HK.1"]
+    same(metrics.days_to_cover(one, 2), [NAN, NAN, 2.4, NAN])
+    none = frame.replace({"code": {"HK.2": "HK.3"}})
+    none.attrs = frame.attrs
+    assert metrics.days_to_cover(none, 2).notna().sum() == 1
+
+
+def test_a_ticker_of_which_nothing_is_reported_has_nan() -> None:
+    frame = hk([10, 20], **dict.fromkeys(REPORT))
+    assert metrics.days_to_cover(frame, 1).isna().all()
+    assert metrics.implied_shares(frame).isna().all()
+
+
+def test_no_rows_no_answers() -> None:
+    same(metrics.days_to_cover(hk([10], **REPORT).iloc[:0]), [])
+    same(metrics.implied_shares(panel().iloc[:0]), [])
+
+
+def test_lost_attrs_are_named_and_can_be_given() -> None:
+    frame = hk([10, 20, 30, 40])
+    with pytest.raises(
+        NotShortVolumeError,
+        match=r"no aggregated_short and no new_time_str in attrs.*CSV.*new_time_str=",
+    ):
+        metrics.days_to_cover(frame, 2)
+    with pytest.raises(NotShortVolumeError, match=r"no aggregated_short_ratio in attrs"):
+        metrics.implied_shares(frame, aggregated_short=60, new_time_str="2026-01-03")
+    given: dict[str, Any] = {"aggregated_short": 60, "new_time_str": pd.Timestamp("2026-01-03")}
+    same(metrics.days_to_cover(frame, 2, **given), [NAN, NAN, 2.4, NAN])
+    same(
+        metrics.implied_shares(frame, aggregated_short_ratio=0.5, **given),
+        [NAN, NAN, 12000.0, 12000.0],
+    )
+
+
+def test_a_panel_is_given_mappings() -> None:
+    frame = panel()
+    frame.attrs = {}
+    with pytest.raises(NotShortVolumeError, match=r"attrs\['aggregates'\].*{code: value, ...}"):
+        metrics.days_to_cover(frame, 2)
+    shares, dates = {"HK.1": 60, "HK.2": 7}, pd.Series({"HK.1": "2026-01-03"})
+    answer = metrics.days_to_cover(frame, 2, aggregated_short=shares, new_time_str=dates)
+    assert answer.dropna().tolist() == [2.4]
+    with pytest.raises(ConfigError, match="aggregated_short of a panel is a mapping"):
+        metrics.days_to_cover(frame, 2, aggregated_short=60, new_time_str=dates)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"aggregated_short": "many"}, "aggregated_short is no number"),
+        ({"new_time_str": "some day"}, "new_time_str is no day"),
+    ],
+)
+def test_values_that_are_none_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        metrics.days_to_cover(hk([1], **REPORT), 1, **given)
+
+
+def test_us_frames_have_none() -> None:
+    for metric in (metrics.days_to_cover, metrics.implied_shares):
+        with pytest.raises(NotShortVolumeError, match="is of HK frames only; this one is US"):
+            metric(sample.frame("US.AAPL"))
+
+
+def test_history_of_one_report_and_of_many() -> None:
+    columns = ["code", "date", "aggregated_short", "aggregated_short_ratio"]
+    frame = hk([1], code="HK.1", **REPORT)
+    one = metrics.aggregates_history(frame)
+    assert list(one) == columns
+    assert one.dtypes.astype(str).tolist()[1:] == ["datetime64[ns]", "Int64", "float64"]
+    assert one.iloc[0].tolist() == ["HK.1", pd.Timestamp("2026-01-03"), 60, 0.5]
+    frame.attrs["aggregates_history"] = json.dumps(
+        [
+            ["HK.2", "2026-01-02", 5, None],
+            ["HK.1", "2026-01-09", None, 0.6],
+            ["HK.1", "2026-01-02", 50, 0.4],
+            ["HK.1", None, 1, 0.1],
+        ]
+    )
+    many = metrics.aggregates_history(frame)
+    assert many["code"].tolist() == ["HK.1", "HK.1", "HK.2"]
+    assert many["date"].dt.day.tolist() == [2, 9, 2]
+    assert many["aggregated_short"].tolist() == [50, pd.NA, 5]
+    np.testing.assert_array_equal(many["aggregated_short_ratio"], [0.4, 0.6, NAN])
+    pd.testing.assert_series_equal(many.dtypes, one.dtypes)
+
+
+def test_without_reports_the_history_is_empty_and_typed() -> None:
+    empty = metrics.aggregates_history(hk([1]))
+    assert len(empty) == 0
+    assert empty.dtypes.astype(str).tolist()[1:] == ["datetime64[ns]", "Int64", "float64"]
+    assert len(metrics.aggregates_history(panel())) == 3
+
+
+@pytest.mark.parametrize("value", ["{", 5, "[]"])
+def test_what_is_no_json_is_named(value: Any) -> None:
+    frame = panel()
+    frame.attrs["aggregates"] = value
+    with pytest.raises(ConfigError, match=r"attrs\['aggregates'\]"):
+        metrics.aggregates(frame)
+
+
+def test_reports_survive_parquet_and_are_missed_after_csv(tmp_path: Any) -> None:
+    frame = sample.frame("HK.SAMPLE")
+    frame.to_parquet(tmp_path / "a.parquet")
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    parquet, text = pd.read_parquet(tmp_path / "a.parquet"), pd.read_csv(tmp_path / "a.csv")
+    expected = metrics.metrics(frame)
+    pd.testing.assert_frame_equal(metrics.metrics(parquet), expected)
+    lost = ["implied_shares", "days_to_cover_5", "days_to_cover_20"]
+    assert [name for name in expected if name not in metrics.metrics(text)] == lost
+    np.testing.assert_allclose(metrics.metrics(text), expected.drop(columns=lost), rtol=1e-12)
+    assert metrics.metrics(parquet).attrs == frame.attrs

@@ -1,0 +1,121 @@
+"""``ddf.shortvol``, and how it gets there without Dask being loaded for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import dask.dataframe as dd
+import pandas as pd
+import pytest
+
+import intake_futu_short  # noqa: F401 - registers both accessors
+from intake_futu_short import daily, metrics, sample
+from intake_futu_short.accessor import ShortVolumeAccessor
+from intake_futu_short.errors import NotShortVolumeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(params=["US.AAPL", "HK.SAMPLE"])
+def frame(request: pytest.FixtureRequest) -> pd.DataFrame:
+    return sample.frame(request.param)
+
+
+def parted(frame: pd.DataFrame) -> Any:
+    return dd.from_pandas(frame, npartitions=3)
+
+
+def test_metrics_of_a_day_are_those_of_pandas(frame: pd.DataFrame) -> None:
+    ddf = parted(frame)
+    market = ddf.shortvol.market
+    assert market == frame.attrs["market"]
+    for name, recipes in daily.DAILY.items():
+        if market in recipes:
+            lazy = getattr(ddf.shortvol, name)()
+            assert isinstance(lazy, dd.Series)
+            assert lazy.npartitions == ddf.npartitions
+            expected = getattr(metrics, name)(frame)
+            pd.testing.assert_series_equal(lazy.compute(), expected, check_exact=True)
+        else:
+            with pytest.raises(NotShortVolumeError, match=f"{name} is of"):
+                getattr(ddf.shortvol, name)()
+
+
+def test_what_is_missing_shows_before_anything_is_computed(frame: pd.DataFrame) -> None:
+    column = "volume" if frame.attrs["market"] == "US" else "shares_traded"
+    with pytest.raises(NotShortVolumeError, match=f"missing: {column}"):
+        parted(frame.drop(columns=column)).shortvol.short_ratio()
+
+
+def test_other_frames_have_no_shortvol() -> None:
+    ddf = parted(pd.DataFrame({"volume": [1, 2, 3]}))
+    assert not hasattr(ddf, "shortvol")
+    with pytest.raises(AttributeError):
+        ddf.shortvol  # noqa: B018 - the access is the test
+
+
+WINDOWED = [
+    name
+    for name, value in vars(ShortVolumeAccessor).items()
+    if callable(value) and not name.startswith("_") and name not in daily.DAILY
+]
+
+
+@pytest.mark.parametrize("name", WINDOWED)
+def test_what_looks_at_several_rows_says_what_to_do(name: str) -> None:
+    ddf = parted(sample.frame("US.AAPL"))
+    with pytest.raises(NotImplementedError, match=rf"{name} looks at several rows.*compute\(\)"):
+        getattr(ddf.shortvol, name)()
+
+
+def test_what_it_says_to_do_works() -> None:
+    parts = [sample.frame(code).assign(code=code) for code in ("US.AAPL", "US.SAMPLE")]
+    for part in parts:
+        part.attrs = {}
+    ddf = dd.from_map(lambda i: parts[i], [0, 1], meta=parts[0].iloc[:0])
+    expected = metrics.metrics(pd.concat(parts))
+    with pytest.raises(NotImplementedError) as caught:
+        ddf.shortvol.metrics()
+    assert "meta=ddf._meta.shortvol.metrics(...)" in str(caught.value)
+    assert "ddf.compute().shortvol.metrics(...)" in str(caught.value)
+    whole = ddf.compute().shortvol.metrics()
+    by_part = ddf.map_partitions(
+        lambda df: df.shortvol.metrics(), meta=ddf._meta.shortvol.metrics()
+    ).compute()
+    pd.testing.assert_frame_equal(whole, expected)
+    pd.testing.assert_frame_equal(by_part, expected)
+
+
+SCRIPT = """
+import sys
+{first}
+{second}
+from intake_futu_short import sample
+ddf = dask.dataframe.from_pandas(sample.frame("US.AAPL"), npartitions=2)
+print(len(ddf.shortvol.short_ratio().compute()))
+assert not [f for f in sys.meta_path if type(f).__module__.startswith("intake_futu_short")]
+"""
+LOOKED_FOR = """
+import intake_futu_short, importlib.util
+assert "dask" not in sys.modules
+assert importlib.util.find_spec("dask.dataframe") is not None
+assert "dask.dataframe" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("import dask.dataframe", "import intake_futu_short"), (LOOKED_FOR, "import dask.dataframe")],
+)
+def test_it_is_there_in_whatever_order_things_are_imported(
+    first: str, second: str, tmp_path: Path
+) -> None:
+    script = SCRIPT.format(first=first, second=second)
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert (result.stdout, result.stderr) == ("29\n", "")
