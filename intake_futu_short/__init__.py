@@ -9,6 +9,10 @@
                   table.py    the one schema: columns, dtypes, attributes
                      │
                      ▼
+                  history.py  what is kept, brought up to date by the fewest requests
+                  store.py    Parquet on fsspec: rows and state, whole or absent
+                     │
+                     ▼
                   panel.py    many tickers as one: read together, failing apart
                      │
                      ▼

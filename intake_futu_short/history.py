@@ -22,6 +22,7 @@ from intake_futu_short.errors import (
     StoreError,
     UnknownSecurityError,
 )
+from intake_futu_short.freshness import is_fresh
 from intake_futu_short.kept import Kept, Staged
 from intake_futu_short.pages import Aggregates
 
@@ -34,38 +35,11 @@ if TYPE_CHECKING:
     from intake_futu_short.pages import Page, Walk
     from intake_futu_short.security import Market, Security
 
-__all__ = ["FRESH_S", "Refresh", "is_current", "newest_day"]
+__all__ = ["Refresh"]
 
-# A check this young is not repeated, and a walk this young is gone on with.
-FRESH_S = 2 * 60 * 60
 OVERTAKEN_AT_MOST = 5
 
 _log = logging.getLogger(__name__)
-
-
-def newest_day(rows: pd.DataFrame) -> str | None:
-    """Day of the last of ascending rows."""
-    return str(rows[joining.DAY].iloc[-1]) if len(rows) else None
-
-
-def is_current(kept: Kept, now_s: float, newest_session: Callable[[], str]) -> bool:
-    """Whether the gateway can hardly have anything newer.
-
-    Parameters
-    ----------
-    kept : Kept
-        What is held.
-    now_s : float
-        Unix seconds.
-    newest_session : callable
-        Gives the newest trading day that is over, ``YYYY-MM-DD``; asked only when it matters.
-    """
-    if kept.staged is not None:  # it was found to be out of date
-        return False
-    if kept.checked_s is not None and 0 <= now_s - kept.checked_s < FRESH_S:
-        return True
-    day = newest_day(kept.rows)
-    return day is not None and day >= newest_session()
 
 
 class _CursorRefusedError(Exception):
@@ -186,7 +160,7 @@ class Refresh:
         walk = self._newest_walk()
         stands = self._stands(self._compare(sent), sent)
         if staged is not None and (
-            self._is_fresh(staged_s) if is_full else not stands
+            is_fresh(staged_s, self.now_s) if is_full else not stands
         ):  # an interrupted walk may save the most of the way
             between = joining.compare(staged.rows, sent, self._market)
             if between.has_common and between.is_same_basis is not False:
@@ -244,24 +218,10 @@ class Refresh:
 
     def _publish(self, walk: Walk, sent: pd.DataFrame, *, stands: bool) -> None:
         """Put rows in place of those held, in one write."""
-        held = self._kept
-        older, newer, gone = joining.split(held.rows, sent)
+        kept, gone = joining.put_in_place(self._kept, sent, self._market, stands=stands)
         if gone:
             _log.warning("%s: the gateway no longer sends %s", self.security, _spoken(gone))
             self.revised.update(gone)
-        superseded = held.superseded
-        if not stands:
-            older, superseded = joining.blank(older, superseded, self._market)
-            newer, superseded = joining.blank(newer, superseded, self._market)
-        if superseded is not None:
-            again = superseded[joining.DAY].isin(sent[joining.DAY])
-            superseded = superseded[~again].reset_index(drop=True) if not again.all() else None
-        kept = replace(
-            held,
-            rows=joining.join([older, sent, newer]),
-            staged=None,
-            superseded=superseded,
-        )
         if walk.is_finished:
             kept = self._completed(kept)
         elif self._is_past_held(sent):
@@ -348,9 +308,6 @@ class Refresh:
 
     def _compare(self, sent: pd.DataFrame) -> Comparison:
         return joining.compare(self._kept.rows, sent, self._market)
-
-    def _is_fresh(self, moment_s: float | None) -> bool:
-        return moment_s is not None and 0 <= self.now_s - moment_s < FRESH_S
 
     def _note(self, comparison: Comparison, *, counts_prices: bool) -> None:
         """Log what differs from what was held."""

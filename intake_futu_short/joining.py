@@ -5,7 +5,7 @@ Frames are in the columns and dtypes of `table`, ascending by day, each day once
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from intake_futu_short.kept import Kept
     from intake_futu_short.security import Market
 
 __all__ = [
@@ -127,6 +128,40 @@ def unite(rows: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
     """All rows of both; of a day that is in both, the second's."""
     only = rows[~rows[DAY].isin(more[DAY])]
     return join([only, more]).sort_values(DAY, ignore_index=True)
+
+
+def put_in_place(
+    held: Kept, sent: pd.DataFrame, market: Market, *, stands: bool
+) -> tuple[Kept, tuple[str, ...]]:
+    """Put rows sent in place of what is held in their span, and of a walk under way.
+
+    Parameters
+    ----------
+    held : Kept
+        What is held.
+    sent : pandas.DataFrame
+        At least one row, unless nothing is held.
+    market : Market
+        Whose columns.
+    stands : bool
+        Whether the rows outside of the span are of the same price adjustment. Where they aren't,
+        they lose their prices to `superseded`.
+
+    Returns
+    -------
+    Kept, tuple of str
+        The new history, complete or not as before; days of the span that were not sent again.
+    """
+    older, newer, gone = split(held.rows, sent)
+    superseded = held.superseded
+    if not stands:
+        older, superseded = blank(older, superseded, market)
+        newer, superseded = blank(newer, superseded, market)
+    if superseded is not None:
+        again = superseded[DAY].isin(sent[DAY])
+        superseded = superseded[~again].reset_index(drop=True) if not again.all() else None
+    rows = join([older, sent, newer])
+    return replace(held, rows=rows, staged=None, superseded=superseded), gone
 
 
 def blank(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +18,8 @@ from intake_futu_short.errors import (
     GatewayUnreachableError,
     StoreError,
 )
-from intake_futu_short.history import Refresh, is_current, newest_day
+from intake_futu_short.freshness import is_current, newest_day
+from intake_futu_short.history import Refresh
 from intake_futu_short.pages import Walk
 
 if TYPE_CHECKING:
@@ -46,8 +48,11 @@ class Store(Protocol):
     def save(self, security: Security, kept: Kept) -> Kept:
         """Keep it in place of what was kept; gives what is kept now."""
 
+    def version(self, security: Security) -> str | None:
+        """Text that changes with what is kept of a ticker; None when nothing is."""
+
     def locked(self, security: Security) -> AbstractContextManager[None]:
-        """Be the one writer of a ticker, from `load` to `save`."""
+        """Be the one writer of a ticker, from `load` to `save`; a StoreError after a while."""
 
 
 @dataclass(frozen=True)
@@ -131,11 +136,26 @@ class Keeper:
             return self._as_it_is(kept, is_enough)
         if kept is not None and self._is_settled(kept, is_enough, since_s):
             return Outcome(kept)
-        with self.store.locked(self.security):
+        with ExitStack() as lock:
+            self._enter_lock(lock, self.store.version(self.security))
             kept = self.store.load(self.security)
             if kept is not None and self._is_settled(kept, is_enough, since_s):
                 return Outcome(kept)
             return self._asked(kept, is_enough, since_s)
+
+    def _enter_lock(self, lock: ExitStack, version: str | None) -> None:
+        """Wait for whoever writes the ticker, as long as what they write goes on changing.
+
+        A walk writes every page; among many tickers within the gateway's limit it can take longer
+        than a store waits.
+        """
+        try:
+            lock.enter_context(self.store.locked(self.security))
+        except StoreError:
+            now = self.store.version(self.security)
+            if now == version:
+                raise
+            self._enter_lock(lock, now)
 
     def _as_it_is(self, kept: Kept | None, is_enough: Callable[[Kept], bool]) -> Outcome:
         way_out = "refresh='auto' asks the gateway for the rest"

@@ -50,8 +50,8 @@ class Kept:
     walked_s : float or None
         When all of it was last walked, Unix seconds.
     aggregates : tuple of Aggregates
-        Every reported open short position that was seen, ascending by as-of date; the last is the
-        current one.
+        Every reported open short position that was seen, in the order in which each first came;
+        the last is the current one.
     staged : Staged or None
         A re-walk that was interrupted.
     superseded : pandas.DataFrame or None

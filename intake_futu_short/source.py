@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from functools import partial
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +16,13 @@ from intake_futu_short.aggregates import aggregates_history
 from intake_futu_short.dask_frames import carried, dask_frame, import_dask
 from intake_futu_short.described import DescribedSource
 from intake_futu_short.errors import ConfigError
-from intake_futu_short.keeper import Keeper
 from intake_futu_short.opening import Opening, gateway_urls
-from intake_futu_short.pages import Walk
 from intake_futu_short.panel import Panel, Single
-from intake_futu_short.partitions import WalkedTicker
 from intake_futu_short.progress import Progress
 from intake_futu_short.security import Security
-from intake_futu_short.slices import Slices
 from intake_futu_short.store import FutuShortStore
 from intake_futu_short.stored import StoredTicker, lazy_parts, read_part
+from intake_futu_short.tickers import open_ticker
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -83,8 +79,8 @@ class FutuShortSource(DescribedSource):
         Directory, or URL of fsspec, where the history is kept (a `FutuShortStore`): each read asks
         the gateway only for what is new. None keeps nothing.
     storage_options : dict, optional
-        What fsspec passes to the file system. ``yaml()`` and ``repr`` print it: leave secrets to
-        the environment or to the file system's own files.
+        What fsspec passes to the file system. ``yaml()`` and ``repr`` print it as they print
+        `store`: leave secrets to the environment or to the file system's own files.
     refresh : {"auto", "always", "full", "never"}, default "auto"
         With a store, when the gateway is asked: when there can be anything new (not within two
         hours, nor while the newest row held is of the newest session); at every first read; for
@@ -370,7 +366,11 @@ class FutuShortSource(DescribedSource):
                 timeout=self._arguments["timeout"],
                 progress=self._progress,
             )
-            tickers = {s: self._ticker(s, opening) for s in self._securities}
+            tickers = {
+                security: open_ticker(security, opening, self._store, self._arguments)
+                for security in self._securities
+            }
+            self._stored = [t for t in tickers.values() if isinstance(t, StoredTicker)]
             if self._is_panel:
                 warns = self._arguments["errors"] == "warn"
                 self._partitions = Panel(
@@ -379,24 +379,6 @@ class FutuShortSource(DescribedSource):
             else:
                 self._partitions = Single(tickers[self._securities[0]], opening.together)
         return self._partitions
-
-    def _ticker(self, security: Security, opening: Opening) -> Partitions:
-        """One ticker's partitions."""
-        fetch = partial(opening.fetch, security)
-        bounds = {name: self._arguments[name] for name in ("start", "end", "max_pages")}
-        if self._store is None:
-            walk = Walk(fetch, security, origin=opening.origin, **bounds)
-            return WalkedTicker(walk, security)
-        keeper = Keeper(
-            self._store,
-            security,
-            fetch,
-            refresh=self._arguments["refresh"] or "auto",
-            origin=opening.origin,
-        )
-        ticker = StoredTicker(keeper, Slices(self._arguments["num"], **bounds))
-        self._stored.append(ticker)
-        return ticker
 
     def _name(self) -> str:
         first = str(self._securities[0])

@@ -12,7 +12,7 @@ import pandas as pd
 
 from intake_futu_short import joining, table
 from intake_futu_short.errors import StoreError
-from intake_futu_short.history import newest_day
+from intake_futu_short.freshness import newest_day
 from intake_futu_short.pages import Aggregates
 from intake_futu_short.security import Security
 

@@ -194,6 +194,7 @@ class DictStore:
     def __init__(self) -> None:
         self.kept: dict[str, Kept] = {}
         self.saves: list[Kept] = []
+        self.before_lock: Callable[[], None] = lambda: None
 
     def load(self, security: Security) -> Kept | None:
         return self.kept.get(security.code)
@@ -203,8 +204,12 @@ class DictStore:
         self.saves.append(kept)
         return kept
 
+    def version(self, security: Security) -> str | None:
+        return str(len(self.saves)) if security.code in self.kept else None
+
     @contextlib.contextmanager
     def locked(self, security: Security) -> Iterator[None]:
+        self.before_lock()
         yield
 
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import fsspec
 import pandas as pd
 import pytest
 from model_gateway import DictStore, ModelGateway, as_read
 
+from intake_futu_short import store_files, store_paths
 from intake_futu_short.errors import (
     GatewayDisconnectedError,
     PaginationError,
     RateLimitError,
+    ReplyError,
     StoreError,
 )
 from intake_futu_short.keeper import Keeper, Outcome
 from intake_futu_short.pages import Aggregates
 from intake_futu_short.security import Security
+from intake_futu_short.store import FutuShortStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -686,3 +691,98 @@ def test_days_that_arrive_in_mid_walk_are_taken_at_the_next_refresh() -> None:
     assert len(desk.kept.rows) == 300
     assert desk.refresh().new_rows == 2
     desk.assert_fresh()
+
+
+def published_by_others(desk: Desk, kept: Kept, url: str) -> None:
+    """As another process publishes it, which no lock of this one keeps out."""
+    file = f"{url}/{store_paths.file_path(desk.security)}"
+    fsspec.filesystem("memory").pipe(file, store_files.encode(desk.security, kept))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_another_writers_old_prices_do_not_mix_with_ours(times: int) -> None:
+    url = f"memory://overtaken{times}"
+    desk = Desk(ModelGateway(300))
+    desk.refresh()
+    old = replace(desk.kept, checked_s=NOON - HOUR_S)
+    store = FutuShortStore(url)
+    desk.store = store  # type: ignore[assignment]  # the real one from here on
+    gateway = desk.gateway
+    gateway.adjust(back=0)
+
+    def meddle() -> None:
+        if len(gateway.asked) in range(2, 2 * times + 1, 2):
+            published_by_others(desk, old, url)
+
+    gateway.before_answer = meddle
+    desk.refresh()
+    kept = store.load(desk.security)
+    assert kept is not None
+    pd.testing.assert_frame_equal(as_read(kept), gateway.frame())
+    assert (kept.is_complete, kept.staged) == (True, None)
+
+
+def test_another_writer_who_does_not_let_up_is_an_error() -> None:
+    desk = Desk(ModelGateway(300))
+    desk.refresh("auto", first_days(100))
+    old = replace(desk.kept, checked_s=NOON - HOUR_S)
+    store = FutuShortStore("memory://meddled")
+    desk.store = store  # type: ignore[assignment]  # the real one from here on
+    desk.gateway.adjust(back=0)
+    desk.gateway.before_answer = lambda: published_by_others(desk, old, "memory://meddled")
+    with pytest.raises(StoreError, match="let one process at a time"):
+        desk.refresh()
+    assert store.load(desk.security) is not None
+
+
+def test_a_history_without_a_cursor_is_walked_anew() -> None:
+    desk = Desk(ModelGateway(300))
+    desk.refresh("auto", first_days(100))
+    desk.store.save(desk.security, replace(desk.kept, cursor=None))
+    assert desk.refresh().requests == 7
+    desk.assert_fresh()
+
+
+def test_a_refusal_in_the_middle_of_a_new_walk_is_an_error() -> None:
+    desk = Desk(ModelGateway(300))
+
+    def expire() -> None:
+        if len(desk.gateway.asked) == 4:
+            desk.gateway.generation += 1
+
+    desk.gateway.before_answer = expire
+    with pytest.raises(ReplyError, match="invalid nextKey"):
+        desk.refresh()
+    assert len(desk.kept.rows) == 150
+    desk.gateway.before_answer = lambda: None
+    assert desk.refresh().requests == 8
+    desk.assert_fresh()
+
+
+def test_a_writer_who_makes_progress_is_waited_for_and_one_who_hangs_is_not() -> None:
+    desk = Desk(ModelGateway(300))
+    other = Desk(ModelGateway(300))
+    other.store = desk.store
+    waits = 0
+
+    def hold() -> None:
+        """Another writer comes on by two pages while the store's patience ends, three times."""
+        nonlocal waits
+        waits += 1
+        desk.store.before_lock = lambda: None
+        if waits <= 3:
+            other.refresh("auto", first_days(100 * waits))
+            desk.store.before_lock = hold
+            raise StoreError("held for ten minutes")
+
+    desk.store.before_lock = hold
+    assert desk.refresh("auto").requests == 2  # the newest page, and the empty last one
+    assert waits == 4
+    desk.assert_fresh()
+
+    def hang() -> None:
+        raise StoreError("held for ten minutes")
+
+    desk.store.before_lock = hang
+    with pytest.raises(StoreError, match="held for ten minutes"):
+        desk.refresh()

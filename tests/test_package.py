@@ -51,6 +51,7 @@ ROOMS = [
     "store",
     "joining",
     "slices",
+    "freshness",
     "history",
     "panel",
     "sessions",
@@ -76,8 +77,8 @@ ROOMS = [
 PURE = {
     "errors", "security", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
     "opend.limiter", "opend.ledger", "opend.address", "pages", "table", "partitions", "kept",
-    "merge", "store_paths", "store_tables", "store_files", "joining", "slices", "history", "panel",
-    "sessions", "windows", "columns", "daily",
+    "merge", "store_paths", "store_tables", "store_files", "joining", "slices", "freshness",
+    "history", "panel", "sessions", "windows", "columns", "daily",
     "window_metrics", "trailing", "aggregates", "combined", "panels", "resampling", "metrics",
     "calendars", "checks", "figure_data", "chart_parts", "drawing", "accessor",
 }  # fmt: skip

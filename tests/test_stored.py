@@ -314,9 +314,10 @@ def test_hk_reports_become_a_series(
         assert src.aggregates()["new_time_str"] == "2026-04-17"
         assert src.discover()["metadata"] == frame.attrs
         series = src.aggregates_history()
-        assert series.to_dict("list") == {
+        dates = series["date"].dt.strftime("%Y-%m-%d")
+        assert series.assign(date=dates).to_dict("list") == {
             "code": ["HK.1", "HK.1"],
-            "date": [pd.Timestamp("2026-04-10"), pd.Timestamp("2026-04-17")],
+            "date": ["2026-04-10", "2026-04-17"],
             "aggregated_short": [100, 120], "aggregated_short_ratio": [0.5, 0.5],
         }  # fmt: skip
         assert src.read_partition(0).attrs == frame.attrs
@@ -354,6 +355,35 @@ def test_dask_reads_the_store_in_its_workers(tmp_path: Path, gateway: Gateway) -
     Path(next(tmp_path.rglob("*.parquet"))).unlink()
     with pytest.raises(StoreError, match=r"holds 0 rows of HK.SAMPLE .* call it again"):
         ddf.compute(scheduler="sync")
+
+
+def test_two_worker_processes_read_the_store_and_no_gateway(
+    tmp_path: Path, gateway: Gateway
+) -> None:
+    with FutuShortSource("HK.SAMPLE", gateway=unlimited(gateway), store=tmp_path) as src:
+        whole = src.read()
+        ddf = src.to_dask()
+    connections = len(gateway.requests)
+    script = f"""
+import pickle, sys
+from distributed import Client, LocalCluster
+if __name__ == "__main__":
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        ddf = pickle.loads(open({str(tmp_path / "ddf")!r}, "rb").read())
+        ratio = ddf.map_partitions(lambda part: part.shortvol.short_ratio()).compute()
+        pickle.dump((ddf.compute(), ratio), open({str(tmp_path / "answer")!r}, "wb"))
+"""
+    (tmp_path / "ddf").write_bytes(pickle.dumps(ddf))
+    (tmp_path / "cluster.py").write_text(script)
+    subprocess.run([sys.executable, str(tmp_path / "cluster.py")], timeout=100, check=True)
+    computed, ratio = pickle.loads((tmp_path / "answer").read_bytes())  # noqa: S301 - made here
+    pd.testing.assert_frame_equal(computed, whole)
+    assert computed.attrs == whole.attrs
+    pd.testing.assert_series_equal(ratio, whole.shortvol.short_ratio())
+    assert len(gateway.requests) == connections
 
 
 def test_dask_panels_and_empty_frames(tmp_path: Path, gateway: Gateway) -> None:
@@ -428,12 +458,23 @@ def test_arguments_come_back_from_yaml_pickle_and_catalogs(
         ({"store": "nosuchprotocol://x"}, "nosuchprotocol"),
         ({"store": "x", "storage_options": 3}, "storage_options must be a mapping"),
         ({"store": "x", "storage_options": "secret"}, "a mapping of names to values, .* not str"),
+        ({"store": "x", "storage_options": "{a: ["}, "a mapping of names to values, .* not str"),
+        ({"store": "x", "storage_options": {"a": {"b": [1, object()]}}}, "must be a plain value"),
         ({"store": "x", "storage_options": {"a": object()}}, r"\['a'\] must be a plain value"),
     ],
 )
 def test_arguments_that_cannot_work_are_refused(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         FutuShortSource("US.AAPL", **arguments)
+
+
+def test_without_dask_to_dask_says_how_to_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dask.dataframe", None)
+    with (
+        FutuShortSource("US.AAPL", gateway=NOWHERE) as src,
+        pytest.raises(ImportError, match=r"pip install .intake-futu-short\[dask\]"),
+    ):
+        src.to_dask()
 
 
 def test_nothing_is_written_outside_of_the_store(tmp_path: Path, gateway: Gateway) -> None:

@@ -1,0 +1,49 @@
+"""One ticker's partitions: walked, or over a store."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from intake_futu_short.keeper import Keeper
+from intake_futu_short.pages import Walk
+from intake_futu_short.partitions import WalkedTicker
+from intake_futu_short.slices import Slices
+from intake_futu_short.stored import StoredTicker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from intake_futu_short.opening import Opening
+    from intake_futu_short.security import Security
+    from intake_futu_short.store import FutuShortStore
+
+__all__ = ["open_ticker"]
+
+
+def open_ticker(
+    security: Security,
+    opening: Opening,
+    store: FutuShortStore | None,
+    arguments: Mapping[str, Any],
+) -> WalkedTicker | StoredTicker:
+    """Give a ticker's partitions; nothing is asked or read yet.
+
+    Parameters
+    ----------
+    security : Security
+        Whose.
+    opening : Opening
+        The way to the gateway.
+    store : FutuShortStore or None
+        Where its history is kept.
+    arguments : mapping of str to value
+        ``num``, ``start``, ``end``, ``max_pages`` and ``refresh``, as a source has them.
+    """
+    fetch = partial(opening.fetch, security)
+    bounds = {name: arguments[name] for name in ("start", "end", "max_pages")}
+    if store is None:
+        return WalkedTicker(Walk(fetch, security, origin=opening.origin, **bounds), security)
+    refresh = arguments["refresh"] or "auto"
+    keeper = Keeper(store, security, fetch, refresh=refresh, origin=opening.origin)
+    return StoredTicker(keeper, Slices(arguments["num"], **bounds))
