@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar,
 
 import pandas as pd
 
-from intake_futu_short import checks, plotting, sessions
+from intake_futu_short import checks, plotting
 from intake_futu_short import metrics as functions  # the class has a method of that name
+from intake_futu_short.metrics import sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

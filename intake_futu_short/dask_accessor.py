@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from dask.dataframe.extensions import register_dataframe_accessor
 
-from intake_futu_short import daily
 from intake_futu_short.accessor import ShortVolumeAccessor
-from intake_futu_short.sessions import market_of
+from intake_futu_short.metrics import daily
+from intake_futu_short.metrics.sessions import market_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

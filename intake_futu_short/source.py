@@ -12,16 +12,16 @@ from intake.source.base import Schema
 
 import intake_futu_short.accessor  # noqa: F401 - df.shortvol on what is read, also without the package
 from intake_futu_short import __version__, arguments, table
-from intake_futu_short.aggregates import aggregates_history
 from intake_futu_short.dask_frames import carried, dask_frame, import_dask
 from intake_futu_short.described import DescribedSource
 from intake_futu_short.errors import ConfigError
+from intake_futu_short.history.stored import StoredTicker, lazy_parts, read_part
+from intake_futu_short.metrics.aggregates import aggregates_history
 from intake_futu_short.opening import Opening, gateway_urls
 from intake_futu_short.panel import Panel, Single
 from intake_futu_short.progress import Progress
 from intake_futu_short.security import Security
 from intake_futu_short.store import FutuShortStore
-from intake_futu_short.stored import StoredTicker, lazy_parts, read_part
 from intake_futu_short.tickers import open_ticker
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from intake_futu_short.keeper import Keeper
+from intake_futu_short.history.keeper import Keeper
+from intake_futu_short.history.slices import Slices
+from intake_futu_short.history.stored import StoredTicker
 from intake_futu_short.pages import Walk
 from intake_futu_short.partitions import WalkedTicker
-from intake_futu_short.slices import Slices
-from intake_futu_short.stored import StoredTicker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

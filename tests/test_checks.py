@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import intake_futu_short
-from intake_futu_short import checks, sessions
+from intake_futu_short import checks
+from intake_futu_short.metrics import sessions
 
 SAMPLE = Path(intake_futu_short.__file__).parent / "sample"
 

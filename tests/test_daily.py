@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from frames import same, us
 
-from intake_futu_short import daily, metrics, sample
+from intake_futu_short import metrics, sample
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
+from intake_futu_short.metrics import daily
 
 NAN = math.nan
 

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 import intake_futu_short  # noqa: F401 - registers both accessors
-from intake_futu_short import daily, metrics, sample
+from intake_futu_short import metrics, sample
 from intake_futu_short.accessor import ShortVolumeAccessor
 from intake_futu_short.errors import NotShortVolumeError
+from intake_futu_short.metrics import daily
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ from second_gateway import (
 )
 
 from intake_futu_short.cli import main
-from intake_futu_short.doctor import examine
+from intake_futu_short.cli.doctor import examine
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.gateway import Gateway, sample_histories
 
@@ -144,7 +144,7 @@ def test_a_gateway_that_hangs_up_is_told(at: int, step: str) -> None:
 
 
 def test_a_gateway_that_keeps_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intake_futu_short.doctor.CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("intake_futu_short.cli.doctor.CONNECT_TIMEOUT_S", 0.2)
     findings, _ = served(lambda _: None)
     assert "no answer within 0.2 s to the handshake" in findings["handshake"][1]
 
@@ -203,7 +203,7 @@ def test_a_clock_behind_the_newest_trading_day_is_told() -> None:
 
 
 def test_what_is_missing_of_the_extras_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intake_futu_short.doctor.OPTIONAL", {"no-such-package": "dask"})
+    monkeypatch.setattr("intake_futu_short.cli.doctor.OPTIONAL", {"no-such-package": "dask"})
     assert "no no-such-package (extra [dask])" in found("sample://")["versions"][1]
 
 

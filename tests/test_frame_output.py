@@ -5,7 +5,7 @@ import math
 
 import pandas as pd
 
-from intake_futu_short import frame_output
+from intake_futu_short.cli import frame_output
 
 FRAME = pd.DataFrame(
     {

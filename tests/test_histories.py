@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from intake_futu_short.errors import ConfigError, StoreError
-from intake_futu_short.histories import History, read_histories, sample_directory, sample_histories
+from intake_futu_short.gateway.histories import (
+    History,
+    read_histories,
+    sample_directory,
+    sample_histories,
+)
 from intake_futu_short.security import Security
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from model_gateway import DictStore, ModelGateway, as_read
 
-from intake_futu_short import store_files, store_paths
 from intake_futu_short.errors import (
     GatewayDisconnectedError,
     PaginationError,
@@ -19,10 +18,12 @@ from intake_futu_short.errors import (
     ReplyError,
     StoreError,
 )
-from intake_futu_short.keeper import Keeper, Outcome
+from intake_futu_short.history.keeper import Keeper, Outcome
 from intake_futu_short.pages import Aggregates
 from intake_futu_short.security import Security
 from intake_futu_short.store import FutuShortStore
+from intake_futu_short.store import files as store_files
+from intake_futu_short.store import paths as store_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from model_gateway import PRICES, DictStore, ModelGateway, as_read
 
 from intake_futu_short.errors import GatewayDisconnectedError
-from intake_futu_short.keeper import Keeper
+from intake_futu_short.history.keeper import Keeper
 from intake_futu_short.security import Security
 
 NUM = 5

@@ -14,8 +14,8 @@ from store_contract import DAYS, TENCENT, TENCENT_FILE, assert_same, hk_rows
 
 from intake_futu_short import FutuShortStore, StoreError
 from intake_futu_short.kept import Kept, Staged
-from intake_futu_short.merge import merge
 from intake_futu_short.pages import Aggregates
+from intake_futu_short.store.merge import merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -205,7 +205,7 @@ def test_threads_of_a_process_take_turns_without_a_lock_file(url: str) -> None:
 
 
 def test_a_writer_that_waits_too_long_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intake_futu_short.file_system.LOCK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("intake_futu_short.store.file_system.LOCK_TIMEOUT_S", 0.05)
     errors: list[StoreError] = []
 
     def save() -> None:

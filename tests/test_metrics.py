@@ -10,8 +10,9 @@ from frames import FINDINGS, days, hand, real, same, truncated, us
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intake_futu_short import checks, metrics, sessions
+from intake_futu_short import checks, metrics
 from intake_futu_short.errors import ConfigError
+from intake_futu_short.metrics import sessions
 
 # --- ratios of one day
 

@@ -18,9 +18,9 @@ from intake_futu_short import FutuShortStore
 from intake_futu_short.cli import main
 from intake_futu_short.errors import ConfigError, ReplyError, StoreError, UnknownSecurityError
 from intake_futu_short.gateway import Gateway
+from intake_futu_short.gateway.served import StoredHistories
 from intake_futu_short.kept import Kept
 from intake_futu_short.security import Security
-from intake_futu_short.served import StoredHistories
 from intake_futu_short.source import FutuShortSource
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def test_a_ticker_is_loaded_when_it_is_asked_for_and_again_only_when_it_changed(
         clock.now_s = now_s
         assert histories["HK.00700"].days[0] == DAYS[-1]
     assert loads == ["HK.00700"]
-    monkeypatch.setattr("intake_futu_short.served._MAX_LOADED", 1)
+    monkeypatch.setattr("intake_futu_short.gateway.served._MAX_LOADED", 1)
     assert histories["US.AAPL"].days[0] == DAYS[-1]
     assert histories["HK.00700"].days[0] == DAYS[-1]
     assert loads == ["HK.00700", "US.AAPL", "HK.00700"]

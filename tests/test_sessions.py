@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from frames import hand, real, same, us
 
-from intake_futu_short import metrics, sessions
+from intake_futu_short import metrics
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
+from intake_futu_short.metrics import sessions
 
 # --- days
 

@@ -34,7 +34,7 @@ from store_contract import (
 from intake_futu_short import ConfigError, FutuShortStore, StoreError
 from intake_futu_short.kept import Kept
 from intake_futu_short.security import Security
-from intake_futu_short.store_files import encode
+from intake_futu_short.store.files import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,7 +147,7 @@ HOLD = """
 def test_one_writer_a_ticker_until_it_lets_go_or_dies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("intake_futu_short.file_system.LOCK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("intake_futu_short.store.file_system.LOCK_TIMEOUT_S", 0.2)
     store = FutuShortStore(tmp_path)
     holder = python(HOLD, str(tmp_path))
     assert holder.stdout is not None

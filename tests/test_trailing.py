@@ -13,9 +13,10 @@ from frames import DATA, days, hand, real, same, us
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intake_futu_short import metrics, windows
+from intake_futu_short import metrics
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
-from intake_futu_short.sessions import Sessions
+from intake_futu_short.metrics import windows
+from intake_futu_short.metrics.sessions import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

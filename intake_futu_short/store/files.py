@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from intake_futu_short.errors import CorruptStoreError, StoreError
 from intake_futu_short.kept import Kept, Staged
 from intake_futu_short.pages import Aggregates
-from intake_futu_short.store_tables import schema, to_frame
+from intake_futu_short.store.tables import schema, to_frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -142,7 +142,7 @@ def _is_day(value: object) -> bool:
 
 def sample_directory() -> Path:
     """Directory of the rows behind ``sample://``."""
-    return Path(__file__).with_name("sample")
+    return Path(__file__).parent.with_name("sample")
 
 
 def sample_histories() -> dict[str, History]:

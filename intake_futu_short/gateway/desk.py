@@ -22,7 +22,7 @@ from intake_futu_short.security import MARKETS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from intake_futu_short.histories import History
+    from intake_futu_short.gateway.histories import History
     from intake_futu_short.opend.cipher import Cipher
     from intake_futu_short.opend.wire import Frame
 

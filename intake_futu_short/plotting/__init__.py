@@ -1,7 +1,7 @@
 """Figures of daily short volume: what ``df.shortvol.plot`` shows, and `save` for files.
 
-`intake_futu_short.figure_data` works out what is drawn and `intake_futu_short.drawing` puts it on
-axes. matplotlib, the extra ``[plot]``, is imported when a figure is asked for.
+`figure_data` works out what is drawn and `drawing` puts it on axes. matplotlib, the extra
+``[plot]``, is imported when a figure is asked for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from intake_futu_short.errors import ConfigError
-from intake_futu_short.figure_data import heading_of, tickers_of
+from intake_futu_short.plotting.figure_data import heading_of, tickers_of
 
 if TYPE_CHECKING:
     import os
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from intake_futu_short.figure_data import Ticker
+    from intake_futu_short.plotting.figure_data import Ticker
 
 __all__ = ["Options", "interactive", "plot", "save"]
 
@@ -191,7 +191,7 @@ def interactive(frame: pd.DataFrame, options: Options = Options(), **style: Any)
 
 def _drawing() -> ModuleType:
     try:
-        from intake_futu_short import drawing  # noqa: PLC0415 - see the module's docstring
+        from intake_futu_short.plotting import drawing  # noqa: PLC0415 - see the module's docstring
     except ImportError as error:
         raise ImportError(
             f"plots need matplotlib ({error}): pip install 'intake-futu-short[plot]'"

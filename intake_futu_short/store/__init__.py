@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal
 
-from intake_futu_short import arguments, store_files, store_paths, universe
+from intake_futu_short import arguments
 from intake_futu_short.errors import ConfigError, StoreError
-from intake_futu_short.file_system import StoreFileSystem
-from intake_futu_short.merge import merge
 from intake_futu_short.security import MARKETS, Security
+from intake_futu_short.store import files as store_files
+from intake_futu_short.store import paths as store_paths
+from intake_futu_short.store import universe
+from intake_futu_short.store.file_system import StoreFileSystem
+from intake_futu_short.store.merge import merge
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from intake_futu_short.errors import ConfigError, StoreError
-from intake_futu_short.histories import History
+from intake_futu_short.gateway.histories import History
 from intake_futu_short.security import Security
 
 if TYPE_CHECKING:

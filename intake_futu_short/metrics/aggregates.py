@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from intake_futu_short.columns import Columns, answer
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
-from intake_futu_short.sessions import Sessions, code_of
+from intake_futu_short.metrics.columns import Columns, answer
+from intake_futu_short.metrics.sessions import Sessions, code_of
+from intake_futu_short.metrics.window_metrics import trailing, window
+from intake_futu_short.metrics.windows import quotient
 from intake_futu_short.table import text_dtype
-from intake_futu_short.window_metrics import trailing, window
-from intake_futu_short.windows import quotient
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from intake_futu_short import joining, table
+from intake_futu_short import table
 from intake_futu_short.errors import StoreError
-from intake_futu_short.freshness import newest_day
+from intake_futu_short.history import joining
+from intake_futu_short.history.freshness import newest_day
 from intake_futu_short.pages import Aggregates
 from intake_futu_short.security import Security
 
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from intake_futu_short.keeper import Keeper, Store
+    from intake_futu_short.history.keeper import Keeper, Store
+    from intake_futu_short.history.slices import Slices
     from intake_futu_short.kept import Kept
-    from intake_futu_short.slices import Slices
 
 __all__ = ["Part", "StoredTicker", "lazy_parts", "read_part"]
 

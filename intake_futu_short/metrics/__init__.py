@@ -18,15 +18,15 @@ A frame needs no more than the columns that a metric uses, so that plain Series 
 
 from __future__ import annotations
 
-from intake_futu_short.aggregates import (
+from intake_futu_short.metrics.aggregates import (
     aggregates,
     aggregates_history,
     days_to_cover,
     implied_shares,
 )
-from intake_futu_short.columns import ROLES, rows_of
-from intake_futu_short.combined import metrics, with_metrics
-from intake_futu_short.daily import (
+from intake_futu_short.metrics.columns import ROLES, rows_of
+from intake_futu_short.metrics.combined import metrics, with_metrics
+from intake_futu_short.metrics.daily import (
     long_vwap,
     return_1d,
     short_ratio,
@@ -37,9 +37,9 @@ from intake_futu_short.daily import (
     venue_share,
     vwap,
 )
-from intake_futu_short.panels import dollar_weighted_short_ratio, pivot, rank
-from intake_futu_short.resampling import resample
-from intake_futu_short.trailing import (
+from intake_futu_short.metrics.panels import dollar_weighted_short_ratio, pivot, rank
+from intake_futu_short.metrics.resampling import resample
+from intake_futu_short.metrics.trailing import (
     abnormal_short_ratio,
     pooled_short_ratio,
     short_ratio_mean,
@@ -47,7 +47,7 @@ from intake_futu_short.trailing import (
     short_ratio_zscore,
     short_volume_surge,
 )
-from intake_futu_short.window_metrics import Pool, pool, whole_counts
+from intake_futu_short.metrics.window_metrics import Pool, pool, whole_counts
 
 __all__ = [
     "SHORT_AND_TOTAL_TURNOVER",

@@ -1,4 +1,4 @@
-"""Puts short volume on matplotlib's axes: what `intake_futu_short.figure_data` has worked out.
+"""Puts short volume on matplotlib's axes: what `figure_data` has worked out.
 
 Colours are those of Okabe and Ito (2008, "Color Universal Design"), which people of every kind of
 colour vision tell apart; lines differ in their style too. Legends stand above the data.
@@ -15,8 +15,8 @@ import pandas as pd
 from matplotlib.dates import date2num
 from matplotlib.ticker import MaxNLocator
 
-from intake_futu_short import chart_parts as parts
-from intake_futu_short.figure_data import as_of, heading_of, newest_day
+from intake_futu_short.plotting import chart_parts as parts
+from intake_futu_short.plotting.figure_data import as_of, heading_of, newest_day
 from intake_futu_short.security import HK, US
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from intake_futu_short.figure_data import Ticker
+    from intake_futu_short.plotting.figure_data import Ticker
 
 __all__ = [
     "figure_of_one",

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from intake_futu_short import calendars, joining
+from intake_futu_short import calendars
 from intake_futu_short.errors import (
     GatewayDisconnectedError,
     GatewayTimeoutError,
     GatewayUnreachableError,
     StoreError,
 )
-from intake_futu_short.freshness import is_current, newest_day
-from intake_futu_short.history import Refresh
+from intake_futu_short.history import joining
+from intake_futu_short.history.freshness import is_current, newest_day
+from intake_futu_short.history.refresh import Refresh
 from intake_futu_short.pages import Walk
 
 if TYPE_CHECKING:

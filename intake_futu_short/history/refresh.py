@@ -13,7 +13,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from intake_futu_short import joining, table
+from intake_futu_short import table
 from intake_futu_short.errors import (
     PaginationError,
     QuoteRightError,
@@ -22,7 +22,8 @@ from intake_futu_short.errors import (
     StoreError,
     UnknownSecurityError,
 )
-from intake_futu_short.freshness import is_fresh
+from intake_futu_short.history import joining
+from intake_futu_short.history.freshness import is_fresh
 from intake_futu_short.kept import Kept, Staged
 from intake_futu_short.pages import Aggregates
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from intake_futu_short.joining import Comparison
+    from intake_futu_short.history.joining import Comparison
     from intake_futu_short.pages import Page, Walk
     from intake_futu_short.security import Market, Security
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from intake_futu_short.aggregates import AsOf, base, cover, days_to_cover, implied_shares
-from intake_futu_short.columns import Columns, answer, whole_number
-from intake_futu_short.daily import DAILY, daily
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
-from intake_futu_short.sessions import Sessions
-from intake_futu_short.trailing import (
+from intake_futu_short.metrics.aggregates import AsOf, base, cover, days_to_cover, implied_shares
+from intake_futu_short.metrics.columns import Columns, answer, whole_number
+from intake_futu_short.metrics.daily import DAILY, daily
+from intake_futu_short.metrics.sessions import Sessions
+from intake_futu_short.metrics.trailing import (
     abnormal_short_ratio,
     pooled_short_ratio,
     short_ratio_mean,
@@ -25,7 +25,7 @@ from intake_futu_short.trailing import (
     short_ratio_zscore,
     short_volume_surge,
 )
-from intake_futu_short.window_metrics import KINDS, trailing
+from intake_futu_short.metrics.window_metrics import KINDS, trailing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from intake_futu_short import metrics
+from intake_futu_short.metrics.sessions import Sessions, market_of, numbers
 from intake_futu_short.security import HK, US
-from intake_futu_short.sessions import Sessions, market_of, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from intake_futu_short.columns import Columns, answer
-from intake_futu_short.windows import quotient
+from intake_futu_short.metrics.columns import Columns, answer
+from intake_futu_short.metrics.windows import quotient
 
 if TYPE_CHECKING:
     from collections.abc import Callable

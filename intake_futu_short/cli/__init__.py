@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intake_futu_short import __version__, frame_output
+from intake_futu_short import __version__
+from intake_futu_short.cli import frame_output
 from intake_futu_short.errors import FutuShortError, PanelWarning, StoreError
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any
     """
     if not codes and watchlist is None:
         raise click.UsageError("Name codes, or a --watchlist.")
-    from intake_futu_short.syncing import sync as sync_tickers  # noqa: PLC0415
+    from intake_futu_short.history.syncing import sync as sync_tickers  # noqa: PLC0415
     from intake_futu_short.ticker_catalog import read_watchlist  # noqa: PLC0415
 
     wanted = [*codes, *(read_watchlist(watchlist) if watchlist is not None else [])]
@@ -196,7 +197,7 @@ def plot(codes: tuple[str, ...], output: str, **given: Any) -> None:
 @click.option("--code", default="HK.00700", show_default=True, help="The ticker to ask for.")
 def doctor(gateway: str | None, code: str) -> None:
     """Find out what keeps reading from working. Takes one request."""
-    from intake_futu_short.doctor import examine  # noqa: PLC0415
+    from intake_futu_short.cli.doctor import examine  # noqa: PLC0415
 
     failed = False
     for finding in examine(gateway, code):
@@ -240,8 +241,8 @@ def serve(
     Tickers synced meanwhile are served as they then are. Ctrl-C ends it.
     """
     from intake_futu_short.gateway import Gateway  # noqa: PLC0415
+    from intake_futu_short.gateway.served import StoredHistories  # noqa: PLC0415
     from intake_futu_short.opend.limiter import Limit  # noqa: PLC0415
-    from intake_futu_short.served import StoredHistories  # noqa: PLC0415
     from intake_futu_short.store import FutuShortStore  # noqa: PLC0415
 
     at_most = Limit.parse(limit)

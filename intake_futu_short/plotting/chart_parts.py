@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-    from intake_futu_short.figure_data import Ticker
+    from intake_futu_short.plotting.figure_data import Ticker
 
 __all__ = [
     "LONGEST_CLOSURE",

@@ -18,9 +18,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from intake_futu_short import arguments
-from intake_futu_short.desk import DAILY_SHORT_VOLUME, Desk, Request, Visitor
 from intake_futu_short.errors import ConfigError, GatewayError, ProtocolError
-from intake_futu_short.histories import History, read_histories, sample_histories
+from intake_futu_short.gateway.desk import DAILY_SHORT_VOLUME, Desk, Request, Visitor
+from intake_futu_short.gateway.histories import History, read_histories, sample_histories
 from intake_futu_short.opend import background, key_file
 from intake_futu_short.opend.address import GatewayURL
 from intake_futu_short.opend.wire import FrameReader, encode

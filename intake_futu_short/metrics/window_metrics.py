@@ -1,6 +1,6 @@
 """Several metrics of several windows in one go. Pure.
 
-`intake_futu_short.trailing` describes the metrics.
+`intake_futu_short.metrics.trailing` describes the metrics.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from intake_futu_short.columns import Columns, whole_number
-from intake_futu_short.windows import (
+from intake_futu_short.metrics.columns import Columns, whole_number
+from intake_futu_short.metrics.windows import (
     Totals,
     before,
     blocks,
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from intake_futu_short.sessions import Sessions
-    from intake_futu_short.windows import Block, Floats
+    from intake_futu_short.metrics.sessions import Sessions
+    from intake_futu_short.metrics.windows import Block, Floats
 
 __all__ = ["KINDS", "Pool", "pool", "trailing", "whole_counts", "window"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
-from intake_futu_short.sessions import market_of, numbers
+from intake_futu_short.metrics.sessions import market_of, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

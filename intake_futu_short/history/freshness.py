@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from intake_futu_short import joining
+from intake_futu_short.history import joining
 
 if TYPE_CHECKING:
     from collections.abc import Callable

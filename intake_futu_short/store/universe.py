@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
-from intake_futu_short import store_files, store_paths, store_tables, table
+from intake_futu_short import table
 from intake_futu_short.dask_frames import dask_frame, import_dask
 from intake_futu_short.errors import PanelError, PanelWarning, StoreError
 from intake_futu_short.security import Security
+from intake_futu_short.store import files as store_files
+from intake_futu_short.store import paths as store_paths
+from intake_futu_short.store import tables as store_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,9 +26,9 @@ if TYPE_CHECKING:
     import dask.dataframe as dd
     import pyarrow as pa
 
-    from intake_futu_short.file_system import StoreFileSystem
     from intake_futu_short.security import Market
-    from intake_futu_short.store_files import State
+    from intake_futu_short.store.file_system import StoreFileSystem
+    from intake_futu_short.store.files import State
 
 __all__ = ["Selection", "info", "read", "to_dask"]
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from intake_futu_short import arguments, joining, table
+from intake_futu_short import arguments, table
 from intake_futu_short.errors import ConfigError, PanelError, PanelWarning
-from intake_futu_short.keeper import Keeper
+from intake_futu_short.history import joining
+from intake_futu_short.history.keeper import Keeper
+from intake_futu_short.history.slices import Slices
 from intake_futu_short.opening import Opening, gateway_urls
 from intake_futu_short.progress import Progress
 from intake_futu_short.security import Security
-from intake_futu_short.slices import Slices
 from intake_futu_short.store import FutuShortStore
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from fsspec.callbacks import Callback
 
-    from intake_futu_short.keeper import Outcome
+    from intake_futu_short.history.keeper import Outcome
     from intake_futu_short.kept import Kept
 
 __all__ = ["sync"]

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from intake_futu_short.errors import ConfigError
-from intake_futu_short.sessions import Sessions, market_of, numbers
-from intake_futu_short.windows import quotient
+from intake_futu_short.metrics.sessions import Sessions, market_of, numbers
+from intake_futu_short.metrics.windows import quotient
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from intake_futu_short.columns import Columns, answer
-from intake_futu_short.sessions import Sessions
-from intake_futu_short.window_metrics import KINDS, trailing, window
+from intake_futu_short.metrics.columns import Columns, answer
+from intake_futu_short.metrics.sessions import Sessions
+from intake_futu_short.metrics.window_metrics import KINDS, trailing, window
 
 if TYPE_CHECKING:
     import pandas as pd
