@@ -64,17 +64,6 @@ class FutuShortSource(DescribedSource):
         ``"opend://HOST:PORT"``, or ``"sample://"`` for the examples that come with the package.
         None takes the environment variable ``FUTU_OPEND``, else ``opend://127.0.0.1:11111``.
         Several share the work, each within its own limit; one that is down is left out.
-    max_pages : int, optional
-        Read no more than the newest so many pages.
-    rsa_key : str or path, optional
-        File with the RSA private key (PEM) that OpenD is set to; the connection is then encrypted.
-        The path is what ``yaml()`` and ``repr`` print. Needs the extra ``[encryption]``.
-    timeout : float, default 12
-        Seconds to wait for each answer; a connection gets 5 seconds at most.
-    errors : {"raise", "warn"}, default "raise"
-        What a ticker of a panel that fails does once the others are read: a `PanelError`, or a
-        `PanelWarning`, and ``attrs["failed"]`` names it. An error of the gateway as a whole, or of
-        a single `code`, is raised as it is.
     store : str or path, optional
         Directory, or URL of fsspec, where the history is kept (a `FutuShortStore`): each read asks
         the gateway only for what is new. None keeps nothing.
@@ -86,6 +75,17 @@ class FutuShortSource(DescribedSource):
         hours, nor while the newest row held is of the newest session); at every first read; for
         all of the history, which shows late revisions of old rows; or never, which reads the store
         alone and needs no gateway.
+    max_pages : int, optional
+        Read no more than the newest so many pages.
+    rsa_key : str or path, optional
+        File with the RSA private key (PEM) that OpenD is set to; the connection is then encrypted.
+        The path is what ``yaml()`` and ``repr`` print. Needs the extra ``[encryption]``.
+    timeout : float, default 12
+        Seconds to wait for each answer; a connection gets 5 seconds at most.
+    errors : {"raise", "warn"}, default "raise"
+        What a ticker of a panel that fails does once the others are read: a `PanelError`, or a
+        `PanelWarning`, and ``attrs["failed"]`` names it. An error of the gateway as a whole, or of
+        a single `code`, is raised as it is.
     metadata : dict, optional
         Kept beside the data; `discover` adds what the gateway says of the ticker to a copy.
 
@@ -109,21 +109,20 @@ class FutuShortSource(DescribedSource):
     container = "dataframe"
     partition_access = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the public signature, in its documented order
         self,
         code: str | Sequence[str],
         start: str | dt.date | None = None,
         end: str | dt.date | None = None,
         num: int = arguments.MAX_ROWS_A_PAGE,
         gateway: str | Sequence[str] | None = None,
-        *,
+        store: str | os.PathLike[str] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        refresh: str = "auto",
         max_pages: int | None = None,
         rsa_key: str | os.PathLike[str] | None = None,
         timeout: float = arguments.DEFAULT_TIMEOUT_S,
         errors: str = "raise",
-        store: str | os.PathLike[str] | None = None,
-        storage_options: Mapping[str, Any] | None = None,
-        refresh: str = "auto",
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         first, last = arguments.interval(start, end)
@@ -133,13 +132,13 @@ class FutuShortSource(DescribedSource):
             "end": last,
             "num": arguments.rows_a_page(num),
             "gateway": arguments.gateways(gateway),
+            "store": arguments.store(store),
+            "storage_options": arguments.storage_options(storage_options),
+            "refresh": arguments.refresh(refresh, arguments.store(store)),
             "max_pages": arguments.pages(max_pages),
             "rsa_key": arguments.rsa_key(rsa_key),
             "timeout": arguments.seconds(timeout),
             "errors": arguments.errors(errors),
-            "store": arguments.store(store),
-            "storage_options": arguments.storage_options(storage_options),
-            "refresh": arguments.refresh(refresh, arguments.store(store)),
         }
         if metadata is not None and not isinstance(metadata, Mapping):
             raise ConfigError(f"metadata must be a mapping, not {metadata!r}")
