@@ -258,13 +258,15 @@ def actions(store: FutuShortStore) -> list[Callable[[], object]]:
 WITHOUT_RIGHTS = """
     import os, sys
     from store_contract import *
-    if os.getuid() == 0:
-        os.setuid(65534)
     os.chdir("/")
     store = FutuShortStore(sys.argv[1])
-    for action in (
-        lambda: store.load(TENCENT), lambda: store.save(TENCENT, WHOLE), store.codes,
-    ):
+    actions = (lambda: store.load(TENCENT), lambda: store.save(TENCENT, WHOLE), store.codes)
+    if os.getuid() == 0:
+        # All is imported before the rights are gone: the environment may be root's alone.
+        for action in actions:
+            action()
+        os.setuid(65534)
+    for action in actions:
         try:
             print("did it", action())
         except StoreError as error:
