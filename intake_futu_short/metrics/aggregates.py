@@ -255,6 +255,11 @@ def days_to_cover(
     ConfigError
         When an argument is no such value, a ticker has a day twice, or a row has no day.
 
+    References
+    ----------
+    Hong, Li, Ni, Scheinkman and Yan (2015), "Days to Cover and Stock Returns", NBER Working
+    Paper 21166.
+
     Examples
     --------
     >>> from intake_futu_short import sample
