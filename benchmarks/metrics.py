@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 TICKERS = 1000
 DAYS = 1500
-ROUNDS = 3
+ROUNDS = 8
 WINDOWS = (5, 20)
 
 Grid = dict[str, "NDArray[np.float64]"]  # tickers x days

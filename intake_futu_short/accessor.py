@@ -50,8 +50,9 @@ class ShortVolumeAccessor:
     Ratios are fractions: 0.14 where the gateway's own columns say 14 (percent).
 
     The trading day is ``timestamp_str``, where that is missing ``timestamp`` in the market's time
-    zone, and where both are missing the column or index level ``date``. A window of ``n`` days is
-    ``n`` rows of the ticker; a session that the frame lacks is not counted.
+    zone, and where both are missing ``date`` (each a column or an index level), at last a
+    DatetimeIndex of any name. A window of ``n`` days is ``n`` rows of the ticker; a session that
+    the frame lacks is not counted.
 
     The methods are the functions of `intake_futu_short.metrics`, which takes plain Series too.
 

@@ -14,6 +14,7 @@ from dask.dataframe.extensions import register_dataframe_accessor
 from intake_futu_short.accessor import ShortVolumeAccessor
 from intake_futu_short.metrics import daily
 from intake_futu_short.metrics.sessions import market_of
+from intake_futu_short.metrics.window_metrics import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["DaskShortVolumeAccessor"]
+
+# What looks at one ticker at a time, and so can be had of partitions that hold whole tickers.
+_BY_TICKER = {
+    "by_date", "check", "days_to_cover", "implied_shares", "metrics", "resample", "with_metrics",
+    *KINDS,
+}  # fmt: skip
+_BY_PARTITION = (
+    " If each partition holds all rows of its tickers: "
+    "ddf.map_partitions(lambda df: df.shortvol.{name}(...), meta=ddf._meta.shortvol.{name}(...))"
+)
 
 
 @register_dataframe_accessor("shortvol")
@@ -61,6 +72,14 @@ class DaskShortVolumeAccessor:
         """``"US"`` or ``"HK"``, told by the columns."""
         return market_of(self._frame._meta).name
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not hasattr(ShortVolumeAccessor, name):
+            raise AttributeError(f"a Dask frame's shortvol has no {name!r}")
+        raise AttributeError(
+            f"{name} is told by attrs or rows, which a Dask frame has once it is computed: "
+            f"ddf.compute().shortvol.{name}, or ddf.partitions[0].compute().shortvol.{name}"
+        )
+
 
 def _lazy(
     function: Callable[[pd.DataFrame], pd.Series[float]],
@@ -81,10 +100,8 @@ def _unable(name: str) -> Callable[..., Any]:
         raise NotImplementedError(
             f"{name} looks at several rows of a ticker or a date, which may lie in different "
             "partitions of a Dask frame. If it fits into memory: "
-            f"ddf.compute().shortvol.{name}(...). If each partition holds all rows of its tickers, "
-            "and none are compared with others: "
-            f"ddf.map_partitions(lambda df: df.shortvol.{name}(...), "
-            f"meta=ddf._meta.shortvol.{name}(...))"
+            f"ddf.compute().shortvol.{name}(...)."
+            + (_BY_PARTITION.format(name=name) if name in _BY_TICKER else "")
         )
 
     return method

@@ -173,7 +173,14 @@ def test_without_reports_the_history_is_empty_and_typed() -> None:
     assert len(metrics.aggregates_history(panel())) == 3
 
 
-@pytest.mark.parametrize("value", ["{", 5, "[]"])
+def test_a_ticker_of_null_has_no_report() -> None:
+    frame = panel()
+    frame.attrs["aggregates"] = json.dumps({"HK.1": REPORT, "HK.2": None})
+    assert metrics.aggregates(frame)["code"].tolist() == ["HK.1"]
+    assert metrics.days_to_cover(frame, 2).dropna().tolist() == [60 / 25]
+
+
+@pytest.mark.parametrize("value", ["{", 5, "[]", '{"HK.1": 5}'])
 def test_what_is_no_json_is_named(value: Any) -> None:
     frame = panel()
     frame.attrs["aggregates"] = value

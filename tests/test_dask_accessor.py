@@ -72,6 +72,24 @@ def test_what_looks_at_several_rows_says_what_to_do(name: str) -> None:
         getattr(ddf.shortvol, name)()
 
 
+@pytest.mark.parametrize("name", ["code", "next_key", "aggregated_short", "aggregates"])
+def test_what_attrs_say_is_had_of_the_computed_frame(name: str, frame: pd.DataFrame) -> None:
+    ddf = parted(frame)
+    assert not hasattr(ddf.shortvol, name)
+    with pytest.raises(AttributeError, match=rf"ddf\.compute\(\)\.shortvol\.{name}"):
+        getattr(ddf.shortvol, name)
+    with pytest.raises(AttributeError, match="no 'short_interest'"):
+        ddf.shortvol.short_interest  # noqa: B018 - the access is the test
+    assert ddf.compute().shortvol.code == frame.attrs["code"]
+
+
+@pytest.mark.parametrize("name", ["plot", "pivot", "rank", "dollar_weighted_short_ratio"])
+def test_what_compares_tickers_or_draws_is_not_had_by_partition(name: str) -> None:
+    with pytest.raises(NotImplementedError) as caught:
+        getattr(parted(sample.frame("US.AAPL")).shortvol, name)()
+    assert "map_partitions" not in str(caught.value)
+
+
 def test_what_it_says_to_do_works() -> None:
     parts = [sample.frame(code).assign(code=code) for code in ("US.AAPL", "US.SAMPLE")]
     for part in parts:

@@ -109,6 +109,12 @@ def test_with_metrics_of_repeated_index_labels() -> None:
     same(more["short_ratio"], metrics.short_ratio(real()).tolist(), frame.index)
 
 
+def test_with_metrics_keeps_attrs_that_cannot_be_compared() -> None:
+    frame = real()
+    frame.attrs["weights"] = np.array([1, 2])
+    assert metrics.with_metrics(frame, 5).attrs["weights"].tolist() == [1, 2]
+
+
 # --- by date
 
 

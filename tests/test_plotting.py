@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import itertools
 import json
 import math
 import os
@@ -180,6 +181,35 @@ def test_ratios_are_labelled_in_percent() -> None:
     axes = small.shortvol.plot()
     drawn(axes[0].figure)
     assert axes[1].get_yticklabels()[1].get_text() == "0.05%"
+
+
+@pytest.mark.parametrize("most", [0.2, 0.19, 0.09, 0.047, 0.02, 0.0009])
+def test_a_percent_on_the_scale_is_the_one_that_is_there(most: float) -> None:
+    frame = sample("US.SAMPLE").iloc[:30].assign(volume=10**7, total_shares_short=int(most * 10**7))
+    ratio = frame.shortvol.plot()[1]
+    drawn(ratio.figure)
+    written = [float(label.get_text().rstrip("%")) for label in ratio.get_yticklabels()]
+    np.testing.assert_allclose(written, 100 * ratio.get_yticks(), rtol=1e-9, atol=1e-12)
+    assert len(written) >= 3
+
+
+def test_a_heat_map_of_a_day_has_no_hours() -> None:
+    ax = panel(3, rows=3).groupby("code").head(1).shortvol.plot(kind="heatmap")
+    drawn(ax.figure)
+    assert [":" in label.get_text() for label in ax.get_xticklabels()].count(True) == 0
+
+
+def test_dates_of_small_panels_do_not_run_into_each_other() -> None:
+    for rows in (5, 30, 120, 500, 700, 1500):
+        axes = panel(6, rows).shortvol.plot()
+        figure = drawn(axes[0].figure)
+        boxes = [t.get_window_extent() for t in axes[3].get_xticklabels() if t.get_text()]
+        assert len(boxes) >= 2, rows
+        shown = sorted(
+            (box.x0, box.x1) for box in boxes if axes[3].bbox.x0 <= box.x0 <= axes[3].bbox.x1
+        )
+        assert all(left[1] < right[0] for left, right in itertools.pairwise(shown)), rows
+        plt.close(figure)
 
 
 def test_a_hk_ticker_shows_turnover_and_writes_its_one_open_position() -> None:
@@ -504,8 +534,13 @@ def test_one_outlier_does_not_take_the_colours_of_all_others() -> None:
     frame = panel(13)
     frame["volume"] = frame["volume"].where(np.arange(len(frame)) != 5, 300_000)
     ax = frame.shortvol.plot()
-    label = drawn(ax.figure).axes[1].get_ylabel()
-    assert label == "Short ratio (% of volume); the top 0.5 % share a colour"
+    figure = drawn(ax.figure)
+    assert ax.get_title(loc="left").endswith("; the top 0.5 % share a colour")
+    bar = figure.axes[1]
+    assert bar.get_ylabel() == "Short ratio (% of volume)"
+    extent = bar.yaxis.label.get_window_extent()
+    assert extent.y0 >= 0
+    assert extent.y1 <= figure.bbox.height
     assert ax.collections[0].get_clim()[1] < 0.15
 
 
@@ -577,6 +612,10 @@ def test_figures_of_any_size_are_laid_out(size: tuple[float, float]) -> None:
 def test_the_size_is_that_of_a_new_figure() -> None:
     axes = sample("US.AAPL").shortvol.plot(figsize=(5, 4))
     assert axes[0].figure.get_size_inches().tolist() == [5, 4]
+    for size in ("a", (0, 1), (5,), (np.nan, 5), (5, np.inf), 7):
+        with pytest.raises(ConfigError, match=r"figsize must be \(width, height\) in inches"):
+            sample("US.AAPL").shortvol.plot(figsize=size)
+    assert len(plt.get_fignums()) == 1  # none of the refused
     with pytest.raises(ConfigError, match="figsize is that of a new figure"):
         sample("US.AAPL").shortvol.plot(figsize=(5, 4), ax=axes[0])
 

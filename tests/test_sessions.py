@@ -65,6 +65,44 @@ def test_days_may_come_parsed() -> None:
         pd.testing.assert_index_equal(sessions.by_date(again).index, sessions.by_date(frame).index)
 
 
+@pytest.mark.parametrize("name", ["timestamp_str", "timestamp"])
+def test_a_frame_indexed_by_its_day_column_needs_no_other(name: str) -> None:
+    frame = real()
+    indexed = frame.set_index(name)[["total_shares_short", "volume"]]
+    expected = metrics.short_ratio_mean(frame, 5).tolist()
+    same(metrics.short_ratio_mean(indexed, 5), expected, indexed.index)
+
+
+@pytest.mark.parametrize("name", [None, "Date", "timestamp_str"])
+def test_the_last_that_says_the_day_is_a_datetime_index(name: str | None) -> None:
+    index = pd.DatetimeIndex(["2026-01-05", "2026-01-02"], name=name)
+    frame = pd.DataFrame({"total_shares_short": [1, 3], "volume": [4, 4]}, index=index)
+    same(metrics.pooled_short_ratio(frame, 2), [0.5, np.nan], index)
+    # An index of when rows were fetched, say, says nothing where the rows themselves do.
+    fetched = frame.assign(timestamp_str=["2026-01-02", "2026-01-05"])
+    if name != "timestamp_str":
+        same(metrics.pooled_short_ratio(fetched, 2), [np.nan, 0.5], index)
+
+
+def test_timestamps_made_datetimes_keep_their_day_by_their_zone() -> None:
+    seconds = pd.Series([1778169600, 1778083200])  # 16:00 UTC the day before
+    frame = pd.DataFrame({"short_sell_shares_traded": [1, 1], "shares_traded": [2, 2]})
+    aware = frame.assign(timestamp=pd.to_datetime(seconds, unit="s", utc=True))
+    assert [str(d.date()) for d in sessions.by_date(aware).index] == ["2026-05-07", "2026-05-08"]
+    naive = frame.assign(timestamp=pd.to_datetime(seconds, unit="s"))
+    with pytest.raises(ConfigError, match=r"without a time zone.*utc=True"):
+        sessions.by_date(naive)
+
+
+def test_a_day_that_cannot_be_read_is_named_with_the_accepted_form() -> None:
+    frame = us([1], [4]).assign(timestamp_str="18/06/2026")
+    with pytest.raises(ConfigError) as caught:
+        sessions.by_date(frame)
+    assert "18/06/2026" in str(caught.value)
+    assert "like 2026-01-02" in str(caught.value)
+    assert "mixed" not in str(caught.value)  # pandas' advice on its own arguments
+
+
 def test_moments_of_one_day_are_one_day() -> None:
     frame = us([1, 2], [4, 4])
     frame["timestamp_str"] = pd.to_datetime(["2026-01-02 00:00", "2026-01-02 09:30"])

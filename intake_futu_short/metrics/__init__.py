@@ -3,7 +3,8 @@
 S is short shares, V volume, T turnover, ST short turnover, r = S / V. Every function takes the
 frame of one ticker or of several (told apart by a column or index level ``code``) with its rows in
 any order, and leaves it as it is. Unless it says otherwise it answers a row a row, in the frame's
-own index and order. All of them are methods of ``df.shortvol``.
+own index and order. All of them are methods of ``df.shortvol``. Where a docstring names no source,
+the formula is this project's own definition.
 
 A frame needs no more than the columns that a metric uses, so that plain Series will do::
 

@@ -49,8 +49,8 @@ def aggregates(frame: pd.DataFrame) -> pd.DataFrame:
     [{'code': 'HK.00700', 'aggregated_short': 51480638, 'aggregated_short_ratio': 0.56, \
 'new_time_str': '2026-04-30'}]
     """
-    kept = _kept(frame, "aggregates", dict)
-    tickers = {code_of(frame): frame.attrs} if kept is None else kept
+    reports = _reports(frame)
+    tickers = {code_of(frame): frame.attrs} if reports is None else reports
     rows = [
         (code, *(values.get(name) for name in _NAMES))
         for code, values in tickers.items()
@@ -121,6 +121,18 @@ def _kept(frame: pd.DataFrame, name: str, kind: type) -> Any:
     return kept
 
 
+def _reports(frame: pd.DataFrame) -> dict[Any, dict[str, Any]] | None:
+    """What a panel's ``attrs`` bear by code; a ticker of null has no report."""
+    kept: dict[Any, Any] | None = _kept(frame, "aggregates", dict)
+    if kept is None:
+        return None
+    reports = {code: {} if report is None else report for code, report in kept.items()}
+    for code, report in reports.items():
+        if not isinstance(report, dict):
+            raise ConfigError(f"attrs['aggregates'] holds {report!r} for {code}, no JSON object")
+    return reports
+
+
 class AsOf:
     """What is reported of each ticker of a frame, laid beside the frame's sorted rows.
 
@@ -150,7 +162,7 @@ class AsOf:
         self._tickers = [None] if codes is None else codes.take(sessions.begins).tolist()
         self._tickers = self._tickers[: len(sessions.begins)]
         self._columns: dict[str, list[Any]] = {}
-        by_code = _kept(frame, "aggregates", dict)
+        by_code = _reports(frame)
         missing = []
         for name, value in given.items():
             if value is not None:
@@ -242,6 +254,11 @@ def days_to_cover(
         lost, as in CSV, and nothing is passed instead.
     ConfigError
         When an argument is no such value, a ticker has a day twice, or a row has no day.
+
+    References
+    ----------
+    Hong, Li, Ni, Scheinkman and Yan (2015), "Days to Cover and Stock Returns", NBER Working
+    Paper 21166.
 
     Examples
     --------

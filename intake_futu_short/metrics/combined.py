@@ -168,9 +168,14 @@ def with_metrics(
     """
     found = metrics(frame, windows, min_periods=min_periods)
     own = frame.drop(columns=[name for name in found if name in frame.columns])
+    # Joining compares attrs, which a user may have put arrays into.
+    attrs, own.attrs, found.attrs = found.attrs, {}, {}
     joined = pd.concat([own, found], axis=1)
     order = dict.fromkeys([*frame.columns, *found.columns])
-    return joined if list(joined) == list(order) else joined[list(order)]
+    if list(joined) != list(order):
+        joined = joined[list(order)]
+    joined.attrs = attrs
+    return joined
 
 
 def _lengths(windows: Any) -> list[int]:

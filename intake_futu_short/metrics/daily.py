@@ -284,8 +284,8 @@ def short_vwap(frame: pd.DataFrame) -> pd.Series[float]:
 def long_vwap(frame: pd.DataFrame) -> pd.Series[float]:
     """Average price of the shares not sold short each day: (T - ST) / (V - S); HK only.
 
-    In the currency of the price, as traded. NaN where a part is missing or all shares were sold
-    short.
+    In the currency of the price, as traded. NaN where a part is missing, and where the shares sold
+    short are all shares or (an error in the row) more.
 
     Returns
     -------

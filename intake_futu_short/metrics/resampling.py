@@ -58,8 +58,9 @@ def resample(frame: pd.DataFrame, freq: Any) -> pd.DataFrame:
     pandas.DataFrame
         Ascending, a row a period with rows, indexed by ``date`` (of a panel ``code`` and ``date``):
         pandas' label of the period, of those above its last calendar day. Counts are Int64. It is
-        again a frame for ``df.shortvol``, whose windows then count periods (``check()`` expects
-        days, and `days_to_cover` a row of the as-of date). ``attrs`` are kept.
+        again a frame for ``df.shortvol``, whose windows then count periods (``check()`` and the
+        words of ``plot()`` are of days, and `days_to_cover` needs a row of the as-of date).
+        ``attrs`` are kept.
 
     Raises
     ------

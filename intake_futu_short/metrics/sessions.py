@@ -220,20 +220,34 @@ def _trading_days(frame: pd.DataFrame) -> NDArray[np.datetime64]:
             return days
     if days is None:
         raise NotShortVolumeError(
-            "the frame does not say its trading days: it needs timestamp_str, timestamp or date"
+            "the frame does not say its trading days: it needs timestamp_str, timestamp or date, "
+            "as a column or in the index, or a DatetimeIndex"
         )
     raise ConfigError(f"{int(np.isnat(days).sum())} of {len(frame)} rows have no trading day")
 
 
 def _day_sources(frame: pd.DataFrame) -> Iterator[NDArray[np.datetime64]]:
-    if "timestamp_str" in frame.columns:
-        yield _days("timestamp_str", frame["timestamp_str"], format="%Y-%m-%d")
-    if "timestamp" in frame.columns:
-        zone = market_of(frame).time_zone
-        yield _days("timestamp", numbers(frame, "timestamp"), zone=zone, unit="s", utc=True)
-    dates = _labels(frame, "date")
+    texts, moments, dates = (_labels(frame, n) for n in ("timestamp_str", "timestamp", "date"))
+    if texts is not None:
+        yield _days("timestamp_str", texts, format="%Y-%m-%d")
+    if moments is not None:
+        yield _days_of_moments(moments, market_of(frame).time_zone)
     if dates is not None:
         yield _days("date", dates, format="%Y-%m-%d")
+    if isinstance(frame.index, pd.DatetimeIndex):
+        yield _days("the index", frame.index)
+
+
+def _days_of_moments(moments: pd.Series[Any] | pd.Index[Any], zone: str) -> NDArray[np.datetime64]:
+    """Days of seconds since 1970, or of what a user has made of them."""
+    if isinstance(moments.dtype, pd.DatetimeTZDtype):
+        return _days("timestamp", moments, zone=zone)
+    if moments.dtype.kind == "M":
+        raise ConfigError(
+            "timestamp holds datetimes without a time zone, whose day is not known: make them of "
+            "the seconds with pd.to_datetime(..., unit='s', utc=True), or name days 'date'"
+        )
+    return _days("timestamp", _floats("timestamp", moments), zone=zone, unit="s", utc=True)
 
 
 def _days(name: str, values: Any, *, zone: str | None = None, **how: Any) -> NDArray[np.datetime64]:
@@ -244,7 +258,12 @@ def _days(name: str, values: Any, *, zone: str | None = None, **how: Any) -> NDA
         local = moments if zone is None else moments.tz_convert(zone)
         days = local.tz_localize(None).normalize().as_unit("ns").to_numpy()
     except (TypeError, ValueError, OverflowError) as error:
-        raise ConfigError(f"{name} holds what is no trading day: {error}") from error
+        # The first sentence says which; pandas goes on with advice on its own arguments.
+        what = str(error).splitlines()[0].removesuffix(". You might want to try:")
+        raise ConfigError(
+            f"{name} holds what is no trading day: {what}. Days are "
+            + ("seconds since 1970" if zone else "like 2026-01-02, or datetimes")
+        ) from error
     return np.append(days, np.datetime64("NaT", "ns"))[which]  # a missing value is -1
 
 
@@ -252,8 +271,12 @@ def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
     """A column as floats; NaN for what is missing or infinite, and for a missing column."""
     if name not in frame.columns:
         return np.full(len(frame), np.nan)
+    return _floats(name, frame[name])
+
+
+def _floats(name: str, column: pd.Series[Any] | pd.Index[Any]) -> NDArray[np.float64]:
     try:
-        values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name} holds what is no number: {error}") from error
     return np.where(np.isfinite(values), values, np.nan)

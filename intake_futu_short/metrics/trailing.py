@@ -200,6 +200,11 @@ def abnormal_short_ratio(
         When ``n`` or ``min_periods`` is no such number, a ticker has a day twice, or a row has no
         day.
 
+    References
+    ----------
+    The form is that of abnormal short-selling in Christophe, Ferri and Angel (2004),
+    "Short-Selling Prior to Earnings Announcements", Journal of Finance 59(4).
+
     Examples
     --------
     >>> from intake_futu_short import sample

@@ -70,6 +70,8 @@ def plot(
 
     `intake_futu_short.accessor` describes it to users.
     """
+    if figsize is not None:
+        _check_size(figsize)
     tickers = tickers_of(frame, *options.interval(), options.last)
     drawing = _drawing()
     if ax is None:
@@ -155,6 +157,8 @@ def save(
     target = Path(path)
     if target.suffix.lower().lstrip(".") not in FORMATS:
         raise ConfigError(f"a figure is saved as {', '.join(FORMATS)} by its name, not {target}")
+    if figsize is not None:
+        _check_size(figsize)
     tickers = tickers_of(frame, *options.interval(), options.last)
     drawing = _drawing()
     from matplotlib.figure import Figure  # noqa: PLC0415 - see the module's docstring
@@ -187,6 +191,16 @@ def interactive(frame: pd.DataFrame, options: Options = Options(), **style: Any)
     by = {"groupby": "ticker"} if len(tickers) > 1 else {}
     # The accessor is hvplot's own; pandas' types do not know it.
     return cast("Any", table).hvplot.line(y=list(names.values()), **by, **{**looks, **style})
+
+
+def _check_size(figsize: Any) -> None:
+    """Refuse what is no size, before pyplot keeps a figure that cannot be drawn."""
+    try:
+        width, height = (float(inches) for inches in figsize)
+    except (TypeError, ValueError):
+        width = height = 0.0
+    if not (0 < width < np.inf and 0 < height < np.inf):
+        raise ConfigError(f"figsize must be (width, height) in inches, above 0, not {figsize!r}")
 
 
 def _drawing() -> ModuleType:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
-from matplotlib.ticker import PercentFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, DayLocator, date2num
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.dates import DateLocator
     from matplotlib.figure import Figure, SubFigure
 
     from intake_futu_short.plotting.figure_data import Ticker
@@ -40,6 +42,10 @@ LONGEST_CLOSURE = pd.Timedelta(days=12)
 # With more days than this a dot a day is no longer told from its neighbours.
 MOST_DOTS = 70
 SMALL = 8.0  # size of type in points
+# With fewer days than this each has its date.
+_DAYS_EACH = 6
+# Inches of an axis on which nine dates would run into each other.
+_NARROW = 3.0
 # Inches of a figure in which four names of lines stand beside each other.
 WIDE = 7.5
 
@@ -81,7 +87,13 @@ def date_axis(ax: Axes, first: pd.Timestamp, last: pd.Timestamp, margin: float =
         margin = max(margin, (end - begin) * 0.015, (6 - end + begin) / 2)
     ax.set_xlim(begin - margin, end + margin)
     # Days are naive: no time zone of the user's settings moves them.
-    locator = AutoDateLocator(tz="UTC", minticks=3, maxticks=9)
+    locator: DateLocator
+    if end - begin + 2 * margin < _DAYS_EACH:
+        locator = DayLocator(tz="UTC")  # the automatic one would go on to hours
+    elif width(ax.figure) * ax.get_position().width < _NARROW:
+        locator = AutoDateLocator(tz="UTC", minticks=2, maxticks=5)
+    else:
+        locator = AutoDateLocator(tz="UTC", minticks=3, maxticks=9)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz="UTC"))
 
@@ -124,6 +136,7 @@ def unit(most: float) -> tuple[float, str]:
     return 1.0, ""
 
 
-def percent(top: float) -> PercentFormatter:
-    """Fractions as percent, with decimals where the scale is fine."""
-    return PercentFormatter(1.0, decimals=0 if top > 0.05 else 1 if top > 0.005 else 2)
+def percent(axis: Axis) -> None:
+    """Label fractions as percent, at steps that need no rounding."""
+    axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:.6g}%"))

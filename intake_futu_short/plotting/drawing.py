@@ -41,6 +41,7 @@ ORANGE, SKY, GREEN, BLUE, VERMILION = "#E69F00", "#56B4E9", "#009E73", "#0072B2"
 GREY = "#C8C8C8"
 
 _MOST_NAMES = 60
+_BAR_INCHES = 0.2  # across a heat map's scale of colours
 
 RATIO = "Short ratio"
 POOLED = "20-day pooled ratio"
@@ -132,17 +133,14 @@ def small_multiples(axes: Sequence[Axes], tickers: Sequence[Ticker]) -> None:
     for ax in axes:
         if ax.has_data():
             ax.set_ylim(0, top)
-            ax.yaxis.set_major_formatter(parts.percent(top))
+            parts.percent(ax.yaxis)
 
 
 def heat_map(ax: Axes, tickers: Sequence[Ticker]) -> Axes:
     """Short ratio by date and ticker."""
     table = pd.DataFrame({i: t.days["short_ratio"] for i, t in enumerate(tickers)}).sort_index()
-    newest = newest_day(tickers)
-    ax.set_title(
-        f"Daily short ratio, {tickers[0].market.name}{as_of(newest)}\nGrey: no row or no ratio",
-        loc="left", fontsize=11,
-    )  # fmt: skip
+    heading = f"Daily short ratio, {tickers[0].market.name}{as_of(newest_day(tickers))}"
+    _heat_map_title(ax, heading)
     _tick_names(ax, [ticker.name for ticker in tickers])
     ratios = table.to_numpy(dtype=np.float64)
     known = ratios[np.isfinite(ratios)]
@@ -163,11 +161,22 @@ def heat_map(ax: Axes, tickers: Sequence[Ticker]) -> Axes:
     ax.set_ylim(len(tickers) - 0.5, -0.5)
     parts.date_axis(ax, table.index[0], table.index[-1] + pd.Timedelta(days=1), margin=0)
     above = bool(known.max() > top)
-    bar = ax.get_figure().colorbar(  # type: ignore[union-attr] # drawn axes have a figure
-        mesh, ax=ax, extend="max" if above else "neither", format=parts.percent(top), pad=0.02
-    )
-    bar.set_label("Short ratio (% of volume)" + ("; the top 0.5 % share a colour" * above))
+    figure = ax.figure
+    slim = max(20.0, figure.bbox.height / figure.dpi / _BAR_INCHES)
+    bar = figure.colorbar(
+        mesh, ax=ax, extend="max" if above else "neither", extendfrac=1 / slim, aspect=slim,
+        pad=0.02,
+    )  # fmt: skip
+    parts.percent(bar.ax.yaxis)
+    bar.set_label("Short ratio (% of volume)")
+    if above:  # above the map there is room for it; along a short bar there is not
+        _heat_map_title(ax, heading, "the top 0.5 % share a colour")
     return ax
+
+
+def _heat_map_title(ax: Axes, heading: str, *more: str) -> None:
+    key = "; ".join(["Grey: no row or no ratio", *more])
+    ax.set_title(f"{heading}\n{key}", loc="left", fontsize=11)
 
 
 def _cells(days: pd.DatetimeIndex) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
@@ -244,7 +253,7 @@ def _ratio(ax: Axes, ticker: Ticker) -> None:
             color=ORANGE, alpha=0.25, linewidth=0, label=BAND, zorder=1,
         )  # fmt: skip
     ax.set_ylim(0, parts.top(ax))
-    ax.yaxis.set_major_formatter(parts.percent(parts.top(ax)))
+    parts.percent(ax.yaxis)
 
 
 def _positions(ax: Axes, ticker: Ticker) -> None:
