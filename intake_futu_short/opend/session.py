@@ -106,6 +106,11 @@ class Session:
         self._turns: dict[str, Turns] = {}
         self._asking: set[asyncio.Task[Any]] = set()
 
+    @property
+    def link(self) -> Link | None:
+        """The connection in use, or the last one."""
+        return self._link
+
     def tighten(self, limit: Limit | None) -> None:
         """Heed one more user's limit: of several the strictest holds."""
         if limit is not None:
