@@ -30,7 +30,8 @@ END = "-1"
 # A gateway that goes on handing out new cursors and no new rows would keep a walk going for ever.
 # One such page is ordinary (the last one, or rows moved by a new trading day).
 MAX_STALE_PAGES = 10
-# As often as a page is asked for: cursors that die with every connection would else never end it.
+# Without a new trading day. As often as a page is asked for: cursors that die with every
+# connection would else never end a walk.
 BEGINNINGS_AT_MOST = 3
 
 _NEVER = "9999-12-31"
@@ -91,8 +92,8 @@ class Walk:
     """Asks for page after page, newest first, as far as it is called on.
 
     An error of `fetch` leaves the walk where it was: the next call asks for the same page again. A
-    `CursorRefusedError` alone lets the walk begin anew, twice at most: the pages it has stay as
-    they are, and it goes on with what is older than all of them.
+    `CursorRefusedError` alone lets the walk begin anew, twice at most without getting farther: the
+    pages it has stay as they are, and it goes on with what is older than all of them.
 
     Parameters
     ----------
@@ -226,7 +227,7 @@ class Walk:
             stale=0 if fresh.days else before.stale + 1,
             aggregates=before.aggregates or aggregates,
             older_than=before.older_than,
-            beginnings=before.beginnings,
+            beginnings=1 if fresh.days else before.beginnings,
             is_finished=(
                 page.next_key in {"", END}
                 or len(pages) == self._max_pages
