@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
@@ -29,8 +30,13 @@ END = "-1"
 # A gateway that goes on handing out new cursors and no new rows would keep a walk going for ever.
 # One such page is ordinary (the last one, or rows moved by a new trading day).
 MAX_STALE_PAGES = 10
+# Without a new trading day. As often as a page is asked for: cursors that die with every
+# connection would else never end a walk.
+BEGINNINGS_AT_MOST = 3
 
 _NEVER = "9999-12-31"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,8 +92,8 @@ class Walk:
     """Asks for page after page, newest first, as far as it is called on.
 
     An error of `fetch` leaves the walk where it was: the next call asks for the same page again. A
-    `CursorRefusedError` alone lets the walk begin anew: the pages it has stay as they are, and it
-    goes on with what is older than all of them.
+    `CursorRefusedError` alone lets the walk begin anew, twice at most without getting farther: the
+    pages it has stay as they are, and it goes on with what is older than all of them.
 
     Parameters
     ----------
@@ -159,8 +165,8 @@ class Walk:
             self._refuse_to_loop()
             try:
                 answer = self._fetch(self.next_key)
-            except CursorRefusedError:
-                self._progress = self._progress.anew()
+            except CursorRefusedError as error:
+                self._begin_anew(error)
                 continue
             page, progress = self._take(answer)
             # One assignment: an interruption finds the page taken whole or not at all.
@@ -168,6 +174,21 @@ class Walk:
             if page.days:
                 return page
         return None
+
+    def _begin_anew(self, error: CursorRefusedError) -> None:
+        now = self._progress
+        if not now.days:
+            raise error  # the cursor is not this walk's own, nor is what came before it
+        is_last = now.beginnings == BEGINNINGS_AT_MOST
+        # Whoever reads again after the error may find a gateway that keeps its cursors.
+        self._progress = now.anew(beginnings=1 if is_last else now.beginnings + 1)
+        if is_last:
+            raise error
+        _log.info(
+            "%s: the cursor %r is no longer taken (%s), so that the walk begins anew, behind the "
+            "%d pages that it has",
+            self._asked_for, now.next_key, error.message, len(now.pages),
+        )  # fmt: skip
 
     def _refuse_to_loop(self) -> None:
         now = self._progress
@@ -206,6 +227,7 @@ class Walk:
             stale=0 if fresh.days else before.stale + 1,
             aggregates=before.aggregates or aggregates,
             older_than=before.older_than,
+            beginnings=1 if fresh.days else before.beginnings,
             is_finished=(
                 page.next_key in {"", END}
                 or len(pages) == self._max_pages
@@ -239,9 +261,10 @@ class _Progress:
     stale: int = 0
     aggregates: Aggregates | None = None
     older_than: str = _NEVER
+    beginnings: int = 1
     is_finished: bool = False
 
-    def anew(self) -> _Progress:
+    def anew(self, beginnings: int) -> _Progress:
         """Where a walk stands that has to begin again, with what it has."""
         return replace(
             self,
@@ -250,6 +273,7 @@ class _Progress:
             # As many pages as were walked may come that bring nothing new.
             stale=-len(self.asked) - 1,
             older_than=self.oldest,
+            beginnings=beginnings,
         )
 
 

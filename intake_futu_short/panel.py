@@ -190,6 +190,8 @@ class Panel:
         frame = table.with_code(
             frames or [table.to_frame([], self._market)], [*read] if frames else [""]
         )
+        # Alone, a ticker hands on what is its own.
+        frame.attrs.clear()
         frame.attrs.update(self._attributes(read, failed))
         return frame
 

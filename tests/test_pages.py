@@ -122,6 +122,38 @@ def test_a_walk_begun_anew_may_pass_over_as_many_pages_as_it_has_and_no_more() -
         days_of(Walk(Script(*known, REFUSED, *idle), AAPL))
 
 
+def test_a_walk_begins_three_times_at_most_and_three_more_when_it_is_read_again() -> None:
+    script = Script(
+        answer("2026-06-18", key="a"), REFUSED,
+        answer("2026-06-18", key="b"), REFUSED,
+        answer("2026-06-18", key="c"), REFUSED,
+        answer("2026-06-18", key="d"), answer("2026-06-17", key="-1"),
+    )  # fmt: skip
+    walk = Walk(script, AAPL)
+    assert walk.next_page() is not None
+    with pytest.raises(CursorRefusedError):
+        walk.next_page()
+    assert script.cursors == [None, "a", None, "b", None, "c"]
+    assert days_of(walk) == [["2026-06-17"]]
+
+
+def test_a_walk_that_gets_farther_begins_as_often_as_it_must() -> None:
+    days = [f"2026-06-{day:02}" for day in range(18, 10, -1)]
+    script = Script()
+    for known in range(len(days)):
+        script.answers += [answer(day, key=day) for day in days[: known + 1]]
+        script.answers.append(REFUSED)
+    script.answers.append(answer(*days, key="-1"))
+    assert days_of(Walk(script, AAPL)) == [[day] for day in days]
+
+
+def test_a_refused_cursor_of_an_earlier_walk_is_an_error_for_who_kept_it() -> None:
+    walk = Walk(Script(REFUSED), AAPL, cursor="kept")
+    with pytest.raises(CursorRefusedError):
+        walk.next_page()
+    assert walk.next_key == "kept"
+
+
 def test_a_walk_begun_anew_keeps_its_first_aggregates() -> None:
     item = DailyShortVolume.HkItem(timestamp_str="2026-06-18")
     script = Script(

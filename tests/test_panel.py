@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pickle
 import signal
@@ -111,6 +112,19 @@ def test_a_panels_order_and_its_repeats_are_the_lists(gateway: SecondGateway) ->
 def test_a_list_of_one_is_a_panel(gateway: SecondGateway) -> None:
     with panel(gateway, ["US.A"]) as src:
         assert rows_of(src.read()) == expected(["US.A"])
+
+
+def test_the_attributes_of_a_panel_are_the_same_when_one_ticker_is_read(
+    gateway: SecondGateway,
+) -> None:
+    with panel(gateway, ["HK.1"]) as src:
+        assert set(src.read().attrs) == {"aggregates", "market"}
+        assert src.discover()["metadata"] == src.read().attrs
+    with panel(gateway, ["US.A", "US.NOPE"]) as src:
+        with pytest.raises(PanelError) as caught:
+            src.read()
+        assert caught.value.partial is not None
+        assert caught.value.partial.attrs == {"market": "US", "failed": ["US.NOPE"]}
 
 
 def test_hk_aggregates_come_as_one_json_string(gateway: SecondGateway) -> None:
@@ -335,6 +349,24 @@ def test_a_ticker_at_which_the_gateway_hangs_up_fails_alone(gateway: SecondGatew
         assert isinstance(caught.value.failures["US.B"], GatewayDisconnectedError)
         gateway.script = obliging
         assert rows_of(src.read()) == expected()
+
+
+def test_a_connection_that_ends_under_many_requests_is_one_warning(
+    gateway: SecondGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    def hang_up_at_the_third(exchange: Exchange) -> None:
+        if exchange.query is None or exchange.number > 3:
+            obliging(exchange)
+        elif exchange.number == 3:
+            exchange.close()
+
+    caplog.set_level(logging.INFO, "intake_futu_short")
+    gateway.script = hang_up_at_the_third
+    with panel(gateway) as src:
+        assert rows_of(src.read()) == expected()
+    said = [record for record in caplog.records if "asked for again" in record.getMessage()]
+    assert [record.levelname for record in said] == ["WARNING", "INFO", "INFO"]
+    assert {record.getMessage().split(" ")[0] for record in said} == set(CODES)
 
 
 def test_a_single_code_raises_its_error_whatever_errors_says(gateway: SecondGateway) -> None:

@@ -53,7 +53,8 @@ def test_a_panel_reads_all_tickers_of_its_market() -> None:
         frame = panel.read()
     assert frame["code"].drop_duplicates().tolist() == ["US.AAPL", "US.SAMPLE"]
     assert frame.attrs["market"] == "US"
-    assert catalog.hk.read()["code"].unique().tolist() == ["HK.00700"]
+    with catalog.hk as panel:
+        assert panel.read()["code"].unique().tolist() == ["HK.00700"]
 
 
 def test_entries_share_the_store_and_its_options(tmp_path: Path) -> None:

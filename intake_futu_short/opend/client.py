@@ -24,11 +24,13 @@ from intake_futu_short.errors import (
     GatewayTimeoutError,
     GatewayUnreachableError,
     RateLimitError,
+    ReplyError,
 )
 from intake_futu_short.opend import background, key_file, replies
 from intake_futu_short.opend.address import ENVIRONMENT_VARIABLE, SAMPLE_URL
 from intake_futu_short.opend.link import Link
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
+from intake_futu_short.opend.replies import NO_MATTER_OF_THE_CURSOR, CursorRefusedError
 from intake_futu_short.opend.session import Sessions
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from intake_futu_short.opend.patience import Patience
     from intake_futu_short.opend.session import Session
     from intake_futu_short.security import Security
+
+    # The last cursor of each ticker, and the connection that it came over.
+    Cursors = dict[Security, tuple[str, Link | None]]
 
 __all__ = ["CONNECT_TIMEOUT_S", "GatewayClient"]
 
@@ -66,6 +71,8 @@ class GatewayClient:
     on_wait : callable, optional
         Told the seconds to wait, each time that requests of this client begin to wait for the
         gateway's limit. Called from the thread that all connections share: it must not block.
+    cursors : dict, optional
+        Shared by the clients that take turns at asking for the pages of one ticker.
     """
 
     def __init__(
@@ -74,10 +81,12 @@ class GatewayClient:
         *,
         timeout: float = 12.0,
         on_wait: Callable[[float], None] | None = None,
+        cursors: Cursors | None = None,
     ) -> None:
         self._gateway = gateway
         self._timeout = timeout
         self._on_wait = on_wait
+        self._cursors: Cursors = {} if cursors is None else cursors
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._session: Session | None = None
@@ -120,6 +129,9 @@ class GatewayClient:
             When what came was no valid frame or message.
         RateLimitError
             When the gateway still says "too frequent".
+        CursorRefusedError
+            When it refuses a cursor that it gave over an earlier connection: the gateway may have
+            been started again, and a walk has to begin anew.
         ReplyError
             When the gateway answers no.
         """
@@ -137,11 +149,26 @@ class GatewayClient:
         while True:
             times -= 1
             try:
-                return self._page(session, lease, request.SerializeToString(), asked)
+                answer = self._page(session, lease, request.SerializeToString(), asked)
             except RateLimitError:
                 if not times:
                     raise
+            except NO_MATTER_OF_THE_CURSOR:
+                raise
+            except ReplyError as refusal:
+                if self._is_of_a_lost_connection(security, next_key, session):
+                    raise CursorRefusedError.of(refusal) from refusal
+                raise
+            else:
+                self._cursors[security] = answer.next_key, session.link
+                return answer
             self._run(lease, session.refused, asked)
+
+    def _is_of_a_lost_connection(
+        self, security: Security, next_key: str | None, session: Session
+    ) -> bool:
+        cursor, link = self._cursors.get(security, (None, None))
+        return next_key is not None and next_key == cursor and link is not session.link
 
     def _page(
         self, session: Session, lease: background.Lease, body: bytes, asked: str

@@ -16,17 +16,16 @@ from intake_futu_short.errors import (
     GatewayError,
     GatewayTimeoutError,
     GatewayUnreachableError,
-    QuoteRightError,
-    RateLimitError,
     ReplyError,
 )
 from intake_futu_short.opend.client import GatewayClient
-from intake_futu_short.opend.replies import CursorRefusedError
+from intake_futu_short.opend.replies import NO_MATTER_OF_THE_CURSOR, CursorRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from intake_futu_short.opend.address import GatewayURL
+    from intake_futu_short.opend.client import Cursors
     from intake_futu_short.opend.messages_pb2 import DailyShortVolume
     from intake_futu_short.security import Security
 
@@ -34,8 +33,6 @@ __all__ = ["GatewayPool"]
 
 # What is no answer, and may be one elsewhere.
 _NO_ANSWER = (GatewayDisconnectedError, GatewayTimeoutError)
-# These are told with any cursor.
-_NO_MATTER_OF_THE_CURSOR = (RateLimitError, QuoteRightError)
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +100,7 @@ class GatewayPool:
                 self._leave_out(place, error, times_closed)
             except ReplyError as refusal:
                 place.has_answered = True
-                if next_key is None or isinstance(refusal, _NO_MATTER_OF_THE_CURSOR):
+                if next_key is None or isinstance(refusal, NO_MATTER_OF_THE_CURSOR):
                     raise
                 failed_at[place] = refusal
             else:
@@ -224,6 +221,7 @@ class _Place:
         self._lock = threading.Lock()
         self._seats: list[_Seat] = []
         self._idle: list[_Seat] = []
+        self._cursors: Cursors = {}
 
     def ask(
         self, security: Security, next_key: str | None, num: int | None, *, may_move: bool
@@ -231,7 +229,7 @@ class _Place:
         """Ask here; with `may_move` there is a `_BusyError` instead of a wait for the limit."""
         with self._lock:
             if not self._idle:
-                self._idle.append(_Seat(self.gateway, self._timeout, self._on_wait))
+                self._idle.append(_Seat(self.gateway, self._timeout, self._on_wait, self._cursors))
                 self._seats += self._idle
             seat = self._idle.pop()
         try:
@@ -253,9 +251,13 @@ class _Seat:
     """One request at a time. All clients of a gateway share its connection and its limit."""
 
     def __init__(
-        self, gateway: GatewayURL, timeout: float, on_wait: Callable[[float], None] | None
+        self,
+        gateway: GatewayURL,
+        timeout: float,
+        on_wait: Callable[[float], None] | None,
+        cursors: Cursors,
     ) -> None:
-        self.client = GatewayClient(gateway, timeout=timeout, on_wait=self._wait)
+        self.client = GatewayClient(gateway, timeout=timeout, on_wait=self._wait, cursors=cursors)
         self._on_wait = on_wait
         self._may_move = False
         self._busy_s: float | None = None

@@ -19,10 +19,12 @@ from intake_futu_short.opend.messages_pb2 import DailyShortVolume, InitConnect, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ADVICE", "CursorRefusedError", "decode", "text"]
+__all__ = ["ADVICE", "NO_MATTER_OF_THE_CURSOR", "CursorRefusedError", "decode", "text"]
 
 OK = 0
 ADVICE = "Read again; if it stays so, update OpenD"
+# These are told with any cursor.
+NO_MATTER_OF_THE_CURSOR = (RateLimitError, QuoteRightError)
 
 Response = TypeVar("Response", InitConnect.Response, KeepAlive.Response, DailyShortVolume.Response)
 
@@ -58,7 +60,10 @@ _KINDS: Sequence[tuple[re.Pattern[str], type[ReplyError], str]] = (
 
 
 class CursorRefusedError(ReplyError):
-    """The gateway that gave a cursor is gone, and another refuses it: a walk has to begin anew."""
+    """Who gave a cursor is gone, and another gateway, or the same one started again, refuses it.
+
+    A walk has to begin anew.
+    """
 
     @classmethod
     def of(cls, refusal: ReplyError) -> CursorRefusedError:

@@ -105,6 +105,12 @@ class Session:
         self._connecting: asyncio.Task[Link] | None = None
         self._turns: dict[str, Turns] = {}
         self._asking: set[asyncio.Task[Any]] = set()
+        self._told: BaseException | None = None
+
+    @property
+    def link(self) -> Link | None:
+        """The connection in use, or the last one."""
+        return self._link
 
     def tighten(self, limit: Limit | None) -> None:
         """Heed one more user's limit: of several the strictest holds."""
@@ -138,10 +144,14 @@ class Session:
         """
 
         def say(state: RetryCallState) -> None:
-            _log.warning(
+            error = _error_of(state)
+            # What was in flight on a connection that ends is lost by one and the same error.
+            level, self._told = (logging.INFO if error is self._told else logging.WARNING), error
+            _log.log(
+                level,
                 "%s from %s is asked for again in %.1f s (time %d of %d): %s",
                 what, self._gateway, _pause_of(state), state.attempt_number + 1,
-                self._patience.asks, _error_of(state),
+                self._patience.asks, error,
             )  # fmt: skip
 
         task = cast("asyncio.Task[Any]", asyncio.current_task())
