@@ -2,24 +2,25 @@
 
 ::
 
-    OpenD ──TCP──▶ opend/     the gateway's protocol: frames, handshake, requests
+    OpenD ──TCP──▶ opend/      the gateway's protocol: frames, handshake, limit, requests
                      │
                      ▼
-                  pages.py    cursor walk: complete, no trading day twice
-                  table.py    the one schema: columns, dtypes, attributes
+                  pages.py     cursor walk: complete, no trading day twice
+                  table.py     the one schema: columns, dtypes, attributes
+                     │
+                     ├──▶ store/    Parquet on fsspec: rows and state, whole or absent
+                     │    history/  what is kept, brought up to date by the fewest requests
+                     ▼
+                  panel.py     many tickers as one: read together, failing apart
                      │
                      ▼
-                  history.py  what is kept, brought up to date by the fewest requests
-                  store.py    Parquet on fsspec: rows and state, whole or absent
+                  source.py    the Intake driver: intake.open_futu_short(code); reader.py: Intake 2
                      │
                      ▼
-                  panel.py    many tickers as one: read together, failing apart
-                     │
-                     ▼
-                  source.py   the Intake driver: intake.open_futu_short(code)
-                     │
-                     ▼
-                  accessor.py df.shortvol: metrics and HK aggregates
+                  accessor.py  df.shortvol, over metrics/, checks.py and plotting/
+
+Beside it stand ``gateway/``, which serves rows over the same protocol (``sample://``,
+replay, tests), and ``cli/``, the command ``futu-short``.
 
 Importing this package registers ``df.shortvol``, of Dask frames as soon as Dask is imported, and
 does nothing else; the rest is imported when it is first used.
@@ -110,10 +111,12 @@ _HOMES = {
 after_import("dask.dataframe", lambda: importlib.import_module("intake_futu_short.dask_accessor"))
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:  # to which every name, also a mistyped one, would be there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

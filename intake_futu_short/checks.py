@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from intake_futu_short import calendars
-from intake_futu_short.metrics import SHORT_AND_TOTAL_TURNOVER, SHORT_AND_VOLUME, pool
+from intake_futu_short.metrics.columns import SHORT_AND_TOTAL_TURNOVER, SHORT_AND_VOLUME
 from intake_futu_short.metrics.sessions import Sessions, market_of, numbers
+from intake_futu_short.metrics.window_metrics import pool
 from intake_futu_short.security import HK, US
 from intake_futu_short.table import text_dtype
 

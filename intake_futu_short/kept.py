@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
     from intake_futu_short.pages import Aggregates
 
-__all__ = ["Kept", "Staged"]
+__all__ = ["PRICE_TOLERANCE", "Kept", "Staged"]
+
+# Relative. Prices went through a division and a multiplication at the gateway, counts did not;
+# prices that differ by more are of different adjustments.
+PRICE_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,12 @@ def pytest_terminal_summary(
         terminalreporter.write_line(f"{fault:<46} {said}")
 
 
+def pytest_collection_finish() -> None:
+    # What was imported stays: `nothing_left_behind` need not look through it after every test.
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_unconfigure() -> None:
     _home.cleanup()
 

@@ -32,7 +32,6 @@ TENCENT_FILE = "short_volume/market=HK/code=HK.00700/history.parquet"
 
 DAYS = ["2025-12-30", "2025-12-31", "2026-01-02"]
 HK_MIDNIGHTS = [1767024000, 1767110400, 1767283200]  # date -d '2025-12-30 00:00 +0800' +%s
-US_MIDNIGHTS = [1767070800, 1767157200, 1767330000]  # date -d '2025-12-30 00:00 -0500' +%s
 
 # Small letters, what paths and shells and hive readers take for something else, and what only
 # looks escaped.

@@ -296,6 +296,26 @@ def test_a_figure_of_another_kind_is_refused_before_anything_is_read() -> None:
     assert "png, pdf, svg" in result.output
 
 
+def test_whatever_can_be_read_can_be_drawn() -> None:
+    read, plot = (
+        {option.name for option in main.commands[name].params} for name in ("read", "plot")
+    )
+    assert read - plot == {"metrics", "form"}
+    lost = [
+        "plot",
+        "US.AAPL",
+        "--rsa-key",
+        "lost.pem",
+        "--gateway",
+        "sample://",
+        "-o",
+        "figure.png",
+    ]
+    result = CliRunner().invoke(main, lost)
+    assert result.exit_code == 1
+    assert "lost.pem" in result.output
+
+
 def test_a_store_is_synced_and_read_again_without_a_gateway(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("HK.00700\nUS.AAPL\n")
     with Gateway(sample_histories()) as gateway:

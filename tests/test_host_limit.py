@@ -95,8 +95,8 @@ def is_kept(times: list[float], number: int, seconds: float) -> bool:
 
 @pytest.mark.parametrize("number", [1, 2, 4])
 def test_processes_of_several_threads_together_are_never_refused(number: int) -> None:
-    with Gateway(SAMPLE, limit=(10, 1.0)) as gateway:
-        url = f"{gateway.url}?limit=10/1"
+    with Gateway(SAMPLE, limit=(10, 0.5)) as gateway:
+        url = f"{gateway.url}?limit=10/0.5"
         processes = [Asking(THREADS, url, 40 // number) for _ in range(number)]
         for process in processes:
             process.go()
@@ -104,7 +104,7 @@ def test_processes_of_several_threads_together_are_never_refused(number: int) ->
             process.finish()
     # What is refused is asked again: none was.
     assert len(gateway.requests) == 40
-    assert is_kept(arrivals(gateway), 10, 1.0)
+    assert is_kept(arrivals(gateway), 10, 0.5)
 
 
 def test_the_limit_holds_when_a_process_is_killed_and_another_starts_at_once() -> None:
@@ -127,9 +127,9 @@ def test_the_limit_holds_when_a_process_is_killed_and_another_starts_at_once() -
 
 
 def test_the_stricter_limit_of_two_processes_holds() -> None:
-    with Gateway(SAMPLE, limit=(5, 1.0)) as gateway:
-        strict = Asking(THREADS, f"{gateway.url}?limit=5/1", 10)
-        lax = Asking(THREADS, f"{gateway.url}?limit=30/1", 10)
+    with Gateway(SAMPLE, limit=(5, 0.5)) as gateway:
+        strict = Asking(THREADS, f"{gateway.url}?limit=5/0.5", 10)
+        lax = Asking(THREADS, f"{gateway.url}?limit=30/0.5", 10)
         strict.go()
         deadline = time.monotonic() + PATIENCE_S
         while not gateway.requests:
@@ -139,7 +139,7 @@ def test_the_stricter_limit_of_two_processes_holds() -> None:
         strict.finish()
         lax.finish()
     assert len(gateway.requests) == 20
-    assert is_kept(arrivals(gateway), 5, 1.0)
+    assert is_kept(arrivals(gateway), 5, 0.5)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")

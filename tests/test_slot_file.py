@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -182,23 +183,42 @@ def test_a_process_killed_at_the_file_leaves_no_lock_and_no_half_state(file: Slo
         assert slots == Slots({1: 1e6 + 12.0, 2: 1e6})
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
 def test_wherever_a_process_is_killed_the_file_stays_readable(file: SlotFile) -> None:
     script = """
+def write_on_and_on():
+    for mark in range(10**9):
+        try:
+            with file.visit() as (slots, now):
+                slots.ends = {i: now for i in range(mark % 40)}
+        except BusyError:
+            pass
+
 print("begun", flush=True)
-for mark in range(10**9):
-    try:
-        with file.visit() as (slots, now):
-            slots.ends = {i: now for i in range(mark % 40)}
-    except BusyError:
-        pass
+for pause_s in sys.stdin:
+    writers = [os.fork() or write_on_and_on() for _ in range(2)]
+    time.sleep(float(pause_s))
+    for writer in writers:
+        os.kill(writer, 9)
+        os.waitpid(writer, 0)
+    print("killed", flush=True)
 """
     assert wait(file) == 0.0
     assert file._boot is not None
-    for _ in range(5):
-        workers = [start(script) for _ in range(2)]
-        for worker in workers:
-            kill(worker)
-        assert decode(file.path.read_bytes(), file._boot, 1e6) is not None
+    process = start(script)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    chance, lengths = random.Random(1), set()
+    for _ in range(40):
+        process.stdin.write(f"{chance.uniform(0.001, 0.03)}\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "killed\n"
+        content = file.path.read_bytes()
+        assert decode(content, file._boot, 1e6) is not None
+        lengths.add(len(content))
+    process.communicate()
+    assert process.returncode == 0
+    assert len(lengths) > 1  # they did write
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")

@@ -17,6 +17,7 @@ from intake_futu_short import metrics
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.metrics import windows
 from intake_futu_short.metrics.sessions import Sessions
+from intake_futu_short.metrics.window_metrics import pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +105,7 @@ def test_how_rows_are_cut_into_blocks_is_not_seen(
 
 def test_pooled_counts_of_the_checks_may_be_fractions() -> None:
     sessions = Sessions.of(us([0, 0, 0], [1, 1, 1]))
-    sums = metrics.pool(sessions, np.array([0.5, 0.25, np.nan]), np.array([1.0, 2.0, 3.0]), 2)
+    sums = pool(sessions, np.array([0.5, 0.25, np.nan]), np.array([1.0, 2.0, 3.0]), 2)
     assert sums.short.tolist() == [0.5, 0.75, 0.25]
     assert sums.volume.tolist() == [1.0, 3.0, 2.0]
     assert sums.days.tolist() == [1, 2, 1]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from typing_extensions import assert_type
 
+import intake_futu_short
 from intake_futu_short import (
     RET_ERROR,
     RET_OK,
@@ -64,6 +65,7 @@ def wrong() -> None:
     FutuShortSource("US.AAPL", num="many")  # type: ignore[arg-type]
     FutuShort("sample://")  # type: ignore[call-arg]
     FutuShortCatalog(codes=700)  # type: ignore[arg-type]
+    intake_futu_short.FutuShortSauce  # type: ignore[attr-defined]  # noqa: B018 - mypy's to refuse
 
 
 def catalogs() -> None:

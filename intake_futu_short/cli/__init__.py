@@ -182,7 +182,7 @@ def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any
     "-o", "--output", metavar="FILE", required=True, type=click.Path(dir_okay=False),
     help="Figure to write: .png, .pdf or .svg.",
 )  # fmt: skip
-@_options("start", "end", "gateway", "store", "refresh")
+@_options("start", "end", "num", "gateway", "store", "refresh", "max-pages", "rsa-key", "timeout")
 def plot(codes: tuple[str, ...], output: str, **given: Any) -> None:
     """Draw the short volume of a ticker, or of several of one market, into a file."""
     from intake_futu_short import plotting  # noqa: PLC0415

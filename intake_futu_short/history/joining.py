@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from intake_futu_short.kept import PRICE_TOLERANCE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,9 +32,6 @@ __all__ = [
     "split",
     "unite",
 ]
-
-# Prices went through a division and a multiplication at the gateway; counts did not.
-PRICE_TOLERANCE = 1e-9
 
 DAY = "timestamp_str"
 

@@ -25,7 +25,7 @@ from intake_futu_short.metrics.aggregates import (
     days_to_cover,
     implied_shares,
 )
-from intake_futu_short.metrics.columns import ROLES, rows_of
+from intake_futu_short.metrics.columns import rows_of
 from intake_futu_short.metrics.combined import metrics, with_metrics
 from intake_futu_short.metrics.daily import (
     long_vwap,
@@ -48,12 +48,8 @@ from intake_futu_short.metrics.trailing import (
     short_ratio_zscore,
     short_volume_surge,
 )
-from intake_futu_short.metrics.window_metrics import Pool, pool, whole_counts
 
 __all__ = [
-    "SHORT_AND_TOTAL_TURNOVER",
-    "SHORT_AND_VOLUME",
-    "Pool",
     "abnormal_short_ratio",
     "aggregates",
     "aggregates_history",
@@ -63,7 +59,6 @@ __all__ = [
     "long_vwap",
     "metrics",
     "pivot",
-    "pool",
     "pooled_short_ratio",
     "rank",
     "resample",
@@ -80,10 +75,5 @@ __all__ = [
     "short_vwap_premium",
     "venue_share",
     "vwap",
-    "whole_counts",
     "with_metrics",
 ]
-
-# What the checks of a frame are made of.
-SHORT_AND_VOLUME = {market: (roles["short"], roles["volume"]) for market, roles in ROLES.items()}
-SHORT_AND_TOTAL_TURNOVER = {"HK": (ROLES["HK"]["short_turnover"], ROLES["HK"]["turnover"])}

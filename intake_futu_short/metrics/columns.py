@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ROLES", "Columns", "answer", "rows_of", "whole_number"]
+__all__ = [
+    "ROLES",
+    "SHORT_AND_TOTAL_TURNOVER",
+    "SHORT_AND_VOLUME",
+    "Columns",
+    "answer",
+    "rows_of",
+    "whole_number",
+]
 
 ROLES = {
     "US": {
@@ -36,6 +44,9 @@ ROLES = {
         "last_close": "last_close_price",
     },
 }
+# Part and whole of a ratio, by market.
+SHORT_AND_VOLUME = {market: (roles["short"], roles["volume"]) for market, roles in ROLES.items()}
+SHORT_AND_TOTAL_TURNOVER = {"HK": (ROLES["HK"]["short_turnover"], ROLES["HK"]["turnover"])}
 
 
 class Columns:

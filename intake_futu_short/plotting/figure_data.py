@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from intake_futu_short import metrics
+from intake_futu_short.metrics.columns import SHORT_AND_VOLUME
 from intake_futu_short.metrics.sessions import Sessions, market_of, numbers
 from intake_futu_short.security import HK, US
 
@@ -183,7 +184,7 @@ def _columns(rows: pd.DataFrame, market: Market, sessions: Sessions) -> pd.DataF
     table = pd.DataFrame({**columns, "date": sessions.days})
     # Sums and quotients that no window may mix over tickers.
     table["code"] = sessions.first
-    short, _ = metrics.SHORT_AND_VOLUME[market.name]
+    short, _ = SHORT_AND_VOLUME[market.name]
     if market is HK:
         table["short_value"] = table["short_sell_turnover"]
     else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from intake_futu_short.kept import Staged
+from intake_futu_short.kept import PRICE_TOLERANCE, Staged
 
 if TYPE_CHECKING:
     from intake_futu_short.kept import Kept
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["merge"]
 
 _DAY = "timestamp_str"
-# As a refresh compares prices: beyond this they are of another adjustment.
-_RELATIVE = 1e-9
 
 
 def merge(ours: Kept, theirs: Kept) -> Kept:
@@ -83,7 +81,7 @@ def _prices_agree(one: pd.DataFrame, other: pd.DataFrame, days: list[str]) -> bo
         frame.set_index(_DAY).loc[days, prices].to_numpy(dtype=np.float64) for frame in (one, other)
     )
     is_missing = np.isnan(mine) | np.isnan(its)
-    return bool((np.isclose(mine, its, rtol=_RELATIVE, atol=0.0) | is_missing).all())
+    return bool((np.isclose(mine, its, rtol=PRICE_TOLERANCE, atol=0.0) | is_missing).all())
 
 
 def _price_columns(rows: pd.DataFrame) -> list[str]:
