@@ -243,7 +243,7 @@ class StoreContract:
             with pytest.raises(CorruptStoreError, match="Delete the file and sync") as caught:
                 store.load(TENCENT)
             assert TENCENT_FILE in str(caught.value)
-            with pytest.raises(PanelError, match=r"1 tickers .* HK\.00700") as panel:
+            with pytest.raises(PanelError, match=r"1 ticker .* HK\.00700") as panel:
                 store.read()
             assert set(panel.value.failures) == {"HK.00700"}
             assert isinstance(panel.value.failures["HK.00700"], CorruptStoreError)
@@ -323,6 +323,7 @@ class StoreContract:
             store.read(["HK.00001", "HK.00700"])
         assert isinstance(caught.value.failures["HK.00001"], StoreError)
         assert "Sync the ticker first" in str(caught.value.failures["HK.00001"])
+        assert "Sync the ticker first. This error's" in str(caught.value)
         assert caught.value.partial is not None
         assert len(caught.value.partial) == 3
         for bad, words in [
@@ -332,6 +333,11 @@ class StoreContract:
             ({"market": "CN"}, "market must be one of HK, US"),
             ({"market": "HK", "columns": ["volume"]}, "columns must be names out of timestamp"),
             ({"market": "HK", "columns": "turnover"}, "list of names"),
+            (
+                {"market": "HK", "columns": 5},
+                r"columns must be a list, such as \['volume'\], not 5",
+            ),
+            ({"codes": 5}, r"codes must be a list, such as \['HK.00700'\], not 5"),
             ({"market": "HK", "start": "2026-02-01", "end": "2026-01-01"}, "is after end"),
             ({"market": "HK", "errors": "ignore"}, "errors must be"),
         ]:

@@ -242,7 +242,10 @@ def summary(data: bytes, security: Security, where: str) -> Summary:
         raise _corrupt(where, error) from error
     _check_columns(arrow, security, where)
     known = _state(metadata, security, where)
-    days = [_days(metadata, i) for i in range(metadata.num_row_groups)] if known.rows else []
+    try:
+        days = [_days(metadata, i) for i in range(metadata.num_row_groups)] if known.rows else []
+    except ValueError as error:  # statistics that are no text
+        raise _corrupt(where, error) from error
     first, last = (days[0][0], days[-1][1]) if days else (None, None)
     return Summary(known, first, last)
 
@@ -313,7 +316,8 @@ def _state(metadata: pq.FileMetaData, security: Security, where: str) -> State:
 
 def _corrupt(where: str, why: object) -> CorruptStoreError:
     """Error of a file that is damaged or foreign, with the way out."""
-    return CorruptStoreError(f"{where} is damaged or is no file of this store: {why}. {_WAY_OUT}")
+    said = str(why).rstrip(". ")
+    return CorruptStoreError(f"{where} is damaged or is no file of this store: {said}. {_WAY_OUT}")
 
 
 def _check_rows(security: Security, rows: pd.DataFrame) -> None:
