@@ -121,8 +121,9 @@ def assert_same(left: Kept | None, right: Kept) -> None:
 
 
 def as_newer_format(content: bytes) -> bytes:
-    """The same file, as if a later version had written it."""
+    """The same file, as if a later version had written it, which knows another column."""
     table = pq.read_table(io.BytesIO(content))
+    table = table.append_column("borrow_fee_pct", pa.array([1.5] * len(table)))
     metadata = dict(pq.read_metadata(io.BytesIO(content)).metadata)
     del metadata[b"ARROW:schema"]
     said = json.loads(metadata[b"intake_futu_short"])
@@ -264,6 +265,12 @@ class StoreContract:
         assert not isinstance(caught.value, CorruptStoreError)
         with pytest.raises(StoreError, match="format 2"):
             place.store().save(TENCENT, WHOLE)
+        with pytest.raises(PanelError, match="format 2") as panel:
+            store.read(market="HK")
+        assert not isinstance(panel.value.failures["HK.00700"], CorruptStoreError)
+        with pytest.raises(PanelError, match="format 2") as panel:
+            store.info()
+        assert not isinstance(panel.value.failures["HK.00700"], CorruptStoreError)
         assert place.get(TENCENT_FILE) == newer
 
     def test_many_tickers_come_in_one_frame(self, place: Place) -> None:
