@@ -120,8 +120,9 @@ def assert_same(left: Kept | None, right: Kept) -> None:
 
 
 def as_newer_format(content: bytes) -> bytes:
-    """The same file, as if a later version had written it."""
+    """The same file, as if a later version had written it, which knows another column."""
     table = pq.read_table(io.BytesIO(content))
+    table = table.append_column("borrow_fee_pct", pa.array([1.5] * len(table)))
     metadata = dict(pq.read_metadata(io.BytesIO(content)).metadata)
     del metadata[b"ARROW:schema"]
     said = json.loads(metadata[b"intake_futu_short"])
@@ -242,7 +243,7 @@ class StoreContract:
             with pytest.raises(CorruptStoreError, match="Delete the file and sync") as caught:
                 store.load(TENCENT)
             assert TENCENT_FILE in str(caught.value)
-            with pytest.raises(PanelError, match=r"1 tickers .* HK\.00700") as panel:
+            with pytest.raises(PanelError, match=r"1 ticker .* HK\.00700") as panel:
                 store.read()
             assert set(panel.value.failures) == {"HK.00700"}
             assert isinstance(panel.value.failures["HK.00700"], CorruptStoreError)
@@ -263,6 +264,12 @@ class StoreContract:
         assert not isinstance(caught.value, CorruptStoreError)
         with pytest.raises(StoreError, match="format 2"):
             place.store().save(TENCENT, WHOLE)
+        with pytest.raises(PanelError, match="format 2") as panel:
+            store.read(market="HK")
+        assert not isinstance(panel.value.failures["HK.00700"], CorruptStoreError)
+        with pytest.raises(PanelError, match="format 2") as panel:
+            store.info()
+        assert not isinstance(panel.value.failures["HK.00700"], CorruptStoreError)
         assert place.get(TENCENT_FILE) == newer
 
     def test_many_tickers_come_in_one_frame(self, place: Place) -> None:
@@ -322,6 +329,7 @@ class StoreContract:
             store.read(["HK.00001", "HK.00700"])
         assert isinstance(caught.value.failures["HK.00001"], StoreError)
         assert "Sync the ticker first" in str(caught.value.failures["HK.00001"])
+        assert "Sync the ticker first. This error's" in str(caught.value)
         assert caught.value.partial is not None
         assert len(caught.value.partial) == 3
         for bad, words in [
@@ -331,6 +339,11 @@ class StoreContract:
             ({"market": "CN"}, "market must be one of HK, US"),
             ({"market": "HK", "columns": ["volume"]}, "columns must be names out of timestamp"),
             ({"market": "HK", "columns": "turnover"}, "list of names"),
+            (
+                {"market": "HK", "columns": 5},
+                r"columns must be a list, such as \['volume'\], not 5",
+            ),
+            ({"codes": 5}, r"codes must be a list, such as \['HK.00700'\], not 5"),
             ({"market": "HK", "start": "2026-02-01", "end": "2026-01-01"}, "is after end"),
             ({"market": "HK", "errors": "ignore"}, "errors must be"),
         ]:

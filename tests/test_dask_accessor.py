@@ -108,6 +108,18 @@ def test_what_it_says_to_do_works() -> None:
     pd.testing.assert_frame_equal(by_part, expected)
 
 
+@pytest.mark.parametrize("code", ["US.AAPL", "HK.SAMPLE"])
+def test_dask_finds_out_the_columns_of_metrics_by_itself(code: str) -> None:
+    """It tries the function on two rows of its own, whose days are no days."""
+    part = sample.frame(code).assign(code=code)
+    part.attrs = {}
+    ddf = dd.from_map(lambda _: part, [0], meta=part.iloc[:0])
+    found = ddf.map_partitions(lambda df: df.shortvol.metrics())
+    expected = metrics.metrics(part)
+    assert list(found.columns) == list(expected.columns)
+    pd.testing.assert_frame_equal(found.compute(), expected)
+
+
 SCRIPT = """
 import sys
 {first}

@@ -455,6 +455,31 @@ def test_rows_of_another_adjustment_behind_a_cursor_lead_to_a_new_walk() -> None
     desk.assert_fresh()
 
 
+@pytest.mark.parametrize("adjusted", [False, True])
+def test_a_forgotten_cursor_that_is_met_with_nothing_is_not_taken_for_the_end(
+    adjusted: bool,
+) -> None:
+    desk = Desk(ModelGateway(500))
+    if adjusted:
+        desk.refresh()
+        desk.gateway.adjust(back=0)
+    desk.gateway.fails_after = 4
+    with pytest.raises(GatewayDisconnectedError):
+        desk.refresh()
+    desk.gateway.fails_after = None
+    forgotten = (desk.kept.staged or desk.kept).cursor
+
+    def forget(s2c: DailyShortVolume.S2C) -> None:
+        if desk.gateway.asked[-1] == forgotten and desk.gateway.asked.count(forgotten) == 1:
+            s2c.Clear()
+            s2c.next_key = "-1"
+
+    desk.gateway.alter = forget
+    assert desk.refresh().requests == 1 + 11
+    desk.assert_fresh()
+    assert desk.kept.superseded is None
+
+
 def test_a_refusal_that_is_not_of_the_cursor_is_an_error() -> None:
     desk = Desk(ModelGateway(200))
     desk.gateway.fails_after = 2
@@ -761,8 +786,8 @@ def test_a_refusal_in_the_middle_of_a_new_walk_is_an_error() -> None:
 
 
 def test_a_writer_who_makes_progress_is_waited_for_and_one_who_hangs_is_not() -> None:
-    desk = Desk(ModelGateway(300))
-    other = Desk(ModelGateway(300))
+    desk = Desk(ModelGateway(330))
+    other = Desk(ModelGateway(330))
     other.store = desk.store
     waits = 0
 
@@ -777,7 +802,7 @@ def test_a_writer_who_makes_progress_is_waited_for_and_one_who_hangs_is_not() ->
             raise StoreError("held for ten minutes")
 
     desk.store.before_lock = hold
-    assert desk.refresh("auto").requests == 2  # the newest page, and the empty last one
+    assert desk.refresh("auto").requests == 2  # the newest page, and the last one
     assert waits == 4
     desk.assert_fresh()
 

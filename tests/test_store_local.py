@@ -289,6 +289,20 @@ def test_a_directory_without_permission_is_said(tmp_path: Path) -> None:
     assert_same(FutuShortStore(tmp_path / "store").load(TENCENT), WHOLE)
 
 
+def test_a_ticker_that_may_not_be_listed_is_no_ticker_left_out(tmp_path: Path) -> None:
+    FutuShortStore(tmp_path / "store").save(TENCENT, WHOLE)
+    folder = (tmp_path / "store" / TENCENT_FILE).parent
+    folder.chmod(0)
+    for above in (tmp_path, *tmp_path.parents[:2]):
+        above.chmod(0o755)
+    try:
+        said = finished(python(WITHOUT_RIGHTS, str(tmp_path / "store"))).splitlines()
+    finally:
+        folder.chmod(0o755)
+    assert "cannot list" in said[2]
+    assert "code=HK.00700: Permission denied. Check the permissions" in said[2]
+
+
 # -- arguments ----------------------------------------------------------------------------------
 
 

@@ -208,8 +208,8 @@ class Keeper:
                 raise
             own = copy.copy(error)
             own.args = (
-                f"{error} The store holds {len(kept.rows)} rows up to {newest_day(kept.rows)}: "
-                "refresh='never' reads them without a gateway",
+                f"{str(error).rstrip('. ')}. The store holds {len(kept.rows)} rows up to "
+                f"{newest_day(kept.rows)}: refresh='never' reads them without a gateway",
             )
             raise own from error.__cause__
         before = joining.days_of(kept.rows) if kept is not None else np.array([], dtype="U10")

@@ -90,6 +90,7 @@ class Refresh:
         self._kept = Kept(table.to_frame([], self._market))
         self._newest: Walk | None = None
         self._saved_cursor: str | None = None
+        self._is_same_read = False
 
     def run(
         self, held: Kept | None, *, is_full: bool = False, newest_is_known: bool = False
@@ -121,6 +122,7 @@ class Refresh:
         if is_full:
             self.is_enough = _is_complete
         newest_is_known = newest_is_known and self._kept.staged is None
+        self._is_same_read = newest_is_known
         for _ in range(OVERTAKEN_AT_MOST):
             if self._finishes(is_full=is_full, newest_is_known=newest_is_known):
                 return self._kept
@@ -291,15 +293,18 @@ class Refresh:
 
     def _next(self, walk: Walk) -> pd.DataFrame:
         """Rows of the next page, ascending; none at the end."""
+        is_saved = walk is not self._newest and walk.next_key == self._saved_cursor
         try:
             page = walk.next_page()
         except (RateLimitError, QuoteRightError, UnknownSecurityError):
             raise
         except (ReplyError, PaginationError) as error:
-            is_saved = walk.next_key == self._saved_cursor
             if walk is self._newest or (isinstance(error, ReplyError) and not is_saved):
                 raise
             raise _CursorRefusedError(str(error)) from error
+        if page is None and is_saved and not self._is_same_read:
+            # The end, or how a gateway meets a cursor that it has forgotten: a walk tells which.
+            raise _CursorRefusedError("no row is behind it")
         return _ascending([] if page is None else [page], self._market)
 
     def _put(self, kept: Kept) -> None:

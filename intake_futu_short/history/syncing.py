@@ -130,7 +130,7 @@ def sync(
         said += f". The first error: {str(first).rstrip('. ')}"
         if not warns:
             raise PanelError(
-                f"{said}. The others are up to date; this error's "
+                f"{said}. {'The others are up to date; this' if outcomes else 'This'} error's "
                 "`failures` has every error, and syncing again asks for what is missing",
                 failures,
                 frame,

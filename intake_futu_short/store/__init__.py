@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from contextlib import contextmanager
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal
@@ -299,7 +300,7 @@ def _code(security: Security) -> str:
 
 
 def _of_codes(codes: str | Sequence[str], named: Market | None) -> tuple[Market, list[Security]]:
-    given: list[object] = [codes] if isinstance(codes, str) else list(codes)
+    given = _each("codes", codes, "['HK.00700']") if not isinstance(codes, str) else [codes]
     securities = list(dict.fromkeys(Security.parse(code) for code in given))
     markets = list(dict.fromkeys([*(s.market for s in securities), *([named] if named else [])]))
     if len(markets) != 1:
@@ -322,14 +323,21 @@ def _columns(columns: Sequence[str] | None, market: Market) -> tuple[str, ...]:
     if isinstance(columns, str):
         raise ConfigError(f"columns must be a list of names, such as [{columns!r}]")
     # The code is always there.
-    wanted = tuple(name for name in columns if name != "code")
+    given = _each("columns", columns, "['volume']")
+    wanted: tuple[Any, ...] = tuple(name for name in given if name != "code")
     unknown = [name for name in wanted if name not in market.column_names]
     if unknown or len(set(wanted)) < len(wanted):
         raise ConfigError(
             f"columns must be names out of {', '.join(market.column_names)}, each once, not "
-            f"{list(columns)!r}"
+            f"{given!r}"
         )
     return wanted
+
+
+def _each(name: str, values: object, example: str) -> list[object]:
+    if not isinstance(values, Iterable):
+        raise ConfigError(f"{name} must be a list, such as {example}, not {values!r}")
+    return list(values)
 
 
 def _check_errors(errors: object) -> None:

@@ -125,9 +125,12 @@ class StoreFileSystem:
         with self._told("list", directory):
             fs, root = self._open()
             fs.invalidate_cache()
-            # fsspec leaves out what may not be listed, as if it were not there.
-            strict = {} if fs.async_impl else {"on_error": _unless_missing}
-            found = fs.find(f"{root}/{directory}", detail=True, **strict)
+            if self.is_local:
+                found = self._below(fs, root, directory)
+            else:
+                # fsspec leaves out what may not be listed, as if it were not there.
+                strict = {} if fs.async_impl else {"on_error": _unless_missing}
+                found = fs.find(f"{root}/{directory}", detail=True, **strict)
             prefix = f"{root}/"
             names = {str(name): info for name, info in found.items()}
             if any(not name.startswith(f"{prefix}{directory}/") for name in names):
@@ -227,6 +230,25 @@ class StoreFileSystem:
             raise
         except Exception as error:
             raise self._error(verb, path, error) from error
+
+    def _below(self, fs: Any, root: str, directory: str) -> dict[str, dict[str, Any]]:
+        """Files of a directory and of those in it; none where there is no directory.
+
+        Not ``fs.find``, which leaves out directories in it that may not be listed.
+        """
+        with self._told("list", directory):
+            try:
+                entries = fs.ls(f"{root}/{directory}", detail=True)
+            except FileNotFoundError:
+                return {}
+        found: dict[str, dict[str, Any]] = {}
+        for info in entries:
+            name = info["name"]
+            if info["type"] == "directory":
+                found |= self._below(fs, root, name[len(root) + 1 :])
+            else:
+                found[name] = info
+        return found
 
     def _error(self, verb: str, path: str, error: Exception) -> StoreError:
         told = StoreError(

@@ -240,9 +240,13 @@ def summary(data: bytes, security: Security, where: str) -> Summary:
         arrow = metadata.schema.to_arrow_schema()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _corrupt(where, error) from error
+    _refuse_newer(metadata, where)
     _check_columns(arrow, security, where)
     known = _state(metadata, security, where)
-    days = [_days(metadata, i) for i in range(metadata.num_row_groups)] if known.rows else []
+    try:
+        days = [_days(metadata, i) for i in range(metadata.num_row_groups)] if known.rows else []
+    except ValueError as error:  # statistics that are no text
+        raise _corrupt(where, error) from error
     first, last = (days[0][0], days[-1][1]) if days else (None, None)
     return Summary(known, first, last)
 
@@ -260,8 +264,22 @@ def _open(data: bytes, security: Security, where: str) -> pq.ParquetFile:
         arrow = file.schema_arrow
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _corrupt(where, error) from error
+    _refuse_newer(file.metadata, where)
     _check_columns(arrow, security, where)
     return file
+
+
+def _refuse_newer(metadata: pq.FileMetaData, where: str) -> None:
+    """Before anything else is looked at: a newer version may have other columns, say."""
+    try:
+        written_as = json.loads((metadata.metadata or {})[_STATE])["format"]
+    except (KeyError, TypeError, ValueError):
+        return  # `_state` says so
+    if type(written_as) is int and written_as > FORMAT:
+        raise StoreError(
+            f"{where} has format {written_as}, written by a newer intake-futu-short; this one "
+            f"reads formats up to {FORMAT}: upgrade it (pip install -U intake-futu-short)"
+        )
 
 
 def _check_columns(arrow: pa.Schema, security: Security, where: str) -> None:
@@ -291,12 +309,6 @@ def _state(metadata: pq.FileMetaData, security: Security, where: str) -> State:
     values: dict[bytes, bytes] = metadata.metadata or {}
     try:
         said = json.loads(values[_STATE])
-        written_as = said["format"]
-        if type(written_as) is int and written_as > FORMAT:
-            raise StoreError(
-                f"{where} has format {written_as}, written by a newer intake-futu-short; this "
-                f"one reads formats up to {FORMAT}: upgrade it (pip install -U intake-futu-short)"
-            )
         ours = {key: values[key] for key in (_STATE, _STAGED, _SUPERSEDED) if key in values}
         if int(values[_CHECK]) != _crc32(ours):
             raise _corrupt(where, "its checksum is not that of its state")
@@ -313,7 +325,8 @@ def _state(metadata: pq.FileMetaData, security: Security, where: str) -> State:
 
 def _corrupt(where: str, why: object) -> CorruptStoreError:
     """Error of a file that is damaged or foreign, with the way out."""
-    return CorruptStoreError(f"{where} is damaged or is no file of this store: {why}. {_WAY_OUT}")
+    said = str(why).rstrip(". ")
+    return CorruptStoreError(f"{where} is damaged or is no file of this store: {said}. {_WAY_OUT}")
 
 
 def _check_rows(security: Security, rows: pd.DataFrame) -> None:

@@ -211,8 +211,8 @@ def _tell(
     codes = sorted(failures)
     shown = ", ".join(codes[:10]) + (f" and {len(codes) - 10} more" if len(codes) > 10 else "")
     said = (
-        f"{len(codes)} tickers of the store could not be read: {shown}. The first error: "
-        f"{failures[codes[0]]}"
+        f"{len(codes)} ticker{'s' * (len(codes) > 1)} of the store could not be read: {shown}. "
+        f"The first error: {str(failures[codes[0]]).rstrip('. ')}."
     )
     if errors == "warn":
         frame.attrs["failed"] = codes
