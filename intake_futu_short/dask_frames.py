@@ -43,7 +43,7 @@ def dask_frame(
         Without rows; with the columns, dtypes and attributes of every partition.
     """
     import dask  # noqa: PLC0415 - heavy and optional
-    import dask.dataframe as dd  # noqa: PLC0415
+    import dask.dataframe as dd  # noqa: PLC0415 - likewise
 
     # Dask would turn strings into another kind of strings; the dtypes here are a promise.
     with dask.config.set({"dataframe.convert-string": False}):

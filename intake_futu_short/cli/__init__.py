@@ -129,7 +129,7 @@ def _format(output: str | None) -> str:
 
 
 def _read(codes: tuple[str, ...], given: dict[str, Any]) -> pd.DataFrame:
-    from intake_futu_short.source import FutuShortSource  # noqa: PLC0415
+    from intake_futu_short.source import FutuShortSource
 
     code: Any = codes[0] if len(codes) == 1 else list(codes)
     with FutuShortSource(code, **_given(given)) as source:
@@ -157,8 +157,8 @@ def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any
     """
     if not codes and watchlist is None:
         raise click.UsageError("Name codes, or a --watchlist.")
-    from intake_futu_short.history.syncing import sync as sync_tickers  # noqa: PLC0415
-    from intake_futu_short.ticker_catalog import read_watchlist  # noqa: PLC0415
+    from intake_futu_short.history.syncing import sync as sync_tickers
+    from intake_futu_short.ticker_catalog import read_watchlist
 
     wanted = [*codes, *(read_watchlist(watchlist) if watchlist is not None else [])]
     with warnings.catch_warnings():
@@ -185,7 +185,7 @@ def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any
 @_options("start", "end", "num", "gateway", "store", "refresh", "max-pages", "rsa-key", "timeout")
 def plot(codes: tuple[str, ...], output: str, **given: Any) -> None:
     """Draw the short volume of a ticker, or of several of one market, into a file."""
-    from intake_futu_short import plotting  # noqa: PLC0415
+    from intake_futu_short import plotting
 
     if not output.lower().endswith(tuple(f".{name}" for name in plotting.FORMATS)):
         raise click.UsageError(f"{output!r} must end in one of {', '.join(plotting.FORMATS)}.")
@@ -197,7 +197,7 @@ def plot(codes: tuple[str, ...], output: str, **given: Any) -> None:
 @click.option("--code", default="HK.00700", show_default=True, help="The ticker to ask for.")
 def doctor(gateway: str | None, code: str) -> None:
     """Find out what keeps reading from working. Takes one request."""
-    from intake_futu_short.cli.doctor import examine  # noqa: PLC0415
+    from intake_futu_short.cli.doctor import examine
 
     failed = False
     for finding in examine(gateway, code):
@@ -210,9 +210,9 @@ def doctor(gateway: str | None, code: str) -> None:
 @main.command()
 def demo() -> None:
     """Read two tickers of the built-in sample, over a real socket. Needs no OpenD."""
-    import intake  # noqa: PLC0415
+    import intake
 
-    from intake_futu_short.catalog_files import catalog_path  # noqa: PLC0415
+    from intake_futu_short.catalog_files import catalog_path
 
     path = catalog_path("sample")
     click.echo(f"Catalog {path}, read from the sample gateway on a loopback port.\n")
@@ -240,10 +240,10 @@ def serve(
 
     Tickers synced meanwhile are served as they then are. Ctrl-C ends it.
     """
-    from intake_futu_short.gateway import Gateway  # noqa: PLC0415
-    from intake_futu_short.gateway.served import StoredHistories  # noqa: PLC0415
-    from intake_futu_short.opend.limiter import Limit  # noqa: PLC0415
-    from intake_futu_short.store import FutuShortStore  # noqa: PLC0415
+    from intake_futu_short.gateway import Gateway
+    from intake_futu_short.gateway.served import StoredHistories
+    from intake_futu_short.opend.limiter import Limit
+    from intake_futu_short.store import FutuShortStore
 
     at_most = Limit.parse(limit)
     store = FutuShortStore(store_url)
@@ -273,7 +273,7 @@ def serve(
 
 
 def _show(source: FutuShortSource, what: str) -> None:
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     with source:
         info = source.discover()
@@ -292,7 +292,7 @@ def _show(source: FutuShortSource, what: str) -> None:
 
 def _metrics(frame: pd.DataFrame) -> pd.DataFrame:
     """A few metrics beside the dates, as fractions."""
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     ascending = frame.shortvol.by_date()
     metrics = {"short_ratio": ascending.shortvol.short_ratio()}

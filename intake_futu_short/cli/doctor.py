@@ -229,7 +229,7 @@ class _Examination:
     def _counted_by(self) -> tuple[str, int]:
         """Address and port by which requests are counted, as the client names them."""
         assert self._address is not None  # noqa: S101 - run() sees to it
-        assert self._socket is not None  # noqa: S101
+        assert self._socket is not None  # noqa: S101 - tells mypy that it is open
         peer, own = self._socket.getpeername()[0], self._socket.getsockname()[0]
         host = "127.0.0.1" if peer == own else str(peer).removeprefix("::ffff:")
         return host, self._address.port

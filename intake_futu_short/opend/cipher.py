@@ -115,8 +115,8 @@ class RsaKey:
 def _load(pem: bytes) -> RSAPrivateKey | str:
     """The key in a PEM text, or what is wrong with it, which never quotes it."""
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - optional
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415 - optional
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - optional
 
     try:
         key = load_pem_private_key(pem, password=None)

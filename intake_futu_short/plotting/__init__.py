@@ -46,7 +46,7 @@ class Options:
     def interval(self) -> tuple[str | None, str | None]:
         """``start`` and ``end`` as days, once all options are known to be right."""
         # It reads URLs too, whose code an import of the accessor need not load.
-        from intake_futu_short import arguments  # noqa: PLC0415
+        from intake_futu_short import arguments  # noqa: PLC0415 - not at import
 
         if self.kind not in {None, "panels", "heatmap"}:
             raise ConfigError(f"kind must be 'panels' or 'heatmap', not {self.kind!r}")
