@@ -82,6 +82,8 @@ JOINERS = [
     "gateway.histories",
     "gateway.desk",
     "gateway.served",
+    "gateway.aside",
+    "gateway.listening",
     "gateway",
     "sample",
     "sample.synthesize",
