@@ -10,19 +10,24 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import fsspec
+import pandas as pd
 import pytest
 from bucket import Bucket
+from model_gateway import ModelGateway
 from shared_directory import SharedDirectory
 from store_contract import TENCENT, TENCENT_FILE, WHOLE
 from test_merge import priced
 
 from intake_futu_short import CorruptStoreError, FutuShortStore, StoreError
-from intake_futu_short.kept import Kept
+from intake_futu_short.history.keeper import Keeper
+from intake_futu_short.kept import Kept, Staged
 from intake_futu_short.pages import Aggregates
+from intake_futu_short.security import Security
 from intake_futu_short.store.files import encode
 
 if TYPE_CHECKING:
@@ -235,6 +240,30 @@ def test_what_a_dead_writer_has_announced_is_kept_and_removed_after_a_day(
     add(store, "2026-04-01")
     assert days_kept(store) == [FIRST, "2026-02-01", "2026-02-02", "2026-03-01", "2026-04-01"]
     assert list(Bucket.objects) == [f"desk/short/{TENCENT_FILE}"]
+
+
+def test_what_a_dead_writer_was_about_to_put_holds_up_no_refresh(store: FutuShortStore) -> None:
+    model, security = ModelGateway(60, num=5), Security.parse("US.A")
+
+    def refresh() -> int:
+        keeper = Keeper(
+            FutuShortStore(store.url), security, model.fetch, refresh="always", clock=lambda: 2e9
+        )
+        return keeper.update(lambda kept: kept.is_complete).requests
+
+    assert refresh() == 13
+    old = store.load(security)
+    assert old is not None
+    # It was refreshed after us, by its own clock, and was walking other prices anew.
+    dead = replace(old, checked_s=2e9 + 5, staged=Staged(old.rows[-5:], "cursor"))
+    name = f"{ANNOUNCED.replace('HK.00700', 'US.A')}/{int(time.time())}-abc.open"
+    Bucket.objects[name] = encode(security, dead)
+    model.adjust(back=0, factor=0.9)
+    assert [refresh(), refresh()] == [13, 1]
+    kept = store.load(security)
+    assert kept is not None
+    pd.testing.assert_frame_equal(kept.rows[::-1].reset_index(drop=True), model.frame())
+    assert (kept.is_complete, kept.staged, kept.superseded) == (True, None, None)
 
 
 def test_a_save_that_cannot_read_what_others_wrote_leaves_nothing_behind(

@@ -14,7 +14,7 @@ from intake_futu_short.store import files as store_files
 from intake_futu_short.store import paths as store_paths
 from intake_futu_short.store import universe
 from intake_futu_short.store.file_system import StoreFileSystem
-from intake_futu_short.store.publishing import digest, publish
+from intake_futu_short.store.publishing import Seen, publish
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -53,7 +53,7 @@ class FutuShortStore:
     ) -> None:
         self._files = StoreFileSystem(url, storage_options)
         # By thread, because each saves what came of its own `load`.
-        self._loaded: dict[tuple[int, str], bytes | None] = {}
+        self._loaded: dict[tuple[int, str], Seen] = {}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -77,7 +77,7 @@ class FutuShortStore:
         """
         path = store_paths.file_path(security)
         content = self._files.get(path)
-        self._loaded[get_ident(), security.code] = digest(content)
+        self._loaded[get_ident(), security.code] = Seen.of(content)
         if content is None:
             return None
         return store_files.decode(content, security, self._files.show(path))
@@ -105,8 +105,8 @@ class FutuShortStore:
         """
         ours = (get_ident(), security.code)
         with self.locked(security):
-            kept, content = publish(self._files, security, kept, self._loaded.get(ours))
-            self._loaded[ours] = digest(content)
+            seen = self._loaded.get(ours, Seen())
+            kept, self._loaded[ours] = publish(self._files, security, kept, seen)
         return kept
 
     @contextmanager

@@ -22,6 +22,7 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from intake_futu_short.errors import StoreError
@@ -30,11 +31,13 @@ from intake_futu_short.store import paths as store_paths
 from intake_futu_short.store.merge import merge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from intake_futu_short.kept import Kept
     from intake_futu_short.security import Security
     from intake_futu_short.store.file_system import StoreFileSystem
 
-__all__ = ["digest", "publish"]
+__all__ = ["Seen", "publish"]
 
 # A writer that has announced something and not been done with it in a day is dead.
 DEAD_S = 86_400
@@ -45,15 +48,32 @@ _OPEN = ".open"
 _DONE = ".done"
 
 
-def digest(content: bytes | None) -> bytes | None:
-    """What tells one content of a file from another; None for that of no file."""
-    return None if content is None else hashlib.sha256(content).digest()
+@dataclass(frozen=True)
+class Seen:
+    """What a history was made from, and so has in it.
+
+    Attributes
+    ----------
+    digest : bytes or None
+        Tells the content of the ticker's file from another; None when there was no file.
+    announced : frozenset of str
+        Names of announcements.
+    """
+
+    digest: bytes | None = None
+    announced: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, content: bytes | None, announced: Iterable[str] = ()) -> Seen:
+        """What was seen with a file of this content."""
+        digest = None if content is None else hashlib.sha256(content).digest()
+        return cls(digest, frozenset(announced))
 
 
 def publish(
-    files: StoreFileSystem, security: Security, kept: Kept, base: bytes | None
-) -> tuple[Kept, bytes]:
-    """Put a ticker's file, together with what others have published since `base`.
+    files: StoreFileSystem, security: Security, kept: Kept, seen: Seen
+) -> tuple[Kept, Seen]:
+    """Put a ticker's file, together with what others have published since `seen`.
 
     Parameters
     ----------
@@ -63,13 +83,13 @@ def publish(
         Whose.
     kept : Kept
         What is to be published.
-    base : bytes or None
-        The `digest` of the file that `kept` was made from.
+    seen : Seen
+        What `kept` was made from.
 
     Returns
     -------
-    Kept, bytes
-        What was published, and the file's content.
+    Kept, Seen
+        What was published, and what it was made from.
 
     Raises
     ------
@@ -77,15 +97,15 @@ def publish(
         When it cannot be written, or what others wrote cannot be read.
     """
     if files.is_local:
-        kept = _with_file(files, security, kept, base)
-        return kept, _put(files, security, kept)
-    return _Announced(files, security).put(kept, base)
+        kept = _with_file(files, security, kept, seen)
+        return kept, Seen.of(_put(files, security, kept))
+    return _Announced(files, security).put(kept, seen)
 
 
-def _with_file(files: StoreFileSystem, security: Security, kept: Kept, base: bytes | None) -> Kept:
+def _with_file(files: StoreFileSystem, security: Security, kept: Kept, seen: Seen) -> Kept:
     path = store_paths.file_path(security)
     published = files.get(path)
-    if published is None or digest(published) == base:
+    if published is None or Seen.of(published).digest == seen.digest:
         return kept
     return merge(kept, store_files.decode(published, security, files.show(path)))
 
@@ -105,23 +125,23 @@ class _Announced:
         self._directory = store_paths.writer_path(security)
         self._name = f"{self._directory}/{int(time.time())}-{uuid.uuid4().hex}"
 
-    def put(self, kept: Kept, base: bytes | None) -> tuple[Kept, bytes]:
+    def put(self, kept: Kept, seen: Seen) -> tuple[Kept, Seen]:
         """Announce, merge and put, until what was put stands."""
         own = self._name + _OPEN
         self._announce(own, store_files.encode(self._security, kept))
-        merged: set[str] = {own}
+        merged = {own, *seen.announced}
         announced = self._announcements()
         for _ in range(ROUNDS_AT_MOST):
             try:
                 for name in sorted(announced - merged):
                     kept = self._with(name, kept)
-                kept = _with_file(self._files, self._security, kept, base)
+                kept = _with_file(self._files, self._security, kept, seen)
             except StoreError:  # the caller is told that nothing was published
                 self._files.remove(own)
                 raise
             merged |= announced
             content = _put(self._files, self._security, kept)
-            base = digest(content)
+            seen = Seen.of(content, merged)
             announced = self._announcements()
             if announced <= merged:
                 break
@@ -131,13 +151,17 @@ class _Announced:
         for name in (announced & merged) | {own}:
             if name == own or not _is_at_work(name):
                 self._files.remove(name)
-        return kept, content
+        return kept, seen
 
     def _with(self, name: str, kept: Kept) -> Kept:
         content = self._files.get(name)
         if content is None:  # taken back: what it said stands in the file, or is announced anew
             return kept
-        return merge(kept, store_files.decode(content, self._security, self._files.show(name)))
+        said = store_files.decode(content, self._security, self._files.show(name))
+        # What is only there counts as it is said. What may yet be published, or never, is not
+        # preferred to what is known here, and its walk under way is its own.
+        said = replace(said, staged=None, checked_s=kept.checked_s)
+        return merge(kept, said)
 
     def _announce(self, name: str, content: bytes) -> None:
         self._files.put(name, content, self._directory)
