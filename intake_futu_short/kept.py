@@ -30,10 +30,13 @@ class Staged:
         Walked so far, in the market's columns, ascending by day.
     cursor : str
         Where to go on from.
+    cursor_before : str or None
+        As of `Kept`.
     """
 
     rows: pd.DataFrame
     cursor: str
+    cursor_before: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,9 @@ class Kept:
         Whether it was walked to the end once, and has been unbroken since.
     cursor : str or None
         While it is not complete: where older rows go on.
+    cursor_before : str or None
+        Where the page of the oldest rows came from. When nothing is behind `cursor`, this tells
+        whether that is the end, or the gateway takes no cursors of old any more.
     checked_s : float or None
         When the newest page was last asked for, Unix seconds.
     walked_s : float or None
@@ -71,3 +77,4 @@ class Kept:
     aggregates: tuple[Aggregates, ...] = ()
     staged: Staged | None = None
     superseded: pd.DataFrame | None = None
+    cursor_before: str | None = None

@@ -54,6 +54,13 @@ class Bucket(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
         except KeyError as error:
             raise FileNotFoundError(path) from error
 
+    def rm_file(self, path: str) -> None:
+        self._arrives("DELETE")
+        try:
+            del self.objects[self._strip_protocol(path)]
+        except KeyError as error:
+            raise FileNotFoundError(path) from error
+
     def info(self, path: str, **_kwargs: Any) -> dict[str, Any]:
         self._arrives("HEAD")
         name = self._strip_protocol(path)
@@ -69,7 +76,7 @@ class Bucket(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
         prefix = self._strip_protocol(path) + "/"
         return {
             name: {"name": name, "size": len(content), "type": "file"}
-            for name, content in sorted(self.objects.items())
+            for name, content in sorted(self.objects.copy().items())
             if name.startswith(prefix)
         }
 

@@ -114,8 +114,9 @@ def assert_same(left: Kept | None, right: Kept) -> None:
         assert (one is None) == (other is None)
         if one is not None and other is not None:
             pd.testing.assert_frame_equal(one, other)
-    assert (left.staged and left.staged.cursor) == (right.staged and right.staged.cursor)
-    for name in ("is_complete", "cursor", "checked_s", "walked_s", "aggregates"):
+    for name in ("cursor", "cursor_before"):
+        assert getattr(left.staged, name, None) == getattr(right.staged, name, None)
+    for name in ("is_complete", "cursor", "cursor_before", "checked_s", "walked_s", "aggregates"):
         assert getattr(left, name) == getattr(right, name)
 
 
@@ -150,6 +151,9 @@ class StoreContract:
             WHOLE,
             Kept(hk_rows([]), checked_s=1.5),
             Kept(hk_rows(), cursor="eyJ\u00e9", staged=Staged(hk_rows(DAYS[:2], 6.0), "next")),
+            Kept(
+                hk_rows(), cursor="c", cursor_before="b", staged=Staged(hk_rows(DAYS[:2]), "n", "m")
+            ),
             replace(WHOLE, superseded=gone),
         ]
         for kept in histories:

@@ -456,8 +456,14 @@ def test_rows_of_another_adjustment_behind_a_cursor_lead_to_a_new_walk() -> None
 
 
 @pytest.mark.parametrize("adjusted", [False, True])
+@pytest.mark.parametrize(
+    ("forgotten", "requests"),
+    # The newest page, the cursor in vain, and from the page before it to the end; or the cursors
+    # in vain, and everything anew.
+    [(1, 1 + 1 + 8), (2, 1 + 2 + 10)],
+)
 def test_a_forgotten_cursor_that_is_met_with_nothing_is_not_taken_for_the_end(
-    adjusted: bool,
+    adjusted: bool, forgotten: int, requests: int
 ) -> None:
     desk = Desk(ModelGateway(500))
     if adjusted:
@@ -467,17 +473,40 @@ def test_a_forgotten_cursor_that_is_met_with_nothing_is_not_taken_for_the_end(
     with pytest.raises(GatewayDisconnectedError):
         desk.refresh()
     desk.gateway.fails_after = None
-    forgotten = (desk.kept.staged or desk.kept).cursor
+    walk = desk.kept.staged or desk.kept
+    cursors = [walk.cursor, walk.cursor_before][:forgotten]
 
     def forget(s2c: DailyShortVolume.S2C) -> None:
-        if desk.gateway.asked[-1] == forgotten and desk.gateway.asked.count(forgotten) == 1:
+        asked = desk.gateway.asked
+        if asked[-1] in cursors and asked.count(asked[-1]) == 1:
             s2c.Clear()
             s2c.next_key = "-1"
 
     desk.gateway.alter = forget
-    assert desk.refresh().requests == 1 + 11
+    assert desk.refresh().requests == requests
     desk.assert_fresh()
     assert desk.kept.superseded is None
+
+
+@pytest.mark.parametrize("cursor", ["day", "offset"])
+@pytest.mark.parametrize("before", ["nothing", "prices", "everything"])
+def test_a_walk_interrupted_before_the_empty_page_at_the_end_asks_for_the_last_page_again(
+    before: str, cursor: str
+) -> None:
+    desk = Desk(ModelGateway(500, cursor=cursor))
+    if before != "nothing":
+        desk.refresh()
+    if before == "prices":
+        desk.gateway.adjust(back=0)
+    mode = "full" if before == "everything" else "always"
+    desk.gateway.fails_after = 10
+    with pytest.raises(GatewayDisconnectedError):
+        desk.refresh(mode)
+    assert len((desk.kept.staged or desk.kept).rows) == 500
+    desk.gateway.fails_after = None
+    # The newest page, nothing behind the cursor, the last page, nothing behind it.
+    assert desk.refresh(mode).requests == 4
+    desk.assert_fresh()
 
 
 def test_a_refusal_that_is_not_of_the_cursor_is_an_error() -> None:

@@ -152,7 +152,9 @@ def test_who_publishes_second_takes_in_what_was_published_meanwhile(url: str) ->
     pd.testing.assert_frame_equal(kept.rows, priced([*BEFORE, *DAYS]))
     assert kept.is_complete
     elsewhere.save(TENCENT, replace(kept, checked_s=4.0))
-    assert Bucket.requests.count("PUT") == 4
+    # Each of the four is announced before, and taken back afterwards.
+    assert Bucket.requests.count("PUT") == 4 + 4
+    assert list(Bucket.objects) == [f"desk/short/{TENCENT_FILE}"]
 
 
 def test_a_reader_in_between_does_not_hide_what_was_published(url: str) -> None:

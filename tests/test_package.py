@@ -49,6 +49,7 @@ ROOMS = [
     "store.tables",
     "store.files",
     "store.file_system",
+    "store.publishing",
     "store.universe",
     "store",
     "history.joining",
@@ -81,6 +82,8 @@ JOINERS = [
     "gateway.histories",
     "gateway.desk",
     "gateway.served",
+    "gateway.aside",
+    "gateway.listening",
     "gateway",
     "sample",
     "sample.synthesize",
@@ -107,8 +110,8 @@ JOINERS = [
 PURE = set(ROOMS) - {
     "after_import", "opend.messages_pb2", "opend.slot_file", "opend.turns", "opend.key_file",
     "opend.background", "opend.patience", "opend.link", "opend.session", "opend.client",
-    "opend.pool", "arguments", "dask_frames", "store", "store.file_system", "store.universe",
-    "plotting", "dask_accessor",
+    "opend.pool", "arguments", "dask_frames", "store", "store.file_system",
+    "store.publishing", "store.universe", "plotting", "dask_accessor",
 }  # fmt: skip
 PURE |= {"gateway.desk"}
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",

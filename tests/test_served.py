@@ -7,11 +7,13 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from gateway_peer import DAILY_SHORT_VOLUME, KEEP_ALIVE, Peer, question
 from store_contract import AGGREGATES, APPLE, TENCENT, TENCENT_FILE, hk_rows, us_rows
 
 from intake_futu_short import FutuShortStore
@@ -146,6 +148,48 @@ def test_what_cannot_be_served_is_refused_and_the_rest_goes_on(
         with pytest.raises(ReplyError, match="Delete the file and sync"):
             read(gateway, "HK.00700")
         assert len(read(gateway, "US.AAPL")) == 120
+
+
+def test_a_store_that_is_slow_keeps_no_heartbeat_waiting(
+    store: FutuShortStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived, goes_on = threading.Event(), threading.Event()
+    load = FutuShortStore.load
+
+    def slow(self: FutuShortStore, security: Security) -> Kept | None:
+        arrived.set()
+        assert goes_on.wait(30)
+        return load(self, security)
+
+    monkeypatch.setattr(FutuShortStore, "load", slow)
+    with Gateway(StoredHistories(store)) as gateway, Peer(gateway) as peer, Peer(gateway) as other:
+        page = peer.send(DAILY_SHORT_VOLUME, question())
+        assert arrived.wait(30)
+        for each in (other, peer):
+            heartbeat = each.send(KEEP_ALIVE, b"\x0a\x02\x08\x01")
+            assert each.receive()[1] == heartbeat
+        goes_on.set()
+        assert peer.receive()[1] == page
+        assert other.page().retType == 0
+
+
+def test_closing_does_not_wait_for_a_slow_store(
+    store: FutuShortStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived, goes_on = threading.Event(), threading.Event()
+
+    def slow(_self: FutuShortStore, _security: Security) -> None:
+        arrived.set()
+        assert goes_on.wait(30)
+
+    monkeypatch.setattr(FutuShortStore, "load", slow)
+    with Gateway(StoredHistories(store)) as gateway:
+        peer = Peer(gateway)
+        peer.send(DAILY_SHORT_VOLUME, question())
+        assert arrived.wait(30)
+    assert peer.is_closed_by_gateway()
+    peer.sock.close()
+    goes_on.set()
 
 
 def test_a_gateway_leaves_the_host_only_when_told_to() -> None:

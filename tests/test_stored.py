@@ -259,6 +259,27 @@ def test_days_that_come_while_partitions_are_read_do_not_move_them(
     assert len(read(gateway, tmp_path)) == 1003
 
 
+def test_partitions_of_before_and_after_an_adjustment_are_not_given_together(
+    tmp_path: Path, gateway: Gateway, histories: dict[str, History]
+) -> None:
+    model = ModelGateway(300)
+    histories.update(served(model))
+    with FutuShortSource("US.A", gateway=unlimited(gateway), store=tmp_path) as src:
+        first = src.read_partition(0)
+        model.adjust(back=0, factor=0.9)
+        histories.update(served(model))
+        # Another process takes the new prices over meanwhile.
+        read(gateway, tmp_path, refresh="always")
+        for _ in range(2):
+            with pytest.raises(StoreError, match=r"prices of US\.A .* adjusted .* close\(\) it"):
+                src.read_partition(1)
+        pd.testing.assert_frame_equal(src.read_partition(0), first)
+        src.close()
+        parts = [src.read_partition(i) for i in range(6)]
+        frame = pd.concat(parts, ignore_index=True)
+        pd.testing.assert_frame_equal(without_attrs(frame), model.frame())
+
+
 def test_never_needs_no_gateway_and_starts_none(tmp_path: Path, gateway: Gateway) -> None:
     whole = read(gateway, tmp_path)
     script = f"""

@@ -8,29 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import os
 import secrets
-import socket
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from intake_futu_short import arguments
 from intake_futu_short.errors import ConfigError, GatewayError, ProtocolError
+from intake_futu_short.gateway.aside import Aside
 from intake_futu_short.gateway.desk import DAILY_SHORT_VOLUME, Desk, Request, Visitor
 from intake_futu_short.gateway.histories import History, read_histories, sample_histories
+from intake_futu_short.gateway.listening import check_host, listen
 from intake_futu_short.opend import background, key_file
 from intake_futu_short.opend.address import GatewayURL
 from intake_futu_short.opend.wire import FrameReader, encode
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Mapping
 
     from typing_extensions import Self
 
-    from intake_futu_short.opend.cipher import RsaKey
+    from intake_futu_short.opend.cipher import Cipher, RsaKey
     from intake_futu_short.opend.wire import Frame
 
 __all__ = ["Gateway", "History", "Request", "SharedSample", "read_histories", "sample_histories"]
@@ -50,7 +52,8 @@ class Gateway:
     Parameters
     ----------
     histories : mapping of str to History
-        By code. Looked up at every request: an entry may be replaced while the gateway runs.
+        By code. Looked up at every request: an entry may be replaced while the gateway runs. One
+        with an attribute ``blocks`` that is true is asked in a thread of its own.
     host : str
         A loopback address, unless `allow_remote`.
     port : int
@@ -93,7 +96,7 @@ class Gateway:
         allow_remote: bool = False,
         aes_cbc: bool = True,
     ) -> None:
-        _check_host(host, allow_remote=allow_remote)
+        check_host(host, allow_remote=allow_remote)
         if type(port) is not int or not 0 <= port <= 65535:
             raise ConfigError(f"port must be a whole number from 0 to 65535, not {port!r}")
         if limit is not None and (limit[0] < 1 or limit[1] <= 0):
@@ -105,6 +108,7 @@ class Gateway:
         self.host = host
         self._wanted_port = port
         self._desk = Desk(histories, limit)
+        self._blocks: bool = getattr(histories, "blocks", False)
         self._latency_s = latency_s
         self._max_connections = max_connections
         self._clock = clock
@@ -144,10 +148,10 @@ class Gateway:
             if self._run is None:
                 self._key = None if self._rsa_key is None else key_file.read(self._rsa_key)
                 try:
-                    listening = _listen(self.host, self._wanted_port)
+                    listening = listen(self.host, self._wanted_port)
                 except OSError as error:
                     raise GatewayError(f"cannot listen at {self.url}: {error}") from error
-                self._run = _Run(listening, self._new_connection)
+                self._run = _Run(listening, self._new_connection, blocks=self._blocks)
         return self
 
     def close(self) -> None:
@@ -181,36 +185,18 @@ class Gateway:
         )
 
 
-def _check_host(host: object, *, allow_remote: bool) -> None:
-    if allow_remote:
-        GatewayURL.of(host, 1)
-        return
-    try:
-        is_loopback = isinstance(host, str) and ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = host == "localhost"
-    if not is_loopback:
-        raise ConfigError(
-            f"host must be a loopback address such as '127.0.0.1', not {host!r}: this gateway "
-            "asks nobody for a password. allow_remote=True (--allow-remote of futu-short serve) "
-            "listens there all the same"
-        )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, port), family=family)
-    listening.setblocking(False)
-    return listening
-
-
 class _Run:
     """A gateway between start and close: its socket, and the connections that came of it."""
 
     def __init__(
-        self, listening: socket.socket, new_connection: Callable[[_Run], _Connection]
+        self,
+        listening: socket.socket,
+        new_connection: Callable[[_Run], _Connection],
+        *,
+        blocks: bool,
     ) -> None:
         self.port: int = listening.getsockname()[1]
+        self.aside = Aside() if blocks else None
         self.connections: set[_Connection] = set()
         self.is_closing = False
         self._listening = listening
@@ -227,6 +213,8 @@ class _Run:
         return await loop.create_server(lambda: new_connection(self), sock=self._listening)
 
     def close(self) -> None:
+        if self.aside is not None:
+            self.aside.close()
         if self._lease.usable:
             self._lease.run(self._hang_up)
             self._lease.close()
@@ -305,12 +293,19 @@ class _Connection(asyncio.Protocol):
         asked = frame.body if cipher is None else cipher.decrypt(frame.body)
         if asked is None or not frame.is_intact(asked):
             raise ProtocolError("the SHA-1 is not that of the body")
-        body = self._desk.answer(
+        answer = partial(
+            self._desk.answer,
             self._visitor,
             replace(frame, body=asked),
             arrived_s=self._clock(),
             unix_s=int(time.time()),
         )
+        if self._run.aside is not None and frame.proto_id == DAILY_SHORT_VOLUME:
+            self._run.aside.run(answer, partial(self._reply, frame, cipher))
+        else:
+            self._reply(frame, cipher, answer())
+
+    def _reply(self, frame: Frame, cipher: Cipher | None, body: bytes) -> None:
         travelling = None if cipher is None else cipher.encrypt(body)
         answer = encode(frame.proto_id, frame.serial, body, travelling)
         if self._latency_s and frame.proto_id == DAILY_SHORT_VOLUME:

@@ -46,6 +46,9 @@ class StoredHistories(Mapping[str, History]):
         Seconds that never go back.
     """
 
+    # Looking one up may take as long as an object store does.
+    blocks = True
+
     def __init__(self, store: FutuShortStore, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._clock = clock

@@ -47,6 +47,10 @@ class _CursorRefusedError(Exception):
     """A saved cursor leads nowhere any more."""
 
 
+class _NothingBehindError(_CursorRefusedError):
+    """No row is behind a saved cursor: it is the end, or the gateway has forgotten the cursor."""
+
+
 class _OvertakenError(Exception):
     """Another writer has published a history of another adjustment meanwhile."""
 
@@ -167,15 +171,16 @@ class Refresh:
         ):  # an interrupted walk may save the most of the way
             between = joining.compare(staged.rows, sent, self._market)
             if between.has_common and between.is_same_basis is not False:
-                try:
-                    self._rewalk(
-                        self._resume(staged.cursor),
-                        joining.lay_over(staged.rows, sent),
-                        is_full=is_full,
-                    )
-                except _CursorRefusedError:
-                    pass
-                else:
+                sent_so_far = joining.lay_over(staged.rows, sent)
+                for cursor, before in (
+                    (staged.cursor, staged.cursor_before), (staged.cursor_before, None)
+                ):  # fmt: skip
+                    try:
+                        self._rewalk(self._resume(cursor), sent_so_far, before, is_full=is_full)
+                    except _NothingBehindError:
+                        continue  # as in `_extend`
+                    except _CursorRefusedError:
+                        break
                     return
         self._rewalk(walk, sent, is_full=is_full)
 
@@ -191,7 +196,9 @@ class Refresh:
             )
         self._rewalk(self._newest_walk(), sent, is_full=True)
 
-    def _rewalk(self, walk: Walk, sent: pd.DataFrame, *, is_full: bool) -> None:
+    def _rewalk(
+        self, walk: Walk, sent: pd.DataFrame, before: str | None = None, *, is_full: bool
+    ) -> None:
         """Walk on until what was sent can be put in place of what is held.
 
         Parameters
@@ -200,6 +207,8 @@ class Refresh:
             Where older pages come from.
         sent : pandas.DataFrame
             From the newest row on, without a gap, as far as `walk` has come.
+        before : str or None
+            Cursor that the last of its pages came from.
         is_full : bool
             Do not stop where rows agree.
         """
@@ -213,7 +222,8 @@ class Refresh:
             ):
                 break
             # The cursor is there: a walk that is not finished has one.
-            self._put(replace(self._kept, staged=Staged(sent, walk.next_key or "")))
+            self._put(replace(self._kept, staged=Staged(sent, walk.next_key or "", before)))
+            before = walk.next_key
             sent = joining.unite(sent, self._next(walk))
         # Where the oldest common price stands, no adjustment lies between: others were revised.
         self._note(comparison, counts_prices=stands)
@@ -228,7 +238,7 @@ class Refresh:
         if walk.is_finished:
             kept = self._completed(kept)
         elif self._is_past_held(sent):
-            kept = replace(kept, is_complete=False, cursor=walk.next_key)
+            kept = replace(kept, is_complete=False, cursor=walk.next_key, cursor_before=None)
         self._put(kept)
 
     def _stands(self, comparison: Comparison, sent: pd.DataFrame) -> bool:
@@ -257,17 +267,24 @@ class Refresh:
         while not (self._kept.is_complete or self.is_enough(self._kept)):
             if walk is None:
                 walk = self._resume(self._kept.cursor)
-            sent = self._next(walk)
+            before = walk.next_key
+            try:
+                sent = self._next(walk)
+            except _NothingBehindError:
+                # The last page again tells which, for its cursor to what is older is one of now.
+                before = self._kept.cursor_before
+                walk = self._resume(before)
+                sent = self._next(walk)
             comparison = self._compare(sent)
             if comparison.is_same_basis is False:
                 raise _CursorRefusedError("the rows behind it are of another adjustment")
             self._note(comparison, counts_prices=True)
             rows = joining.unite(self._kept.rows, sent)
-            kept = replace(self._kept, rows=rows, cursor=walk.next_key)
+            kept = replace(self._kept, rows=rows, cursor=walk.next_key, cursor_before=before)
             self._put(self._completed(kept) if walk.is_finished else kept)
 
     def _completed(self, kept: Kept) -> Kept:
-        return replace(kept, is_complete=True, cursor=None, walked_s=self.now_s)
+        return replace(kept, is_complete=True, cursor=None, cursor_before=None, walked_s=self.now_s)
 
     # -- asking and writing -------------------------------------------------------------------
 
@@ -303,8 +320,7 @@ class Refresh:
                 raise
             raise _CursorRefusedError(str(error)) from error
         if page is None and is_saved and not self._is_same_read:
-            # The end, or how a gateway meets a cursor that it has forgotten: a walk tells which.
-            raise _CursorRefusedError("no row is behind it")
+            raise _NothingBehindError("no row is behind it")
         return _ascending([] if page is None else [page], self._market)
 
     def _put(self, kept: Kept) -> None:

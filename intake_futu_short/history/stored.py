@@ -41,6 +41,7 @@ class StoredTicker:
         self._security = keeper.security
         self._slices = slices
         self._kept: Kept | None = None
+        self._has_given = False
         self._asked_s: float | None = None
         self._as_of: str | None = None
         self._days: NDArray[np.str_] = np.array([], dtype="U10")
@@ -58,10 +59,17 @@ class StoredTicker:
         return [end - begin for begin, end in self._cut]
 
     def get(self, number: int) -> pd.DataFrame | None:
-        """Partition `number`, with the attributes of the whole as far as it is known."""
+        """Partition `number`, with the attributes of the whole as far as it is known.
+
+        Raises
+        ------
+        StoreError
+            When prices were adjusted since an earlier one was given.
+        """
         self._read(lambda cut, is_finished: is_finished or len(cut) > number)
         if number >= len(self._cut):
             return None
+        self._has_given = True
         return self._rows(*self._cut[number])
 
     def load(self) -> None:
@@ -116,12 +124,23 @@ class StoredTicker:
 
         outcome = self._keeper.update(covers, self._asked_s)
         kept = outcome.kept
+        if self._kept is not None and self._has_given:
+            self._refuse_other_prices(self._kept, kept)
         if outcome.requests:
             self._asked_s = kept.checked_s
         if self._kept is None:
             self._as_of = newest_day(kept.rows)
         self._kept, self._days = kept, self._days_of(kept)
         self._cut, self._is_finished = self._slices.of(self._days, is_complete=kept.is_complete)
+
+    def _refuse_other_prices(self, given: Kept, kept: Kept) -> None:
+        """Partitions once given do not change, so that those of other prices don't fit."""
+        if joining.compare(given.rows, kept.rows, self._security.market).is_same_basis is False:
+            raise StoreError(
+                f"the prices of {self._security} in {self._keeper.store.url} were adjusted since "
+                "this source gave its first partition, and rows of both do not go together: "
+                "close() it and read again"
+            )
 
     def _days_of(self, kept: Kept) -> NDArray[np.str_]:
         """Days up to the newest of the first answer: later ones would move the partitions."""

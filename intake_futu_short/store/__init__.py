@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from contextlib import contextmanager
 from threading import get_ident
@@ -15,7 +14,7 @@ from intake_futu_short.store import files as store_files
 from intake_futu_short.store import paths as store_paths
 from intake_futu_short.store import universe
 from intake_futu_short.store.file_system import StoreFileSystem
-from intake_futu_short.store.merge import merge
+from intake_futu_short.store.publishing import Seen, publish
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -54,7 +53,7 @@ class FutuShortStore:
     ) -> None:
         self._files = StoreFileSystem(url, storage_options)
         # By thread, because each saves what came of its own `load`.
-        self._loaded: dict[tuple[int, str], bytes | None] = {}
+        self._loaded: dict[tuple[int, str], Seen] = {}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -78,7 +77,7 @@ class FutuShortStore:
         """
         path = store_paths.file_path(security)
         content = self._files.get(path)
-        self._loaded[get_ident(), security.code] = _digest(content)
+        self._loaded[get_ident(), security.code] = Seen.of(content)
         if content is None:
             return None
         return store_files.decode(content, security, self._files.show(path))
@@ -91,7 +90,8 @@ class FutuShortStore:
         """Publish what is now known of a ticker: whole, or not at all.
 
         If something else was published since this thread loaded, which takes a file system
-        without locks (see `locked`), the two histories are merged and no row of either is lost.
+        without locks (see `locked`), the two histories are merged and no row of either is lost;
+        `store.publishing` has the rule.
 
         Returns
         -------
@@ -103,21 +103,11 @@ class FutuShortStore:
         StoreError
             When it cannot be written; what was kept before is then unchanged.
         """
-        path = store_paths.file_path(security)
+        ours = (get_ident(), security.code)
         with self.locked(security):
-            kept = self._with_what_others_published(security, kept)
-            content = store_files.encode(security, kept)
-            self._files.put(path, content, store_paths.writer_path(security))
-            self._loaded[get_ident(), security.code] = _digest(content)
+            seen = self._loaded.get(ours, Seen())
+            kept, self._loaded[ours] = publish(self._files, security, kept, seen)
         return kept
-
-    def _with_what_others_published(self, security: Security, kept: Kept) -> Kept:
-        path = store_paths.file_path(security)
-        published = self._files.get(path)
-        seen = self._loaded.get((get_ident(), security.code))
-        if published is None or _digest(published) == seen:
-            return kept
-        return merge(kept, store_files.decode(published, security, self._files.show(path)))
 
     @contextmanager
     def locked(self, security: Security) -> Iterator[None]:
@@ -125,7 +115,7 @@ class FutuShortStore:
 
         On a local disk this keeps out every other process of the host, and a process that dies
         lets go. An object store has no locks: only this process's threads are kept apart, and
-        `save` looks whether another process has published meanwhile.
+        `save` takes in what another process has published meanwhile.
 
         Raises
         ------
@@ -289,10 +279,6 @@ class FutuShortStore:
                 "them, such as market='HK'"
             )
         return MARKETS[markets[0]], sorted(kept[markets[0]], key=_code)
-
-
-def _digest(content: bytes | None) -> bytes | None:
-    return None if content is None else hashlib.sha256(content).digest()
 
 
 def _code(security: Security) -> str:

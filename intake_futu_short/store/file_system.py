@@ -180,6 +180,14 @@ class StoreFileSystem:
                 fs.pipe_file(full, content)
             fs.invalidate_cache()
 
+    def remove(self, path: str) -> None:
+        """Remove a file; harmless when there is none."""
+        with self._told("remove", path):
+            fs, root = self._open()
+            # One that can remove nothing can hold a store all the same.
+            with contextlib.suppress(FileNotFoundError, NotImplementedError):
+                fs.rm_file(f"{root}/{path}")
+
     @contextmanager
     def locked(self, writer: str) -> Iterator[None]:
         """Be the one writer of a file; the same thread may come again.

@@ -67,10 +67,10 @@ class State:
         Whose rows.
     rows : int
         How many.
-    is_complete, cursor, checked_s, walked_s, aggregates
+    is_complete, cursor, checked_s, walked_s, aggregates, cursor_before
         As in `Kept`.
-    staged_cursor : str or None
-        Where a walk under way goes on from.
+    staged_cursor, staged_cursor_before : str or None
+        Where a walk under way goes on from, and where its last page came from.
     """
 
     code: str
@@ -81,6 +81,8 @@ class State:
     walked_s: float | None
     aggregates: tuple[Aggregates, ...]
     staged_cursor: str | None
+    cursor_before: str | None
+    staged_cursor_before: str | None
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ def encode(security: Security, kept: Kept) -> bytes:
         "walked_s": kept.walked_s,
         "aggregates": [aggregates.as_dict() for aggregates in kept.aggregates],
         "staged_cursor": None if kept.staged is None else kept.staged.cursor,
+        "cursor_before": kept.cursor_before,
+        "staged_cursor_before": None if kept.staged is None else kept.staged.cursor_before,
     }
     metadata = {_STATE: json.dumps(said).encode()}
     if kept.staged is not None:
@@ -164,7 +168,11 @@ def decode(data: bytes, security: Security, where: str) -> Kept:
         metadata = file.metadata.metadata
         staged = superseded = None
         if known.staged_cursor is not None:
-            staged = Staged(_unpacked(metadata[_STAGED], security.market), known.staged_cursor)
+            staged = Staged(
+                _unpacked(metadata[_STAGED], security.market),
+                known.staged_cursor,
+                known.staged_cursor_before,
+            )
         if _SUPERSEDED in metadata:
             superseded = _unpacked(metadata[_SUPERSEDED], security.market)
         rows = to_frame(file.read(use_threads=False), security.market)
@@ -180,6 +188,7 @@ def decode(data: bytes, security: Security, where: str) -> Kept:
         aggregates=known.aggregates,
         staged=staged,
         superseded=superseded,
+        cursor_before=known.cursor_before,
     )
 
 

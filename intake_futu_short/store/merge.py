@@ -49,7 +49,7 @@ def merge(ours: Kept, theirs: Kept) -> Kept:
     if not is_one_adjustment and not later.is_complete and len(earlier.rows):
         staged = earlier.staged
         if len(later.rows) and later.cursor is not None:
-            staged = Staged(later.rows, later.cursor)
+            staged = Staged(later.rows, later.cursor, later.cursor_before)
         return replace(earlier, aggregates=aggregates, staged=staged)
 
     missing = earlier.rows[~earlier.rows[_DAY].isin(set(later.rows[_DAY]))]
@@ -65,6 +65,7 @@ def merge(ours: Kept, theirs: Kept) -> Kept:
         rows=_ascending([missing, later.rows]),
         is_complete=is_complete,
         cursor=None if is_complete else _oldest(earlier, later).cursor,
+        cursor_before=None if is_complete else _oldest(earlier, later).cursor_before,
         walked_s=max(walked, default=None),
         aggregates=aggregates,
         staged=earlier.staged if later.walked_s == earlier.walked_s and not later.staged

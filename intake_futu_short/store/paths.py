@@ -30,7 +30,7 @@ def file_path(security: Security) -> str:
 
 
 def writer_path(security: Security) -> str:
-    """What the names of a ticker's lock and temporary files begin with.
+    """What the names of a ticker's lock, temporary files and announcements begin with.
 
     They lie beside the data sets, since not every reader passes over files that begin with a dot.
     """
