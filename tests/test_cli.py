@@ -248,6 +248,16 @@ def test_whoever_reads_our_output_may_stop(tmp_path: Path) -> None:
         assert process.stderr.read() == b""
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
+@pytest.mark.parametrize("arguments", ["read HK.00700 --gateway sample://", "doctor -h", "demo"])
+def test_a_closed_standard_output_is_no_error(arguments: str, tmp_path: Path) -> None:
+    result = subprocess.run(
+        ["sh", "-c", f"exec '{FUTU_SHORT}' {arguments} >&-"],
+        stderr=subprocess.PIPE, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_waiting_for_the_limit_is_told(tmp_path: Path) -> None:
     with Gateway(sample_histories()) as gateway:
         url = f"{gateway.url}?limit=1/1.5"
