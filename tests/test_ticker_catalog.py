@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 import intake
+import numpy as np
+import pandas as pd
 import pytest
 
 from intake_futu_short import FutuShortCatalog
@@ -142,6 +144,21 @@ def test_storage_options_are_those_of_the_watchlists_file_system(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    "codes",
+    [
+        ("US.AAPL", "HK.00700", "US.AAPL"),
+        np.array(["US.AAPL", "HK.00700"]),
+        pd.Series(["US.AAPL", "HK.00700"], index=[7, 8]),
+        "('US.AAPL', 'HK.00700')",
+    ],
+)
+def test_codes_are_any_list_that_a_panel_would_take(codes: Any) -> None:
+    catalog = FutuShortCatalog(codes=codes)
+    assert list(catalog) == ["US.AAPL", "HK.00700", "US", "HK"]
+    assert "codes:\n      - US.AAPL\n      - HK.00700\n" in catalog.yaml()
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         ({}, "neither was given"),
@@ -149,8 +166,8 @@ def test_storage_options_are_those_of_the_watchlists_file_system(tmp_path: Path)
         ({"codes": ["US.AAPL"], "watchlist": "list.txt"}, "not both"),
         ({"codes": []}, "empty list"),
         ({"codes": ["us.aapl"]}, "Did you mean 'US.AAPL'"),
-        ({"codes": "['US.AAPL'"}, "no list of codes"),
-        ({"codes": 700}, "must be a list of codes"),
+        ({"codes": "['US.AAPL'"}, "Several codes are a list"),
+        ({"codes": 700}, "must be a string, not 700"),
         ({"watchlist": 700}, "URL or path"),
         ({"codes": ["US.AAPL"], "num": 99}, "1 to 50"),
         ({"watchlist": "list.txt", "gateway": "http://h"}, "opend://HOST:PORT"),
