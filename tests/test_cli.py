@@ -94,6 +94,12 @@ def test_python_dash_m_reads_from_the_gateway_of_the_environment(tmp_path: Path)
     assert len(result.stdout.splitlines()) == 1 + 4
 
 
+def test_an_empty_gateway_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUTU_OPEND", "sample://")
+    result = CliRunner().invoke(main, ["read", "HK.00700", "--gateway", "", "--store", ""])
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 11)
+
+
 def test_the_three_kinds_of_files_hold_the_same_numbers(tmp_path: Path) -> None:
     for name in ("rows.csv", "rows.json", "rows.parquet"):
         result = CliRunner().invoke(

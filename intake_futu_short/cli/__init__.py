@@ -144,7 +144,8 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     """Options that were given, as arguments."""
     given = {name: value for name, value in options.items() if value not in {None, ()}}
     if "gateway" in given:
-        given["gateway"] = list(given["gateway"])
+        # A shell's variable that is not set leaves it open, as it does in a catalog.
+        given["gateway"] = [url for url in given["gateway"] if url] or None
     return given
 
 
