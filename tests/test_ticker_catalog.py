@@ -61,9 +61,9 @@ def test_a_panel_reads_all_tickers_of_its_market() -> None:
 
 def test_entries_share_the_store_and_its_options(tmp_path: Path) -> None:
     store = str(tmp_path / "kept")
-    catalog = sample(["US.AAPL"], store=store, storage_options={"auto_mkdir": True})
-    assert "storage_options" in catalog["US.AAPL"].yaml()
-    assert len(catalog["US.AAPL"].read()) == 29
+    with sample(["US.AAPL"], store=store, storage_options={"auto_mkdir": True}) as catalog:
+        assert "storage_options" in catalog["US.AAPL"].yaml()
+        assert len(catalog["US.AAPL"].read()) == 29
     again = sample(["US.AAPL"], store=store, refresh="never")
     assert len(again["US.AAPL"].read()) == 29
     assert "storage_options" not in sample(["US.AAPL"], storage_options={"a": 1})["US.AAPL"].yaml()
