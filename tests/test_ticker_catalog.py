@@ -119,7 +119,8 @@ def test_a_watchlist_is_read_when_an_entry_is_wanted_and_again_by_reload(tmp_pat
     assert list(catalog) == ["US.AAPL", "US"]
     catalog.reload()
     assert list(catalog) == ["HK.00700", "HK"]
-    assert len(catalog["HK.00700"].read()) == 10
+    with catalog["HK.00700"] as source:
+        assert len(source.read()) == 10
 
 
 def test_a_watchlist_is_found_by_its_fsspec_url() -> None:
@@ -207,9 +208,12 @@ def test_a_yaml_catalog_holds_one(tmp_path: Path) -> None:
     catalog = intake.open_catalog(path)
     assert list(catalog.desk) == ["US.AAPL", "HK.00700", "US", "HK"]
     assert list(catalog.few) == ["US.AAPL", "US"]
-    assert len(catalog.desk["HK.00700"].read()) == 10
-    assert len(catalog["desk.HK.00700"].read()) == 10
-    assert len(catalog["desk", "US.AAPL"].read()) == 29
+    with catalog.desk["HK.00700"] as source:
+        assert len(source.read()) == 10
+    with catalog["desk.HK.00700"] as source:
+        assert len(source.read()) == 10
+    with catalog["desk", "US.AAPL"] as source:
+        assert len(source.read()) == 29
     # Its own yaml() makes the same catalog again.
     again = intake.open_catalog(written(tmp_path / "again.yaml", catalog.desk.yaml()))
     assert list(again["desk"]) == list(catalog.desk)
