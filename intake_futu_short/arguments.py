@@ -7,6 +7,7 @@ set, ``"50"`` for a number, ``"2026-01-02 00:00:00"`` for a date, ``"['US.A', 'U
 from __future__ import annotations
 
 import ast
+import copy
 import datetime as dt
 import math
 import numbers
@@ -182,7 +183,7 @@ def storage_options(value: object) -> dict[str, Any] | None:
                 f"storage_options[{name!r}] must be a plain value (text, number, true or false, "
                 f"or a list or mapping of these), not {type(option).__name__}"
             )
-    return {name: options[name] for name in sorted(options)} or None
+    return {name: copy.deepcopy(options[name]) for name in sorted(options)} or None
 
 
 def refresh(value: object, store: str | None) -> str | None:

@@ -62,15 +62,15 @@ class DescribedSource(DataSource):  # type: ignore[misc]  # Intake has no types
         self.name = state["name"]
         self.description = state["description"]
 
+    def _value(self) -> tuple[str, str]:
+        """What it is compared by: two that differ in nothing but an order are the same."""
+        return self.classname, json.dumps(self._arguments, sort_keys=True)
+
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, DescribedSource)
-            and type(self) is type(other)
-            and self._arguments == other._arguments
-        )
+        return isinstance(other, DescribedSource) and self._value() == other._value()
 
     def __hash__(self) -> int:
-        return hash((type(self), json.dumps(self._arguments)))
+        return hash(self._value())
 
     def __dask_tokenize__(self) -> object:
-        return type(self).__name__, json.dumps(self._arguments)
+        return self._value()

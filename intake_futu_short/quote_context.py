@@ -136,7 +136,9 @@ class OpenQuoteContext:
 
 
 def _check_key(next_key: object) -> None:
-    if next_key is not None and not (isinstance(next_key, str) and next_key.isprintable()):
+    # Any text can be a cursor, but for half a pair of surrogates, which UTF-8 cannot hold.
+    is_text = isinstance(next_key, str) and not any("\ud800" <= c <= "\udfff" for c in next_key)
+    if next_key is not None and not is_text:
         raise ConfigError(f"next_key must be that of the page before, not {next_key!r}")
 
 

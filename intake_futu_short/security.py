@@ -170,11 +170,16 @@ class Security:
                 f"code must be a string, not {code!r} ({type(code).__name__}): {_ACCEPTED}"
             )
         prefix, dot, symbol = code.partition(".")
-        known = prefix in MARKETS and bool(dot) and bool(symbol)
-        # Catalogs of Intake take braces for templates, and run what they hold.
-        if known and all(c.isprintable() and not c.isspace() and c not in _REFUSED for c in symbol):
+        if prefix in MARKETS and dot and _is_symbol(symbol):
             return cls(MARKETS[prefix], symbol)
         raise ConfigError(f"{code!r} is no code: expected {_ACCEPTED}.{_advice(code)}")
+
+
+def _is_symbol(text: str) -> bool:
+    # Catalogs of Intake take braces for templates, and run what they hold.
+    return bool(text) and all(
+        c.isprintable() and not c.isspace() and c not in _REFUSED for c in text
+    )
 
 
 def _advice(code: str) -> str:  # noqa: PLR0911 - a return a kind of mistake
@@ -189,11 +194,15 @@ def _advice(code: str) -> str:  # noqa: PLR0911 - a return a kind of mistake
         rest = prefix[len(market or "") :].lstrip(":-_/ ")
         if market is None or not rest:
             return " The market prefix is missing."
-        return f" Did you mean '{market}.{rest}'?"
+        return _suggestion(market, rest)
     if symbol in MARKETS:
-        return f" Did you mean '{symbol}.{prefix}'?"
+        return _suggestion(symbol, prefix)
     if prefix not in MARKETS:
         return f" The gateway has daily short volume of the markets {' and '.join(MARKETS)} only."
     if not symbol:
         return f" The symbol after '{prefix}.' is missing."
-    return f" Did you mean '{prefix}.{''.join(symbol.split())}'?"
+    return _suggestion(prefix, "".join(symbol.split()))
+
+
+def _suggestion(market: str, symbol: str) -> str:
+    return f" Did you mean '{market}.{symbol}'?" if _is_symbol(symbol) else ""

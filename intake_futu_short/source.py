@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections.abc import Mapping
@@ -148,8 +149,8 @@ class FutuShortSource(DescribedSource):
         self._is_panel = isinstance(given["code"], list)
         codes = given["code"] if self._is_panel else [given["code"]]
         self._securities = [Security.parse(one) for one in codes]
-        self._describe(given, dict(metadata or {}))
-        super().__init__(storage_options={}, metadata=dict(self._given_metadata))
+        self._describe(given, copy.deepcopy(dict(metadata or {})))
+        super().__init__(storage_options={}, metadata=copy.deepcopy(self._given_metadata))
 
         self._lock = threading.RLock()
         self._process = os.getpid()
@@ -234,8 +235,8 @@ class FutuShortSource(DescribedSource):
         with self._alone():
             self._load(callback)
             info: dict[str, Any] = super().discover()
-        # Copies: what a caller does to them must not change the source.
-        return {**info, "dtype": dict(info["dtype"]), "metadata": dict(info["metadata"])}
+        # What a caller does to it must not change the source.
+        return copy.deepcopy(info)
 
     def to_dask(self, *, callback: Callback | None = None) -> dd.DataFrame:
         """Give the pages as a Dask DataFrame, a partition a page.
@@ -321,7 +322,7 @@ class FutuShortSource(DescribedSource):
             self._schema = None
             self.npartitions = None
             self.shape = None
-            self.metadata = dict(self._given_metadata)
+            self.metadata = copy.deepcopy(self._given_metadata)
 
     def __enter__(self) -> Self:
         # Intake would load the metadata here, which means walking every page.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 from collections import Counter
@@ -13,6 +12,7 @@ from intake.catalog.base import Catalog
 from intake.catalog.local import LocalCatalogEntry
 
 from intake_futu_short import __version__, watchlist
+from intake_futu_short.arguments import any_codes
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.security import MARKETS, Security
 from intake_futu_short.source import FutuShortSource
@@ -67,7 +67,7 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         metadata: Mapping[str, Any] | None = None,
         **arguments: Any,
     ) -> None:
-        listed, url = _list(codes), _url(watchlist)
+        listed, url = _codes(codes), _url(watchlist)
         if (listed is None) == (url is None):
             raise ConfigError(
                 "a catalog takes either codes=[...] or watchlist=URL, "
@@ -82,7 +82,7 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         self._arguments = {k: plain[k] for k in plain if k in arguments}
         self._watchlist = url
         self._watchlist_options = dict(storage_options or {})
-        self._codes = None if listed is None else _checked(listed)
+        self._codes = listed
 
         super().__init__(name=type(self).name, metadata=dict(metadata or {}), ttl=None)
         # Intake prints, pickles, compares and copies sources by these.
@@ -217,23 +217,14 @@ class _Entries(MutableMapping[str, LocalCatalogEntry]):
         return len(self._entries())
 
 
-def _list(codes: object) -> list[object] | None:
+def _codes(given: object) -> list[str] | None:
     """Codes as they are given, by users and by templates of catalogs; None when left open."""
-    if isinstance(codes, str):
-        if not codes.strip():
-            return None
-        if codes.lstrip().startswith("["):
-            try:
-                codes = ast.literal_eval(codes.strip())
-            except (ValueError, SyntaxError) as error:
-                raise ConfigError(f"codes is no list of codes: {codes!r}") from error
-        else:
-            codes = [codes]
-    if codes is None:
+    if given is None or (isinstance(given, str) and not given.strip()):
         return None
-    if not isinstance(codes, Sequence) or isinstance(codes, bytes):
-        raise ConfigError(f"codes must be a list of codes, not {codes!r}")
-    return list(codes)
+    codes = any_codes(given)
+    if not codes:
+        raise ConfigError("codes is an empty list: a catalog needs one code at least")
+    return codes
 
 
 def _url(watchlist: object) -> str | None:
@@ -242,12 +233,6 @@ def _url(watchlist: object) -> str | None:
     if isinstance(watchlist, (str, os.PathLike)):
         return os.fspath(watchlist)
     raise ConfigError(f"watchlist must be the URL or path of a file, not {watchlist!r}")
-
-
-def _checked(codes: list[object]) -> list[str]:
-    if not codes:
-        raise ConfigError("codes is an empty list: a catalog needs one code at least")
-    return list(dict.fromkeys(Security.parse(code).code for code in codes))
 
 
 def read_watchlist(url: str, storage_options: Mapping[str, Any] | None = None) -> list[str]:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 
 
 def read(arguments: dict[str, object]) -> None:
@@ -24,6 +25,8 @@ def read(arguments: dict[str, object]) -> None:
 def main() -> None:
     import intake_futu_short.source  # noqa: F401, PLC0415 - what every child needs
 
+    # From Python 3.12 on: numpy has threads of its own, which hold nothing that a child needs.
+    warnings.filterwarnings("ignore", ".* is multi-threaded", DeprecationWarning)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # dead children leave nothing
     for line in sys.stdin:
         child = os.fork()

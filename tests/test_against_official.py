@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from second_gateway import FIELDS, ZONES, History, Row, SecondGateway, make_rows
+from second_gateway import COUNTS, FIELDS, ZONES, History, Row, SecondGateway, make_rows
 
 from intake_futu_short import RET_ERROR, RET_OK, OpenQuoteContext
 from intake_futu_short.gateway import Gateway
@@ -50,12 +50,25 @@ def few_columns(market: str) -> list[dict[str, int | float | str]]:
     return [{name: row[name] for name in row if name in DOCUMENTED} for row in rows]
 
 
+def extremes(market: str) -> list[dict[str, int | float | str]]:
+    """The smallest and the largest numbers that both clients have a dtype for."""
+    counts = [0, 2**53 + 1, 2**63 - 1]
+    numbers = [-0.0, 5e-324, sys.float_info.max, -1.5, math.inf, -math.inf]
+    rows = make_rows(market, 12, seed=7)
+    for i, row in enumerate(rows):
+        for j, name in enumerate(list(FIELDS[market])[2:]):
+            of_kind = counts if name in COUNTS else numbers
+            row[name] = of_kind[(i + j) % len(of_kind)]
+    return rows
+
+
 def histories(market: str) -> dict[str, History]:
     with_aggregates = AGGREGATES if market == "HK" else {}
     two_of_them = {k: v for k, v in with_aggregates.items() if k != "aggregatedShortRatio"}
     return {
         "full": History(market, make_rows(market, 23), with_aggregates),
         "fields missing": History(market, make_rows(market, 60, seed=3, missing=0.3), two_of_them),
+        "extremes": History(market, extremes(market), with_aggregates),
         "columns missing": History(market, few_columns(market)),
         "no rows": History(market, [], with_aggregates),
     }

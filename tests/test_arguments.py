@@ -44,7 +44,7 @@ def test_an_empty_day_is_no_day(value: object) -> None:
     "value",
     [
         "2026-02-30", "02/01/2026", "20260102", "2026-W01-5", "yesterday", "2026-01-02 09:30",
-        20260102, 1.5, True, [], pd.NaT, np.datetime64("NaT"),
+        20260102, 1.5, True, [], pd.NaT, np.datetime64("NaT", "D"),
         dt.datetime(2026, 1, 2, 9, 30),  # noqa: DTZ001
     ],
 )  # fmt: skip

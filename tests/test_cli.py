@@ -94,6 +94,12 @@ def test_python_dash_m_reads_from_the_gateway_of_the_environment(tmp_path: Path)
     assert len(result.stdout.splitlines()) == 1 + 4
 
 
+def test_an_empty_gateway_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUTU_OPEND", "sample://")
+    result = CliRunner().invoke(main, ["read", "HK.00700", "--gateway", "", "--store", ""])
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 11)
+
+
 def test_the_three_kinds_of_files_hold_the_same_numbers(tmp_path: Path) -> None:
     for name in ("rows.csv", "rows.json", "rows.parquet"):
         result = CliRunner().invoke(
@@ -246,6 +252,16 @@ def test_whoever_reads_our_output_may_stop(tmp_path: Path) -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
+@pytest.mark.parametrize("arguments", ["read HK.00700 --gateway sample://", "doctor -h", "demo"])
+def test_a_closed_standard_output_is_no_error(arguments: str, tmp_path: Path) -> None:
+    result = subprocess.run(
+        ["sh", "-c", f"exec '{FUTU_SHORT}' {arguments} >&-"],
+        stderr=subprocess.PIPE, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_waiting_for_the_limit_is_told(tmp_path: Path) -> None:

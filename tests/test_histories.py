@@ -63,6 +63,7 @@ def test_files_of_a_spreadsheet_are_read(tmp_path: Path) -> None:
         ("US.A.csv", GOOD + "2026-06-17,1,nan\n", "line 3: close_price 'nan' is no number"),
         ("US.A.csv", GOOD + "2026-06-17,-1,2\n", "volume -1 is no count"),
         ("US.A.csv", GOOD + "2026-06-17,18446744073709551616,2\n", "is no count"),
+        ("US.A.csv", GOOD + f"2026-06-17,{'9' * 400},2\n", "is no count"),
         ("US.A.csv", GOOD + "20260617,1,2\n", "timestamp_str '20260617' is no day"),
         ("US.A.csv", GOOD + "2026-02-30,1,2\n", "timestamp_str '2026-02-30' is no day"),
         ("US.A.csv", GOOD + ",1,2\n", "a row has neither timestamp nor timestamp_str"),

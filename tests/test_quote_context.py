@@ -3,10 +3,11 @@ against the official client itself."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
+from second_gateway import History, SecondGateway, make_rows
 
 from intake_futu_short import RET_ERROR, RET_OK, ConfigError, OpenQuoteContext
 from intake_futu_short.gateway import Gateway, sample_histories
@@ -68,6 +69,32 @@ def test_paging_by_hand_gives_every_row_once(gateway: Gateway) -> None:
             days += us_df["timestamp_str"].tolist()
     assert len(days) == len(set(days)) == 29
     assert (days[0], days[-1]) == ("2024-10-11", "2024-09-03")
+
+
+class AnyText(SecondGateway):
+    """A gateway whose cursors begin with text that nobody could print or type."""
+
+    MARK = "\x00\n\u200b\ue000 \U0001f600"
+
+    def page(self, code: str, next_key: str | None, num: int | None) -> bytes:
+        return super().page(code, next_key and next_key.removeprefix(self.MARK), num)
+
+    def _next_key(self, *args: Any) -> str:
+        return self.MARK + super()._next_key(*args)
+
+
+def test_any_text_can_be_a_cursor() -> None:
+    with (
+        AnyText({"HK.00700": History("HK", make_rows("HK", 12))}) as server,
+        OpenQuoteContext("127.0.0.1", server.port) as context,
+    ):
+        _, _, newest = context.get_daily_short_volume("HK.00700")
+        assert newest is not None
+        assert newest.attrs["next_key"] == AnyText.MARK + "10"
+        ret, _, older = context.get_daily_short_volume("HK.00700", newest.attrs["next_key"])
+    assert ret == RET_OK
+    assert older is not None
+    assert len(older) == 2
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,14 @@ def test_a_code_is_split_at_its_first_dot(code: str, market: object, symbol: str
     assert security.code == str(security) == code
 
 
+@pytest.mark.parametrize("code", ["US.{{x}}", "US.\ud800", "HK\x00", "HK:[1]"])
+def test_no_code_is_suggested_that_would_be_refused_too(code: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Security.parse(code)
+    assert "Did you mean" not in str(caught.value)
+    str(caught.value).encode()  # it can be printed
+
+
 @pytest.mark.parametrize(
     ("code", "says"),
     [

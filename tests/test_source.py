@@ -184,6 +184,27 @@ def test_an_empty_read_has_the_columns_and_dtypes_of_a_full_one(gateway: Gateway
             empty.read_partition(0)
 
 
+def test_sources_that_differ_in_the_order_of_options_alone_are_one(tmp_path: Path) -> None:
+    one, other = (
+        FutuShortSource("HK.1", store=tmp_path, storage_options={"config": config})
+        for config in ({"a": 1, "b": 2}, {"b": 2, "a": 1})
+    )
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one.__dask_tokenize__() == other.__dask_tokenize__()
+
+
+def test_a_source_shares_nothing_with_the_dicts_it_was_made_with(tmp_path: Path) -> None:
+    mine, options = {"desk": {"name": "a"}}, {"config": {"auto_mkdir": True}}
+    src = FutuShortSource("HK.1", store=tmp_path, storage_options=options, metadata=mine)
+    before = src.yaml()
+    mine["desk"]["name"] = "b"
+    options["config"]["auto_mkdir"] = False
+    src.metadata["desk"]["name"] = "c"
+    assert src.yaml() == before
+    assert mine["desk"]["name"] == "b"
+
+
 def test_discover_says_what_there_is_and_leaves_the_callers_metadata_alone() -> None:
     mine = {"desk": "a"}
     with FutuShortSource("HK.00700", num=4, gateway="sample://", metadata=mine) as src:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 import intake
+import numpy as np
+import pandas as pd
 import pytest
 
 from intake_futu_short import FutuShortCatalog
@@ -59,9 +61,9 @@ def test_a_panel_reads_all_tickers_of_its_market() -> None:
 
 def test_entries_share_the_store_and_its_options(tmp_path: Path) -> None:
     store = str(tmp_path / "kept")
-    catalog = sample(["US.AAPL"], store=store, storage_options={"auto_mkdir": True})
-    assert "storage_options" in catalog["US.AAPL"].yaml()
-    assert len(catalog["US.AAPL"].read()) == 29
+    with sample(["US.AAPL"], store=store, storage_options={"auto_mkdir": True}) as catalog:
+        assert "storage_options" in catalog["US.AAPL"].yaml()
+        assert len(catalog["US.AAPL"].read()) == 29
     again = sample(["US.AAPL"], store=store, refresh="never")
     assert len(again["US.AAPL"].read()) == 29
     assert "storage_options" not in sample(["US.AAPL"], storage_options={"a": 1})["US.AAPL"].yaml()
@@ -117,7 +119,8 @@ def test_a_watchlist_is_read_when_an_entry_is_wanted_and_again_by_reload(tmp_pat
     assert list(catalog) == ["US.AAPL", "US"]
     catalog.reload()
     assert list(catalog) == ["HK.00700", "HK"]
-    assert len(catalog["HK.00700"].read()) == 10
+    with catalog["HK.00700"] as source:
+        assert len(source.read()) == 10
 
 
 def test_a_watchlist_is_found_by_its_fsspec_url() -> None:
@@ -142,6 +145,21 @@ def test_storage_options_are_those_of_the_watchlists_file_system(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    "codes",
+    [
+        ("US.AAPL", "HK.00700", "US.AAPL"),
+        np.array(["US.AAPL", "HK.00700"]),
+        pd.Series(["US.AAPL", "HK.00700"], index=[7, 8]),
+        "('US.AAPL', 'HK.00700')",
+    ],
+)
+def test_codes_are_any_list_that_a_panel_would_take(codes: Any) -> None:
+    catalog = FutuShortCatalog(codes=codes)
+    assert list(catalog) == ["US.AAPL", "HK.00700", "US", "HK"]
+    assert "codes:\n      - US.AAPL\n      - HK.00700\n" in catalog.yaml()
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         ({}, "neither was given"),
@@ -149,8 +167,8 @@ def test_storage_options_are_those_of_the_watchlists_file_system(tmp_path: Path)
         ({"codes": ["US.AAPL"], "watchlist": "list.txt"}, "not both"),
         ({"codes": []}, "empty list"),
         ({"codes": ["us.aapl"]}, "Did you mean 'US.AAPL'"),
-        ({"codes": "['US.AAPL'"}, "no list of codes"),
-        ({"codes": 700}, "must be a list of codes"),
+        ({"codes": "['US.AAPL'"}, "Several codes are a list"),
+        ({"codes": 700}, "must be a string, not 700"),
         ({"watchlist": 700}, "URL or path"),
         ({"codes": ["US.AAPL"], "num": 99}, "1 to 50"),
         ({"watchlist": "list.txt", "gateway": "http://h"}, "opend://HOST:PORT"),
@@ -190,9 +208,12 @@ def test_a_yaml_catalog_holds_one(tmp_path: Path) -> None:
     catalog = intake.open_catalog(path)
     assert list(catalog.desk) == ["US.AAPL", "HK.00700", "US", "HK"]
     assert list(catalog.few) == ["US.AAPL", "US"]
-    assert len(catalog.desk["HK.00700"].read()) == 10
-    assert len(catalog["desk.HK.00700"].read()) == 10
-    assert len(catalog["desk", "US.AAPL"].read()) == 29
+    with catalog.desk["HK.00700"] as source:
+        assert len(source.read()) == 10
+    with catalog["desk.HK.00700"] as source:
+        assert len(source.read()) == 10
+    with catalog["desk", "US.AAPL"] as source:
+        assert len(source.read()) == 29
     # Its own yaml() makes the same catalog again.
     again = intake.open_catalog(written(tmp_path / "again.yaml", catalog.desk.yaml()))
     assert list(again["desk"]) == list(catalog.desk)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 import threading
 import warnings
@@ -50,6 +51,9 @@ class _Commands(click.Group):
 @click.version_option(__version__)
 def main() -> None:
     """Daily short volume of US and HK stocks and funds from Futu's OpenD gateway."""
+    if sys.stdout is None:  # closed by whoever started this: what is printed goes nowhere
+        nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - closed with click's
+        sys.stdout = click.get_current_context().with_resource(nowhere)
     if not logging.getLogger().handlers:  # else somebody has set the log up already
         logging.basicConfig(format="%(message)s")
         # Waiting for the gateway's limit is told at this level; so is the end of every
@@ -140,7 +144,8 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     """Options that were given, as arguments."""
     given = {name: value for name, value in options.items() if value not in {None, ()}}
     if "gateway" in given:
-        given["gateway"] = list(given["gateway"])
+        # A shell's variable that is not set leaves it open, as it does in a catalog.
+        given["gateway"] = [url for url in given["gateway"] if url] or None
     return given
 
 

@@ -151,7 +151,11 @@ class Gateway:
                     listening = listen(self.host, self._wanted_port)
                 except OSError as error:
                     raise GatewayError(f"cannot listen at {self.url}: {error}") from error
-                self._run = _Run(listening, self._new_connection, blocks=self._blocks)
+                try:
+                    self._run = _Run(listening, self._new_connection, blocks=self._blocks)
+                except BaseException:
+                    listening.close()
+                    raise
         return self
 
     def close(self) -> None:
@@ -205,7 +209,6 @@ class _Run:
             self._server = self._lease.run(lambda: self._serve(new_connection))
         except BaseException:
             self._lease.close()
-            listening.close()
             raise
 
     async def _serve(self, new_connection: Callable[[_Run], _Connection]) -> asyncio.Server:

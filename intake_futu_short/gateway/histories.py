@@ -221,10 +221,11 @@ def _value(column: Column, cell: str, line: int) -> Value:
         return cell
     try:
         value = float(cell) if column.kind == "number" else int(cell)
-    except ValueError:
-        value = math.nan
+        is_finite = math.isfinite(value)
+    except (ValueError, OverflowError):  # a count may be larger than any float
+        is_finite = False
     # Python reads underscores in numbers; nobody else does.
-    if not math.isfinite(value) or "_" in cell:
+    if not is_finite or "_" in cell:
         raise ConfigError(f"line {line}: {column.name} {cell!r} is no {column.kind}")
     return value
 

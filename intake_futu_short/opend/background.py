@@ -35,11 +35,7 @@ class _Shared:
     def acquire(self) -> asyncio.AbstractEventLoop:
         with self.lock:
             if self.loop is None:
-                self.loop = asyncio.new_event_loop()
-                self.thread = threading.Thread(
-                    target=_run, args=(self.loop,), name="intake-futu-short", daemon=True
-                )
-                self.thread.start()
+                self.loop, self.thread = _start()
             self.users += 1
             return self.loop
 
@@ -79,6 +75,17 @@ def _after_fork_in_child() -> None:
 atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _start() -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=_run, args=(loop,), name="intake-futu-short", daemon=True)
+    try:
+        thread.start()
+    except BaseException:  # the system has no more threads, or the process is ending
+        loop.close()
+        raise
+    return loop, thread
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
