@@ -54,6 +54,16 @@ __all__ = [
 ]
 
 
+# Enough to see what is wrong; `PanelError.failures` has them all.
+_CODES_SHOWN = 5
+
+
+def sentence(error: object) -> str:
+    """Words of an error, which another sentence can follow."""
+    said = str(error).rstrip(" .")
+    return said if said.endswith(("?", "!")) else f"{said}."
+
+
 class FutuShortError(Exception):
     """The root: catches everything below."""
 
@@ -149,6 +159,17 @@ class PanelError(FutuShortError):
 
     def __reduce__(self) -> tuple[type[PanelError], tuple[object, ...]]:
         return type(self), (str(self), self.failures, self.partial)
+
+    @staticmethod
+    def summary(failures: Mapping[str, Exception], tickers: int) -> str:
+        """Which of so many tickers failed, and why the first did, as whole sentences."""
+        first, *_ = failures.values()
+        more = len(failures) - _CODES_SHOWN
+        codes = ", ".join(list(failures)[:_CODES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        return (
+            f"{len(failures)} of {tickers} tickers failed: {codes}. "
+            f"The first error: {sentence(first)}"
+        )
 
 
 class PanelWarning(UserWarning):

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Panel", "Single"]
 
-# Enough to see what is wrong; `PanelError.failures` has them all.
-CODES_SHOWN = 5
-
 
 class Single:
     """One ticker's partitions, loaded in a thread, so that the caller's can show how far it is."""
@@ -162,25 +159,19 @@ class Panel:
             failures_left = {c: error for c, error in failures.items() if c in self._given}
             if left_out:
                 said = self._say({code: failures[code] for code in left_out})
-                warnings.warn(f"{said}. Read without them", PanelWarning, stacklevel=_to_caller())
+                warnings.warn(f"{said} Read without them.", PanelWarning, stacklevel=_to_caller())
             failures = failures_left
         if failures:
             raise PanelError(
-                f"{self._say(failures)}. This error's `failures` has every error, its `partial` "
+                f"{self._say(failures)} This error's `failures` has every error, its `partial` "
                 "the others' rows; reading again asks for what is missing, and errors='warn' does "
-                "without it",
+                "without it.",
                 failures,
                 self._frame(failures),
             ) from next(iter(failures.values()))
 
     def _say(self, failures: Mapping[str, Exception]) -> str:
-        codes = ", ".join(list(failures)[:CODES_SHOWN])
-        more = f" and {len(failures) - CODES_SHOWN} more" if len(failures) > CODES_SHOWN else ""
-        first = str(next(iter(failures.values()))).rstrip(". ")
-        return (
-            f"{len(failures)} of {len(self._tickers)} tickers failed: {codes}{more}. The first "
-            f"error: {first}"
-        )
+        return PanelError.summary(failures, len(self._tickers))
 
     def _frame(self, failed: Collection[str] | None) -> pd.DataFrame:
         """Rows of the tickers that are read; `failed` as attributes name them."""

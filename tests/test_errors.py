@@ -84,3 +84,15 @@ def test_a_panel_s_failures_and_rows_survive() -> None:
         assert twin.partial is not None
         assert twin.partial["volume"].tolist() == [1]
     assert PanelError("all failed", {"US.SQ": failed}).partial is None
+
+
+def test_a_message_about_many_names_a_few_and_the_first_error() -> None:
+    few: dict[str, Exception] = {"US.SQ": FutuShortError("it is not there. Does it exist?")}
+    assert PanelError.summary(few, 3) == (
+        "1 of 3 tickers failed: US.SQ. The first error: it is not there. Does it exist?"
+    )
+    many: dict[str, Exception] = {f"US.A{i}": FutuShortError("no.") for i in range(12_700)}
+    assert PanelError.summary(many, 12_700) == (
+        "12700 of 12700 tickers failed: US.A0, US.A1, US.A2, US.A3, US.A4 and 12695 more. "
+        "The first error: no."
+    )

@@ -17,6 +17,7 @@ from intake_futu_short.errors import (
     GatewayTimeoutError,
     GatewayUnreachableError,
     StoreError,
+    sentence,
 )
 from intake_futu_short.history import joining
 from intake_futu_short.history.freshness import is_current, newest_day
@@ -208,7 +209,7 @@ class Keeper:
                 raise
             own = copy.copy(error)
             own.args = (
-                f"{str(error).rstrip('. ')}. The store holds {len(kept.rows)} rows up to "
+                f"{sentence(error)} The store holds {len(kept.rows)} rows up to "
                 f"{newest_day(kept.rows)}: refresh='never' reads them without a gateway",
             )
             raise own from error.__cause__

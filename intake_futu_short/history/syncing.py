@@ -125,16 +125,14 @@ def sync(
     failures = {securities[i].code: numbered[i] for i in sorted(numbered)}
     frame = _frame([security.code for security in securities], outcomes, failures)
     if failures:
-        said = f"{len(failures)} of {len(securities)} tickers failed: {', '.join(failures)}"
-        first = next(iter(failures.values()))
-        said += f". The first error: {str(first).rstrip('. ')}"
+        said = PanelError.summary(failures, len(securities))
         if not warns:
             raise PanelError(
-                f"{said}. {'The others are up to date; this' if outcomes else 'This'} error's "
-                "`failures` has every error, and syncing again asks for what is missing",
+                f"{said} {'The others are up to date; this' if outcomes else 'This'} error's "
+                "`failures` has every error, and syncing again asks for what is missing.",
                 failures,
                 frame,
-            ) from first
+            ) from next(iter(failures.values()))
         warnings.warn(said, PanelWarning, stacklevel=2)
     return frame
 

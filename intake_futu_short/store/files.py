@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from intake_futu_short.errors import CorruptStoreError, StoreError
+from intake_futu_short.errors import CorruptStoreError, StoreError, sentence
 from intake_futu_short.kept import Kept, Staged
 from intake_futu_short.pages import Aggregates
 from intake_futu_short.store.tables import schema, to_frame
@@ -334,8 +334,9 @@ def _state(metadata: pq.FileMetaData, security: Security, where: str) -> State:
 
 def _corrupt(where: str, why: object) -> CorruptStoreError:
     """Error of a file that is damaged or foreign, with the way out."""
-    said = str(why).rstrip(". ")
-    return CorruptStoreError(f"{where} is damaged or is no file of this store: {said}. {_WAY_OUT}")
+    return CorruptStoreError(
+        f"{where} is damaged or is no file of this store: {sentence(why)} {_WAY_OUT}"
+    )
 
 
 def _check_rows(security: Security, rows: pd.DataFrame) -> None:

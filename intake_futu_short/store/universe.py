@@ -83,7 +83,7 @@ def read(
     del found
     frame = _frame(tables, [state.code for state in states], wanted)
     frame.attrs.update(_attributes(wanted.market, states))
-    _tell(failures, errors, frame, frame)
+    _tell(failures, len(securities), errors, frame, frame)
     return frame
 
 
@@ -95,7 +95,7 @@ def to_dask(
     found, failures = _each(files, securities, store_files.summary, last=_FOOTER_BYTES)
     meta = _frame([], [], wanted)
     meta.attrs.update(_attributes(wanted.market, [each.state for each in found]))
-    _tell(failures, errors, meta, None)
+    _tell(failures, len(securities), errors, meta, None)
     kept = [each for each in found if each.has_any(wanted.start, wanted.end)]
     # Where each one's rows begin in the frame of all. No rows make one empty partition.
     begins = accumulate((each.state.rows for each in kept), initial=0)
@@ -142,7 +142,7 @@ def info(
             "size_bytes": pd.Series([sizes[state.code] for state in states], dtype="int64"),
         }
     )
-    _tell(failures, errors, frame, frame)
+    _tell(failures, len(securities), errors, frame, frame)
     return frame
 
 
@@ -201,6 +201,7 @@ def _each(
 
 def _tell(
     failures: Mapping[str, Exception],
+    tickers: int,
     errors: str,
     frame: pd.DataFrame,
     partial: pd.DataFrame | None,
@@ -208,22 +209,19 @@ def _tell(
     """Raise what failed, or warn and note in the attributes of `frame` what is left out."""
     if not failures:
         return
-    codes = sorted(failures)
-    shown = ", ".join(codes[:10]) + (f" and {len(codes) - 10} more" if len(codes) > 10 else "")
-    said = (
-        f"{len(codes)} ticker{'s' * (len(codes) > 1)} of the store could not be read: {shown}. "
-        f"The first error: {str(failures[codes[0]]).rstrip('. ')}."
-    )
+    failures = {code: failures[code] for code in sorted(failures)}
+    said = PanelError.summary(failures, tickers)
     if errors == "warn":
-        frame.attrs["failed"] = codes
+        frame.attrs["failed"] = list(failures)
         warnings.warn(f"{said} Read without them.", PanelWarning, stacklevel=4)
         return
+    others = "" if partial is None else ", its `partial` what was read of the others"
     raise PanelError(
-        f"{said} This error's `failures` has every error, its `partial` what was read of the "
-        "others; errors='warn' does without the failed ones.",
+        f"{said} This error's `failures` has every error{others}; errors='warn' does without the "
+        "failed ones.",
         failures,
         partial,
-    ) from failures[codes[0]]
+    ) from next(iter(failures.values()))
 
 
 def _frame(tables: list[pa.Table], codes: Sequence[str], wanted: Selection) -> pd.DataFrame:
