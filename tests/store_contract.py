@@ -352,7 +352,7 @@ class StoreContract:
             ({"market": "HK", "errors": "ignore"}, "errors must be"),
         ]:
             with pytest.raises(ConfigError, match=words):
-                store.read(**bad)  # type: ignore[arg-type]
+                store.read(**bad)  # type: ignore[arg-type]  # that is the test
 
     def test_info_has_a_row_a_ticker(self, place: Place) -> None:
         store = place.store()

@@ -45,7 +45,7 @@ def test_an_empty_day_is_no_day(value: object) -> None:
     [
         "2026-02-30", "02/01/2026", "20260102", "2026-W01-5", "yesterday", "2026-01-02 09:30",
         20260102, 1.5, True, [], pd.NaT, np.datetime64("NaT", "D"),
-        dt.datetime(2026, 1, 2, 9, 30),  # noqa: DTZ001
+        dt.datetime(2026, 1, 2, 9, 30),  # noqa: DTZ001 - likewise
     ],
 )  # fmt: skip
 def test_what_is_no_trading_day_is_refused_with_the_accepted_form(value: object) -> None:

@@ -250,7 +250,7 @@ def test_the_command_says_what_serving_others_means(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--host", "0.0.0.0"], "--allow-remote of futu-short serve"),  # noqa: S104
+        (["--host", "0.0.0.0"], "--allow-remote of futu-short serve"),  # noqa: S104 - what is refused
         (["--limit", "30"], "limit must be 'N/SECONDS'"),
         (["--port", "70000"], "port must be"),
         (["--rsa-key", "nowhere.pem"], "nowhere.pem"),
