@@ -29,8 +29,8 @@ def merge(ours: Kept, theirs: Kept) -> Kept:
     Of a day that both have, the one that was checked later counts; ours if neither was. A day
     that only one has is kept:
 
-    - When the prices of the common days agree, both are of one price adjustment, and the days are
-      put together.
+    - When the prices of the oldest common day agree, both are of one price adjustment, and the days
+      are put together.
     - When they don't, or no day is common, and the later one is complete, the other's days stay
       without their prices, which go to ``superseded``.
     - When they don't and the later one is not complete, it becomes the walk under way
@@ -44,7 +44,7 @@ def merge(ours: Kept, theirs: Kept) -> Kept:
     theirs_is_later = (theirs.checked_s or 0.0) > (ours.checked_s or 0.0)
     later, earlier = (theirs, ours) if theirs_is_later else (ours, theirs)
     common = sorted(set(later.rows[_DAY]) & set(earlier.rows[_DAY]))
-    is_one_adjustment = _prices_agree(later.rows, earlier.rows, common)
+    is_one_adjustment = _is_one_adjustment(later.rows, earlier.rows, common)
     aggregates = _aggregates(earlier, later)
     if not is_one_adjustment and not later.is_complete and len(earlier.rows):
         staged = earlier.staged
@@ -74,7 +74,11 @@ def merge(ours: Kept, theirs: Kept) -> Kept:
     )  # fmt: skip
 
 
-def _prices_agree(one: pd.DataFrame, other: pd.DataFrame, days: list[str]) -> bool:
+def _is_one_adjustment(one: pd.DataFrame, other: pd.DataFrame, days: list[str]) -> bool:
+    """Whether the prices of the oldest common day on which both have some agree.
+
+    An adjustment changes every older price. Prices that differ on a later day alone were revised.
+    """
     if not days:
         return False
     prices = _price_columns(one)
@@ -82,7 +86,10 @@ def _prices_agree(one: pd.DataFrame, other: pd.DataFrame, days: list[str]) -> bo
         frame.set_index(_DAY).loc[days, prices].to_numpy(dtype=np.float64) for frame in (one, other)
     )
     is_missing = np.isnan(mine) | np.isnan(its)
-    return bool((np.isclose(mine, its, rtol=PRICE_TOLERANCE, atol=0.0) | is_missing).all())
+    agrees = np.isclose(mine, its, rtol=PRICE_TOLERANCE, atol=0.0) | is_missing
+    # An adjustment leaves a price of 0 as it is.
+    tells = (~is_missing & ((mine != 0) | (its != 0))).any(axis=1)
+    return bool(agrees[tells][:1].all())
 
 
 def _price_columns(rows: pd.DataFrame) -> list[str]:
