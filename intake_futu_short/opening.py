@@ -6,7 +6,6 @@ import logging
 import os
 import threading
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from intake_futu_short import arguments
@@ -20,7 +19,7 @@ from intake_futu_short.errors import (
     RateLimitError,
     ReplyError,
 )
-from intake_futu_short.gateway import SharedSample
+from intake_futu_short.gateway.shared_sample import SharedSample
 from intake_futu_short.opend.address import DEFAULT_URL, ENVIRONMENT_VARIABLE, GatewayURL
 from intake_futu_short.opend.client import GatewayClient
 from intake_futu_short.opend.pool import GatewayPool
@@ -170,7 +169,7 @@ class Opening:
     def _of_sample(self, url: GatewayURL) -> GatewayURL:
         sample = SharedSample(url.rsa_key)
         self._resources.callback(sample.close)
-        return replace(GatewayURL.parse(sample.url), limit=None)
+        return sample.address
 
 
 def gateway_urls(given: str | list[str] | None) -> list[GatewayURL]:

@@ -85,6 +85,7 @@ JOINERS = [
     "gateway.aside",
     "gateway.listening",
     "gateway",
+    "gateway.shared_sample",
     "sample",
     "sample.synthesize",
     "catalog_files",

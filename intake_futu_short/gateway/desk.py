@@ -43,6 +43,9 @@ DEFAULT_NUM = 10
 MAX_NUM = 50
 END = "-1"
 
+# A gateway may run for months: the newest are kept, 28 MB of them.
+MAX_REQUESTS = 100_000
+
 _CHECK_BYTES = 5
 
 
@@ -114,7 +117,7 @@ class Desk:
         self._histories = histories
         self._limit = limit
         self._arrivals: deque[float] = deque()
-        self.requests: list[Request] = []
+        self.requests: deque[Request] = deque(maxlen=MAX_REQUESTS)
 
     def answer(self, visitor: Visitor, frame: Frame, *, arrived_s: float, unix_s: int) -> bytes:
         """Body of the answer to an intact frame.
