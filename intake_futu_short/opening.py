@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from intake_futu_short import arguments
-from intake_futu_short.crew import Crew
 from intake_futu_short.errors import (
     ConfigError,
     FutuShortError,
@@ -20,6 +19,7 @@ from intake_futu_short.errors import (
     ReplyError,
 )
 from intake_futu_short.gateway.shared_sample import SharedSample
+from intake_futu_short.jobs import run_jobs
 from intake_futu_short.opend.address import DEFAULT_URL, ENVIRONMENT_VARIABLE, GatewayURL
 from intake_futu_short.opend.client import GatewayClient
 from intake_futu_short.opend.pool import GatewayPool
@@ -102,20 +102,20 @@ class Opening:
         return answer
 
     def together(self, jobs: Sequence[Callable[[], object]]) -> dict[int, Exception]:
-        """Do jobs, one a ticker, at the same time; errors by number, as `Crew.run` gives them.
+        """Do jobs, one a ticker, at the same time; errors by number, as `run_jobs` gives them.
 
         An interruption (Ctrl-C) ends their requests. What they have fetched stays with them, and
         they can be done again.
         """
         done_before = self._tickers - len(jobs)
-        crew = Crew(
-            self._at_once,
-            concerns_all=self.concerns_all,
-            stop=self._stop,
-            tick=lambda done: self._progress.show(done_before + done),
-        )
         try:
-            return crew.run(jobs)
+            return run_jobs(
+                jobs,
+                self._at_once,
+                concerns_all=self.concerns_all,
+                stop=self._stop,
+                tick=lambda done: self._progress.show(done_before + done),
+            )
         finally:
             self._is_stopped = False
 

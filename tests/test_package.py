@@ -89,7 +89,7 @@ JOINERS = [
     "sample",
     "sample.synthesize",
     "catalog_files",
-    "crew",
+    "jobs",
     "progress",
     "opening",
     "history.keeper",
