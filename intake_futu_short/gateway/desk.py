@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import DecodeError
 
+from intake_futu_short.arguments import MAX_ROWS_A_PAGE
 from intake_futu_short.errors import StoreError
 from intake_futu_short.opend.cipher import Aes, Algorithm
+from intake_futu_short.opend.connection import INIT_CONNECT, KEEP_ALIVE
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume, InitConnect, KeepAlive
+from intake_futu_short.opend.replies import OK
 from intake_futu_short.opend.wire import PROTOBUF
+from intake_futu_short.pages import END
 from intake_futu_short.security import MARKETS
 
 if TYPE_CHECKING:
@@ -30,18 +34,13 @@ if TYPE_CHECKING:
 
 __all__ = ["DAILY_SHORT_VOLUME", "Desk", "Request", "Visitor"]
 
-INIT_CONNECT = 1001
-KEEP_ALIVE = 1004
 DAILY_SHORT_VOLUME = 3248
 
-OK = 0
 FAILED = -1
 
 SERVER_VERSION = 1011  # 10.11: the protocol counts 100 * major + minor
 KEEP_ALIVE_S = 10
 DEFAULT_NUM = 10
-MAX_NUM = 50
-END = "-1"
 
 # A gateway may run for months: the newest are kept, 28 MB of them.
 MAX_REQUESTS = 100_000
@@ -243,8 +242,8 @@ def _keep_alive(body: bytes, unix_s: int) -> Answer:
 def _page(history: History, request: Request) -> Answer:
     """The newest page without a cursor (an empty one is none), else what the cursor points to."""
     num = DEFAULT_NUM if request.num is None else request.num
-    if not 1 <= num <= MAX_NUM:
-        return _refusal(f"num must be from 1 to {MAX_NUM}, not {num}")
+    if not 1 <= num <= MAX_ROWS_A_PAGE:
+        return _refusal(f"num must be from 1 to {MAX_ROWS_A_PAGE}, not {num}")
     first = _first_row(history, request.next_key)
     if first is None:
         return _refusal("invalid nextKey")
