@@ -24,7 +24,7 @@ from intake_futu_short.errors import (
 )
 from intake_futu_short.history import joining
 from intake_futu_short.history.freshness import is_fresh
-from intake_futu_short.kept import Kept, Staged
+from intake_futu_short.kept import DAY, Kept, Staged, price_columns
 from intake_futu_short.pages import Aggregates
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ class Refresh:
         if comparison.is_same_basis is not None:
             return comparison.is_same_basis
         older, _, _ = joining.split(self._kept.rows, sent)
-        names = joining.prices(self._market)
+        names = price_columns(self._market.column_names)
         return comparison.has_common and not older[names].notna().any(axis=None)
 
     def _is_past_held(self, sent: pd.DataFrame) -> bool:
@@ -254,7 +254,7 @@ class Refresh:
         held = self._kept
         if not len(sent) or not len(held.rows):
             return True
-        oldest, oldest_held = sent[joining.DAY].iloc[0], held.rows[joining.DAY].iloc[0]
+        oldest, oldest_held = sent[DAY].iloc[0], held.rows[DAY].iloc[0]
         return bool(oldest < oldest_held or (oldest == oldest_held and not held.is_complete))
 
     # -- older rows ---------------------------------------------------------------------------
@@ -343,7 +343,7 @@ class Refresh:
 
 
 def _ascending(pages: Sequence[Page], market: Market) -> pd.DataFrame:
-    return table.to_frame(pages, market).sort_values(joining.DAY, ignore_index=True)
+    return table.to_frame(pages, market).sort_values(DAY, ignore_index=True)
 
 
 def _is_complete(kept: Kept) -> bool:
