@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from forking import unmeasured
+from fsspec.callbacks import Callback
 from panel_scene import CODES, histories, panel
 from second_gateway import Exchange, History, SecondGateway, make_rows, obliging
 
@@ -89,17 +89,17 @@ def test_close_in_another_thread_ends_a_read_also_when_others_use_the_gateway(
         with FutuShortSource("US.A", gateway=url) as other, panel(gateway, codes) as src:
             other.read()
             errors: list[GatewayDisconnectedError] = []
+            waits = threading.Event()
 
             def read() -> None:
                 try:
-                    src.read()
+                    src.read(callback=Callback(hooks={"waiting": lambda *_, **__: waits.set()}))
                 except GatewayDisconnectedError as error:
                     errors.append(error)
 
             reader = threading.Thread(target=read)
             reader.start()
-            while src._opening is None or not src._progress._wait:
-                time.sleep(0.001)
+            assert waits.wait(30)
             src.close()
             reader.join(30)
             assert not reader.is_alive()

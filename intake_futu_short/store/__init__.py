@@ -174,7 +174,8 @@ class FutuShortStore:
         pandas.DataFrame
             ``code``, then the columns; a ticker after the other in the order of `codes`, each
             one's newest row first, on a RangeIndex. ``attrs`` holds ``market`` and, for HK,
-            ``aggregates`` (``df.shortvol.aggregates`` reads them).
+            ``aggregates``: the newest report of each ticker (``df.shortvol.aggregates`` reads
+            them). A source over the store gives all that were seen.
 
         Raises
         ------
