@@ -323,7 +323,10 @@ class _Connection(asyncio.Protocol):
         else:
             self._reply(frame, cipher, answer())
 
-    def _reply(self, frame: Frame, cipher: Cipher | None, body: bytes) -> None:
+    def _reply(self, frame: Frame, cipher: Cipher | None, body: bytes | None) -> None:
+        if body is None:  # better than to let the client wait
+            self.abort()
+            return
         travelling = None if cipher is None else cipher.encrypt(body)
         answer = encode(frame.proto_id, frame.serial, body, travelling)
         if self._latency_s and frame.proto_id == DAILY_SHORT_VOLUME:
