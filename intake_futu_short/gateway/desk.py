@@ -21,7 +21,7 @@ from intake_futu_short.opend.messages_pb2 import DailyShortVolume, InitConnect, 
 from intake_futu_short.opend.replies import OK
 from intake_futu_short.opend.wire import PROTOBUF
 from intake_futu_short.pages import END
-from intake_futu_short.security import MARKETS
+from intake_futu_short.security import AGGREGATE_NAMES, MARKETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -257,12 +257,10 @@ def _page(history: History, request: Request) -> Answer:
     # A full page does not tell whether it is the last; as on a live gateway, an empty one follows.
     is_full = len(rows) == num
     s2c.next_key = _cursor(request.code, history.days[first + num - 1]) if is_full else END
-    if history.aggregated_short is not None:
-        s2c.aggregated_short = history.aggregated_short
-    if history.aggregated_short_ratio is not None:
-        s2c.aggregated_short_ratio = history.aggregated_short_ratio
-    if history.new_time_str is not None:
-        s2c.new_time_str = history.new_time_str
+    for name in AGGREGATE_NAMES:
+        value = getattr(history, name)
+        if value is not None:
+            setattr(s2c, name, value)
     return DailyShortVolume.Response(ret_type=OK, s2c=s2c)
 
 
