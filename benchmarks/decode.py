@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from intake_futu_short import table
+from intake_futu_short.gateway import Gateway, sample_histories
 from intake_futu_short.opend import replies
+from intake_futu_short.opend.address import GatewayURL
+from intake_futu_short.opend.client import GatewayClient
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
 from intake_futu_short.pages import Page, Walk
 from intake_futu_short.security import Security
@@ -35,10 +38,6 @@ ROUNDS = 40
 
 def captured_answers(code: str) -> list[bytes]:
     """Bodies of the answers to a walk of 30 pages of 50 rows each."""
-    from intake_futu_short.gateway import Gateway, sample_histories  # noqa: PLC0415
-    from intake_futu_short.opend.address import GatewayURL  # noqa: PLC0415
-    from intake_futu_short.opend.client import GatewayClient  # noqa: PLC0415
-
     bodies = []
     with Gateway(sample_histories()) as gateway:
         client = GatewayClient(GatewayURL.parse(gateway.url))
@@ -71,8 +70,8 @@ def ours(bodies: Sequence[bytes], code: str) -> pd.DataFrame:
 
 def official(bodies: Sequence[bytes], code: str) -> pd.DataFrame:
     """What the official client, and the ``concat`` of its users, do with the answers."""
-    from futu import OpenQuoteContext  # noqa: PLC0415
-    from futu.common.pb.Qot_GetDailyShortVolume_pb2 import Response  # noqa: PLC0415
+    from futu import OpenQuoteContext  # noqa: PLC0415 - it writes into $HOME, which is set below
+    from futu.common.pb.Qot_GetDailyShortVolume_pb2 import Response  # noqa: PLC0415 - likewise
 
     answers = iter(bodies)
 

@@ -138,13 +138,13 @@ def gateways(value: object) -> str | list[str] | None:
 
 def errors(value: object) -> str | None:
     """``errors``: "warn", or None for "raise", which is what left open means."""
-    if _is_open(value) or value == "raise":
+    if _is_open(value):
         return None
-    if value != "warn":
+    if not isinstance(value, str) or value not in {"raise", "warn"}:
         raise ConfigError(
             f"errors must be 'raise' or 'warn' (what one failed ticker of many does), not {value!r}"
         )
-    return "warn"
+    return None if value == "raise" else "warn"
 
 
 def rsa_key(value: object) -> str | None:
@@ -188,13 +188,13 @@ def storage_options(value: object) -> dict[str, Any] | None:
 
 def refresh(value: object, store: str | None) -> str | None:
     """``refresh``: one of `REFRESHES`, or None for "auto", which is what left open means."""
-    if _is_open(value) or value == "auto":
+    if _is_open(value):
         return None
-    if value not in REFRESHES:
+    if not isinstance(value, str) or value not in REFRESHES:
         raise ConfigError(f"refresh must be one of {', '.join(REFRESHES)}, not {value!r}")
     if value == "never" and store is None:
         raise ConfigError("refresh='never' reads a store alone, and store= names none")
-    return str(value)
+    return None if value == "auto" else str(value)
 
 
 def _is_plain(value: object) -> bool:
@@ -228,7 +228,7 @@ def _mapping(text: str) -> object:
 
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # no such date; too many brackets
         return text
 
 

@@ -9,15 +9,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
     from intake_futu_short.pages import Aggregates
 
-__all__ = ["PRICE_TOLERANCE", "Kept", "Staged"]
+__all__ = ["DAY", "PRICE_TOLERANCE", "Kept", "Staged", "price_columns"]
 
 # Relative. Prices went through a division and a multiplication at the gateway, counts did not;
 # prices that differ by more are of different adjustments.
 PRICE_TOLERANCE = 1e-9
+
+# The column by which rows are told apart.
+DAY = "timestamp_str"
+
+
+def price_columns(names: Iterable[str]) -> list[str]:
+    """Those of some columns that a dividend or a split changes afterwards."""
+    return [name for name in names if name.endswith("_price")]
 
 
 @dataclass(frozen=True)

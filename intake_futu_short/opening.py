@@ -6,11 +6,9 @@ import logging
 import os
 import threading
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from intake_futu_short import arguments
-from intake_futu_short.crew import Crew
 from intake_futu_short.errors import (
     ConfigError,
     FutuShortError,
@@ -20,7 +18,8 @@ from intake_futu_short.errors import (
     RateLimitError,
     ReplyError,
 )
-from intake_futu_short.gateway import SharedSample
+from intake_futu_short.gateway.shared_sample import SharedSample
+from intake_futu_short.jobs import run_jobs
 from intake_futu_short.opend.address import DEFAULT_URL, ENVIRONMENT_VARIABLE, GatewayURL
 from intake_futu_short.opend.client import GatewayClient
 from intake_futu_short.opend.pool import GatewayPool
@@ -103,20 +102,20 @@ class Opening:
         return answer
 
     def together(self, jobs: Sequence[Callable[[], object]]) -> dict[int, Exception]:
-        """Do jobs, one a ticker, at the same time; errors by number, as `Crew.run` gives them.
+        """Do jobs, one a ticker, at the same time; errors by number, as `run_jobs` gives them.
 
         An interruption (Ctrl-C) ends their requests. What they have fetched stays with them, and
         they can be done again.
         """
         done_before = self._tickers - len(jobs)
-        crew = Crew(
-            self._at_once,
-            concerns_all=self.concerns_all,
-            stop=self._stop,
-            tick=lambda done: self._progress.show(done_before + done),
-        )
         try:
-            return crew.run(jobs)
+            return run_jobs(
+                jobs,
+                self._at_once,
+                concerns_all=self.concerns_all,
+                stop=self._stop,
+                tick=lambda done: self._progress.show(done_before + done),
+            )
         finally:
             self._is_stopped = False
 
@@ -170,7 +169,7 @@ class Opening:
     def _of_sample(self, url: GatewayURL) -> GatewayURL:
         sample = SharedSample(url.rsa_key)
         self._resources.callback(sample.close)
-        return replace(GatewayURL.parse(sample.url), limit=None)
+        return sample.address
 
 
 def gateway_urls(given: str | list[str] | None) -> list[GatewayURL]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from intake_futu_short.errors import PaginationError, ProtocolError
 from intake_futu_short.opend.replies import ADVICE, CursorRefusedError
-from intake_futu_short.security import US
+from intake_futu_short.security import AGGREGATE_NAMES, US
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,11 +59,7 @@ class Aggregates:
 
     def as_dict(self) -> dict[str, int | float | str | None]:
         """By name, in the order of the documentation."""
-        return {
-            "aggregated_short": self.aggregated_short,
-            "aggregated_short_ratio": self.aggregated_short_ratio,
-            "new_time_str": self.new_time_str,
-        }
+        return {name: getattr(self, name) for name in AGGREGATE_NAMES}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from intake_futu_short.errors import (
     PanelError,
     PanelWarning,
 )
-from intake_futu_short.pages import Aggregates
+from intake_futu_short.security import AGGREGATE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -139,7 +139,7 @@ class Panel:
     def aggregates(self) -> dict[str, Any]:
         """Reported open short positions by code."""
         if not self._market.has_aggregates:
-            return {code: Aggregates().as_dict() for code in self._tickers}
+            return {code: dict.fromkeys(AGGREGATE_NAMES) for code in self._tickers}
         self._do({code: ticker.aggregates for code, ticker in self._kept().items()})
         return {code: ticker.aggregates() for code, ticker in self._kept().items()}
 
@@ -215,4 +215,4 @@ def _to_caller() -> int:
 
 
 def _aggregates(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: attributes.get(name) for name in Aggregates().as_dict()}
+    return {name: attributes.get(name) for name in AGGREGATE_NAMES}

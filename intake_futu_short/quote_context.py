@@ -14,7 +14,7 @@ from intake_futu_short.errors import ConfigError, FutuShortError
 from intake_futu_short.opend.address import DEFAULT_PORT, GatewayURL
 from intake_futu_short.opend.client import GatewayClient
 from intake_futu_short.pages import END
-from intake_futu_short.security import HK, US, Security
+from intake_futu_short.security import AGGREGATE_NAMES, HK, US, Security
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,7 +129,7 @@ class OpenQuoteContext:
         us_df = _official_frame(s2c.us_items, US)
         us_df.attrs.update(attrs)
         hk_df = _official_frame(s2c.hk_items, HK)
-        for name in ("aggregated_short", "aggregated_short_ratio", "new_time_str"):
+        for name in AGGREGATE_NAMES:
             attrs[name] = getattr(s2c, name) if s2c.HasField(name) else None
         hk_df.attrs.update(attrs)
         return RET_OK, us_df, hk_df

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from intake_futu_short.errors import ConfigError
 
-__all__ = ["HK", "MARKETS", "US", "Column", "Market", "Security"]
+__all__ = ["AGGREGATE_NAMES", "HK", "MARKETS", "US", "Column", "Market", "Security"]
 
 Kind = Literal["timestamp", "day", "count", "number"]
 
@@ -122,6 +122,9 @@ HK = Market(
     has_aggregates=True,
 )
 MARKETS = {market.name: market for market in (US, HK)}
+
+# What stands beside the rows of a market that has aggregates, in the order of the documentation.
+AGGREGATE_NAMES = ("aggregated_short", "aggregated_short_ratio", "new_time_str")
 
 _REFUSED = ",'\"[]{}"
 _ACCEPTED = "a market and a symbol joined by a dot, such as 'US.AAPL', 'US.BRK.B' or 'HK.00700'"

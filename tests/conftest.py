@@ -125,6 +125,17 @@ def nothing_left_behind(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
+@pytest.fixture
+def no_thread_left() -> Iterator[None]:
+    """No thread outlives the test's sources; that of a resolver ends when it answers."""
+    yield
+    left = [t for t in threading.enumerate() if t.name.startswith("intake-futu-short")]
+    for thread in left:
+        thread.join(20.0)
+    assert not any(thread.is_alive() for thread in left)
+    assert [t.name for t in left if not t.name.endswith("-dns")] == []
+
+
 @pytest.fixture(scope="session")
 def key_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Files with throw-away keys: (bits, which) → the same file for the same arguments."""

@@ -25,7 +25,7 @@ class OfficialCipher:
 
     def __init__(self, rsa_key: str, *, cbc: bool) -> None:
         from futu.common.conn_mng import FutuConnMng  # noqa: PLC0415 - stdout is replaced first
-        from futu.common.sys_config import RsaCrypt, SysConfig  # noqa: PLC0415
+        from futu.common.sys_config import RsaCrypt, SysConfig  # noqa: PLC0415 - likewise
 
         self.key = "0123456789ABCDEF"
         self.iv = "FEDCBA9876543210" if cbc else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +164,13 @@ class StoreContract:
             assert_same(place.store().load(TENCENT), kept)
         place.store().save(APPLE, Kept(us_rows(), True))
         assert_same(place.store().load(APPLE), Kept(us_rows(), True))
+
+    def test_what_was_loaded_travels_to_no_other_process(self, place: Place) -> None:
+        store = FutuShortStore(place.url)
+        fresh = pickle.dumps(store)
+        store.save(TENCENT, WHOLE)
+        store.load(TENCENT)
+        assert pickle.dumps(store) == fresh
 
     def test_rows_that_come_back_may_be_changed(self, place: Place) -> None:
         place.store().save(APPLE, Kept(us_rows()))
@@ -350,9 +358,10 @@ class StoreContract:
             ({"codes": 5}, r"codes must be a list, such as \['HK.00700'\], not 5"),
             ({"market": "HK", "start": "2026-02-01", "end": "2026-01-01"}, "is after end"),
             ({"market": "HK", "errors": "ignore"}, "errors must be"),
+            ({"market": "HK", "errors": ["warn"]}, "errors must be"),
         ]:
             with pytest.raises(ConfigError, match=words):
-                store.read(**bad)  # type: ignore[arg-type]
+                store.read(**bad)  # type: ignore[arg-type]  # that is the test
 
     def test_info_has_a_row_a_ticker(self, place: Place) -> None:
         store = place.store()

@@ -45,7 +45,7 @@ def test_an_empty_day_is_no_day(value: object) -> None:
     [
         "2026-02-30", "02/01/2026", "20260102", "2026-W01-5", "yesterday", "2026-01-02 09:30",
         20260102, 1.5, True, [], pd.NaT, np.datetime64("NaT", "D"),
-        dt.datetime(2026, 1, 2, 9, 30),  # noqa: DTZ001
+        dt.datetime(2026, 1, 2, 9, 30),  # noqa: DTZ001 - likewise
     ],
 )  # fmt: skip
 def test_what_is_no_trading_day_is_refused_with_the_accepted_form(value: object) -> None:
@@ -294,6 +294,19 @@ def test_other_lists_of_gateways_are_refused(value: object, says: str) -> None:
 def test_errors_raise_or_warn() -> None:
     assert arguments.errors("warn") == "warn"
     assert arguments.errors("raise") is arguments.errors("") is arguments.errors(None) is None
-    for value in ("x", "WARN", True, 1, ["warn"]):
+    for value in ("x", "WARN", True, 1, ["warn"], np.array(["warn", "raise"])):
         with pytest.raises(ConfigError, match="'raise' or 'warn'"):
             arguments.errors(value)
+
+
+def test_what_is_no_way_to_refresh_is_refused_with_those_there_are() -> None:
+    assert arguments.refresh("auto", None) is arguments.refresh("", None) is None
+    for value in ("x", "AUTO", True, ["full"], np.array(["full", "auto"])):
+        with pytest.raises(ConfigError, match="one of auto, always, full, never"):
+            arguments.refresh(value, "store")
+
+
+@pytest.mark.parametrize("text", ["secret", "{a: [", "{a: 2026-13-45}", "[" * 10_000])
+def test_options_in_a_text_that_spells_no_mapping_are_refused_unseen(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"storage_options must be a mapping .*, not str\Z"):
+        arguments.storage_options(text)

@@ -342,6 +342,14 @@ def test_requests_are_kept_as_they_arrived() -> None:
         ]
 
 
+def test_of_many_requests_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("intake_futu_short.gateway.desk.MAX_REQUESTS", 2)
+    with Gateway(sample()) as running, Peer(running) as peer:
+        for num in (1, 2, 3):
+            peer.page(num=num)
+        assert [request.num for request in running.requests] == [2, 3]
+
+
 # The official client itself
 
 

@@ -27,7 +27,8 @@ from gateway_peer import (
 from second_gateway import official
 
 from intake_futu_short.errors import ConfigError, GatewayError
-from intake_futu_short.gateway import Gateway, SharedSample
+from intake_futu_short.gateway import Gateway
+from intake_futu_short.gateway.shared_sample import SharedSample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -220,9 +221,13 @@ def test_other_loopback_addresses(host: str) -> None:
         {"port": "11111"},
         {"limit": (0, 30.0)},
         {"limit": (30, 0.0)},
+        {"limit": "30/30"},
+        {"limit": 30},
         {"latency_s": -0.1},
         {"latency_s": float("nan")},
+        {"latency_s": "1"},
         {"max_connections": 0},
+        {"max_connections": "128"},
     ],
     ids=str,
 )
@@ -296,7 +301,8 @@ def run_python(code: str) -> str:
 def test_a_forked_child_starts_a_sample_of_its_own() -> None:
     code = """
 import os, socket, warnings
-from intake_futu_short.gateway import Gateway, SharedSample
+from intake_futu_short.gateway import Gateway
+from intake_futu_short.gateway.shared_sample import SharedSample
 warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside a thread
 mine = SharedSample()
 gateway = Gateway({}).start()
@@ -321,7 +327,8 @@ print("served on")
 
 def test_a_process_that_never_closes_ends_at_once() -> None:
     code = """
-from intake_futu_short.gateway import Gateway, SharedSample
+from intake_futu_short.gateway import Gateway
+from intake_futu_short.gateway.shared_sample import SharedSample
 SharedSample()
 Gateway({}).start()
 print("done")

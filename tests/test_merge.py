@@ -104,6 +104,27 @@ def test_missing_prices_speak_neither_for_nor_against() -> None:
     assert merged.rows["close_price"].isna().tolist() == [False, False, True, True, True]
 
 
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_a_price_revised_late_is_no_adjustment(is_complete: bool) -> None:
+    revised = priced(DAYS)
+    revised.loc[2, "close_price"] = 602.5
+    newer = Kept(revised, is_complete, None if is_complete else "c", 2.0)
+    merged = merge(newer, Kept(priced([*BEFORE, *DAYS]), True, checked_s=1.0))
+    assert (merged.superseded, merged.staged) == (None, None)
+    expected = priced([*BEFORE, *DAYS])
+    expected.loc[4, "close_price"] = 602.5
+    pd.testing.assert_frame_equal(merged.rows, expected)
+
+
+def test_a_price_of_zero_tells_no_adjustment() -> None:
+    prices = ["open_price", "close_price", "last_close_price"]
+    halted, adjusted = priced(DAYS), priced(DAYS, 300.0)
+    halted.loc[0, prices] = adjusted.loc[0, prices] = 0.0
+    former = Kept(pd.concat([priced(BEFORE), halted], ignore_index=True), True, checked_s=1.0)
+    merged = merge(Kept(adjusted, True, checked_s=2.0), former)
+    assert merged.rows["close_price"].isna().tolist() == [True, True, False, False, False]
+
+
 def test_no_rows_take_nothing_away() -> None:
     some = Kept(priced(DAYS), cursor="c", checked_s=1.0)
     nothing = Kept(priced([]), checked_s=2.0)

@@ -311,7 +311,7 @@ def test_max_pages_counts_the_pages_returned() -> None:
 
 def test_each_page_has_its_own_aggregates_and_the_walk_the_newest() -> None:
     newest = Aggregates(51_480_638, 0.56, "2026-04-30")
-    first = DailyShortVolume.S2C(next_key="a", **newest.as_dict())  # type: ignore[arg-type]
+    first = DailyShortVolume.S2C(next_key="a", **newest.as_dict())  # type: ignore[arg-type]  # none is None
     first.hk_items.add(timestamp_str="2026-05-08")
     second = DailyShortVolume.S2C(next_key="-1", new_time_str="2026-04-24")
     second.hk_items.add(timestamp_str="2026-05-07")

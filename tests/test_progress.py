@@ -39,8 +39,8 @@ def arguments(gateway: Gateway, code: object) -> list[str]:
 def seen_on_a_terminal(gateway: Gateway, code: object) -> str:
     """What somebody sees on a terminal while another process reads."""
     import fcntl  # noqa: PLC0415 - POSIX only
-    import pty  # noqa: PLC0415
-    import termios  # noqa: PLC0415
+    import pty  # noqa: PLC0415 - likewise
+    import termios  # noqa: PLC0415 - likewise
 
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, 120, 0, 0))

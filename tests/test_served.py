@@ -192,6 +192,23 @@ def test_closing_does_not_wait_for_a_slow_store(
     goes_on.set()
 
 
+def test_a_lookup_that_breaks_down_is_logged_and_ends_its_connection_alone(
+    store: FutuShortStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(_self: FutuShortStore, _security: Security) -> None:
+        raise MemoryError("no room")
+
+    with Gateway(StoredHistories(store)) as gateway, Peer(gateway) as other:
+        assert other.page("00700", market=1).retType == 0
+        monkeypatch.setattr(FutuShortStore, "load", breaks)
+        peer = Peer(gateway)
+        peer.send(DAILY_SHORT_VOLUME, question())
+        assert peer.is_closed_by_gateway()
+        peer.sock.close()
+        assert other.page("00700", market=1).retType == 0
+    assert "MemoryError: no room" in caplog.text
+
+
 def test_a_gateway_leaves_the_host_only_when_told_to() -> None:
     with pytest.raises(ConfigError, match="allow_remote"):
         Gateway({}, host="0.0.0.0")  # noqa: S104 - what is refused
@@ -250,7 +267,7 @@ def test_the_command_says_what_serving_others_means(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--host", "0.0.0.0"], "--allow-remote of futu-short serve"),  # noqa: S104
+        (["--host", "0.0.0.0"], "--allow-remote of futu-short serve"),  # noqa: S104 - what is refused
         (["--limit", "30"], "limit must be 'N/SECONDS'"),
         (["--port", "70000"], "port must be"),
         (["--rsa-key", "nowhere.pem"], "nowhere.pem"),

@@ -379,8 +379,8 @@ def by_pyarrow(market: Path) -> pd.DataFrame:
 
 
 def by_duckdb(market: Path) -> pd.DataFrame:
-    query = f"select * from read_parquet('{market}/*/*.parquet', hive_partitioning = true)"  # noqa: S608
-    answer = duckdb.sql(query)
+    files = f"{market}/*/*.parquet"
+    answer = duckdb.sql("select * from read_parquet(?, hive_partitioning = true)", params=[files])
     assert answer is not None
     frame: pd.DataFrame = answer.df()
     return frame

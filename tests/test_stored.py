@@ -151,7 +151,7 @@ def test_an_independent_gateway_sees_the_same_requests(
         # A dividend, and a new day.
         prices = {"openPrice", "closePrice", "lastClosePrice"}
         adjusted = [
-            {k: v * 0.97 if k in prices else v for k, v in row.items()}  # type: ignore[operator]
+            {k: v * 0.97 if k in prices else v for k, v in row.items()}  # type: ignore[operator]  # prices are numbers
             for row in rows[20:]
         ]
         second.histories[code] = SecondHistory(market, [*rows[19:20], *adjusted], aggregates)

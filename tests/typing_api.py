@@ -60,12 +60,12 @@ def sources() -> None:
 
 def wrong() -> None:
     """An ignore that is not needed is an error: each line here must be one to mypy."""
-    FutuShortSource()  # type: ignore[call-arg]
-    FutuShortSource("US.AAPL", pages=3)  # type: ignore[call-arg]
-    FutuShortSource("US.AAPL", num="many")  # type: ignore[arg-type]
-    FutuShort("sample://")  # type: ignore[call-arg]
-    FutuShortCatalog(codes=700)  # type: ignore[arg-type]
-    intake_futu_short.FutuShortSauce  # type: ignore[attr-defined]  # noqa: B018 - mypy's to refuse
+    FutuShortSource()  # type: ignore[call-arg]  # mypy's to refuse
+    FutuShortSource("US.AAPL", pages=3)  # type: ignore[call-arg]  # mypy's to refuse
+    FutuShortSource("US.AAPL", num="many")  # type: ignore[arg-type]  # mypy's to refuse
+    FutuShort("sample://")  # type: ignore[call-arg]  # mypy's to refuse
+    FutuShortCatalog(codes=700)  # type: ignore[arg-type]  # mypy's to refuse
+    intake_futu_short.FutuShortSauce  # type: ignore[attr-defined]  # noqa: B018 - likewise
 
 
 def catalogs() -> None:

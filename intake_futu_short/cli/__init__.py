@@ -86,6 +86,22 @@ def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]
     return add
 
 
+def _output(
+    text: str, *, required: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Option for the file to write, whose directory must be there before anything is read."""
+
+    def check(_: click.Context, __: click.Parameter, path: str | None) -> str | None:
+        if path is not None and not Path(path).absolute().parent.is_dir():
+            raise click.UsageError(f"There is no directory {str(Path(path).parent)!r} for -o FILE.")
+        return path
+
+    return click.option(
+        "-o", "--output", metavar="FILE", required=required, type=click.Path(dir_okay=False),
+        callback=check, help=text,
+    )  # fmt: skip
+
+
 @main.command()
 @click.argument("codes", metavar="CODE...", nargs=-1, required=True)
 @_options("start", "end", "num", "gateway", "store", "refresh", "max-pages", "rsa-key", "timeout")
@@ -94,10 +110,7 @@ def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]
     "--format", "form", type=click.Choice(frame_output.FORMATS),
     help="By default as FILE ends; else a table for a person and CSV for a pipe.",
 )  # fmt: skip
-@click.option(
-    "-o", "--output", metavar="FILE", type=click.Path(dir_okay=False),
-    help="Write to FILE: .csv, .json or .parquet.",
-)  # fmt: skip
+@_output("Write to FILE: .csv, .json or .parquet.")
 def read(
     codes: tuple[str, ...], metrics: bool, form: str | None, output: str | None, **given: Any
 ) -> None:
@@ -121,8 +134,6 @@ def read(
 def _format(output: str | None) -> str:
     if output is None:
         return "table" if sys.stdout.isatty() else "csv"
-    if not Path(output).absolute().parent.is_dir():
-        raise click.UsageError(f"There is no directory {str(Path(output).parent)!r} for -o FILE.")
     form = frame_output.format_of(output)
     if form is None:
         raise click.UsageError(
@@ -183,10 +194,7 @@ def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any
 
 @main.command()
 @click.argument("codes", metavar="CODE...", nargs=-1, required=True)
-@click.option(
-    "-o", "--output", metavar="FILE", required=True, type=click.Path(dir_okay=False),
-    help="Figure to write: .png, .pdf or .svg.",
-)  # fmt: skip
+@_output("Figure to write: .png, .pdf or .svg.", required=True)
 @_options("start", "end", "num", "gateway", "store", "refresh", "max-pages", "rsa-key", "timeout")
 def plot(codes: tuple[str, ...], output: str, **given: Any) -> None:
     """Draw the short volume of a ticker, or of several of one market, into a file."""

@@ -13,7 +13,7 @@ import platform
 import socket
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from intake_futu_short import arguments
@@ -24,7 +24,7 @@ from intake_futu_short.errors import (
     GatewayTimeoutError,
     GatewayUnreachableError,
 )
-from intake_futu_short.gateway import SharedSample
+from intake_futu_short.gateway.shared_sample import SharedSample
 from intake_futu_short.opend import key_file, replies
 from intake_futu_short.opend.address import DEFAULT_URL, ENVIRONMENT_VARIABLE, GatewayURL
 from intake_futu_short.opend.client import CONNECT_TIMEOUT_S, DAILY_SHORT_VOLUME
@@ -137,7 +137,7 @@ class _Examination:
         if address.is_sample:
             sample = SharedSample(address.rsa_key)
             self._opened.callback(sample.close)
-            address = replace(GatewayURL.parse(sample.url), limit=None)
+            address = sample.address
         try:
             self._socket = self._opened.enter_context(
                 socket.create_connection((address.host, address.port), CONNECT_TIMEOUT_S)

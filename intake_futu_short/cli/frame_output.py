@@ -8,6 +8,8 @@ import math
 import shutil
 from typing import TYPE_CHECKING
 
+from intake_futu_short.security import AGGREGATE_NAMES
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -63,10 +65,7 @@ def summary(frame: pd.DataFrame) -> str:
     if "code" in frame:
         text += f" of {frame['code'].nunique()} tickers"
     text += (f", {days.min()} to {days.max()}") if len(frame) else ""
-    shares, ratio, as_of = (
-        frame.attrs.get(name)
-        for name in ("aggregated_short", "aggregated_short_ratio", "new_time_str")
-    )
+    shares, ratio, as_of = (frame.attrs.get(name) for name in AGGREGATE_NAMES)
     if shares is not None:
         text += f"; reported open short position {shares:,} shares"
         text += "" if ratio is None else f", {ratio} %"

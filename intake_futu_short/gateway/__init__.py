@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
 import threading
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from intake_futu_short import arguments
 from intake_futu_short.errors import ConfigError, GatewayError, ProtocolError
@@ -27,6 +26,7 @@ from intake_futu_short.opend.address import GatewayURL
 from intake_futu_short.opend.wire import FrameReader, encode
 
 if TYPE_CHECKING:
+    import os
     import socket
     from collections.abc import Callable, Mapping
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from intake_futu_short.opend.cipher import Cipher, RsaKey
     from intake_futu_short.opend.wire import Frame
 
-__all__ = ["Gateway", "History", "Request", "SharedSample", "read_histories", "sample_histories"]
+__all__ = ["Gateway", "History", "Request", "read_histories", "sample_histories"]
 
 # OpenD takes as many.
 MAX_CONNECTIONS = 128
@@ -99,11 +99,11 @@ class Gateway:
         check_host(host, allow_remote=allow_remote)
         if type(port) is not int or not 0 <= port <= 65535:
             raise ConfigError(f"port must be a whole number from 0 to 65535, not {port!r}")
-        if limit is not None and (limit[0] < 1 or limit[1] <= 0):
+        if limit is not None and not _is_limit(limit):
             raise ConfigError(f"limit must be (requests, seconds), both above 0, not {limit!r}")
-        if not latency_s >= 0:
+        if not _is_at_least(latency_s, 0):
             raise ConfigError(f"latency_s must be 0 or more seconds, not {latency_s!r}")
-        if max_connections < 1:
+        if not _is_at_least(max_connections, 1):
             raise ConfigError(f"max_connections must be 1 or more, not {max_connections!r}")
         self.host = host
         self._wanted_port = port
@@ -131,8 +131,8 @@ class Gateway:
 
     @property
     def requests(self) -> list[Request]:
-        """Requests for daily short volume that arrived so far, over all runs, in order."""
-        return self._desk.requests
+        """Requests for daily short volume as they arrived, over all runs; the newest 100,000."""
+        return list(self._desk.requests)
 
     def start(self) -> Self:
         """Listen. Harmless when it runs already.
@@ -187,6 +187,21 @@ class Gateway:
             latency_s=self._latency_s,
             max_connections=self._max_connections,
         )
+
+
+def _is_limit(limit: Any) -> bool:
+    try:
+        count, seconds = limit
+    except (TypeError, ValueError):
+        return False
+    return _is_at_least(count, 1) and _is_at_least(seconds, 0) and seconds != 0
+
+
+def _is_at_least(number: Any, least: float) -> bool:
+    try:
+        return bool(number >= least)
+    except TypeError:  # it is none
+        return False
 
 
 class _Run:
@@ -308,7 +323,10 @@ class _Connection(asyncio.Protocol):
         else:
             self._reply(frame, cipher, answer())
 
-    def _reply(self, frame: Frame, cipher: Cipher | None, body: bytes) -> None:
+    def _reply(self, frame: Frame, cipher: Cipher | None, body: bytes | None) -> None:
+        if body is None:  # better than to let the client wait
+            self.abort()
+            return
         travelling = None if cipher is None else cipher.encrypt(body)
         answer = encode(frame.proto_id, frame.serial, body, travelling)
         if self._latency_s and frame.proto_id == DAILY_SHORT_VOLUME:
@@ -319,71 +337,3 @@ class _Connection(asyncio.Protocol):
     def _send(self, answer: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(answer)
-
-
-class _Samples:
-    """The sample gateways of this process, one an RSA key, and how many use each."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: dict[str | None, tuple[Gateway, int]] = {}
-        # Kept between runs: reading them takes longer than all else at a start.
-        self._histories: dict[str, History] | None = None
-
-    def acquire(self, rsa_key: str | None) -> str:
-        with self._lock:
-            gateway, users = self._running.get(rsa_key, (None, 0))
-            if gateway is None:
-                self._histories = self._histories or sample_histories()
-                gateway = Gateway(self._histories, rsa_key=rsa_key).start()
-            self._running[rsa_key] = (gateway, users + 1)
-            return gateway.url
-
-    def release(self, rsa_key: str | None) -> None:
-        with self._lock:
-            gateway, users = self._running.pop(rsa_key)
-            if users > 1:
-                self._running[rsa_key] = (gateway, users - 1)
-            else:
-                gateway.close()
-
-
-_samples = _Samples()
-
-
-def _after_fork_in_child() -> None:
-    # The parent serves on; the child starts a sample of its own when it needs one.
-    global _samples  # noqa: PLW0603 - the one place where the shared state is replaced
-    _samples = _Samples()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-class SharedSample:
-    """A share in the sample gateway of this process: the first starts it, the last ends it.
-
-    Parameters
-    ----------
-    rsa_key : str, optional
-        Path of the RSA key that encrypts it; the sample without one is another gateway.
-
-    Attributes
-    ----------
-    url : str
-        Where it listens, such as ``"opend://127.0.0.1:52431"``.
-    """
-
-    def __init__(self, rsa_key: str | None = None) -> None:
-        self._rsa_key = rsa_key
-        self._owner = _samples
-        self._is_open = True
-        self.url = self._owner.acquire(self._rsa_key)
-
-    def close(self) -> None:
-        """Give the share back. Harmless when done twice."""
-        if self._is_open:
-            self._is_open = False
-            if self._owner is _samples:
-                self._owner.release(self._rsa_key)

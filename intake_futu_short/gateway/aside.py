@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Aside"]
 
+_log = logging.getLogger(__name__)
+
 
 class Aside:
     """Does one thing after the other, in the order in which they were given."""
@@ -19,12 +22,16 @@ class Aside:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="intake-futu-short-gateway")
 
-    def run(self, work: Callable[[], bytes], then: Callable[[bytes], None]) -> None:
-        """Do some work, and hand what comes of it to the running event loop."""
+    def run(self, work: Callable[[], bytes], then: Callable[[bytes | None], None]) -> None:
+        """Do some work, and hand what comes of it to the running event loop; None if it failed."""
         loop = asyncio.get_running_loop()
 
         def run() -> None:
-            done = work()
+            done: bytes | None = None
+            try:
+                done = work()
+            except Exception:  # noqa: BLE001 - nobody else would hear of it
+                _log.exception("a request could not be answered")
             with contextlib.suppress(RuntimeError):  # a loop that was closed meanwhile
                 loop.call_soon_threadsafe(then, done)
 

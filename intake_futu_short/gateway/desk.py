@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import DecodeError
 
+from intake_futu_short.arguments import MAX_ROWS_A_PAGE
 from intake_futu_short.errors import StoreError
 from intake_futu_short.opend.cipher import Aes, Algorithm
+from intake_futu_short.opend.connection import INIT_CONNECT, KEEP_ALIVE
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume, InitConnect, KeepAlive
+from intake_futu_short.opend.replies import OK
 from intake_futu_short.opend.wire import PROTOBUF
-from intake_futu_short.security import MARKETS
+from intake_futu_short.pages import END
+from intake_futu_short.security import AGGREGATE_NAMES, MARKETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,18 +34,16 @@ if TYPE_CHECKING:
 
 __all__ = ["DAILY_SHORT_VOLUME", "Desk", "Request", "Visitor"]
 
-INIT_CONNECT = 1001
-KEEP_ALIVE = 1004
 DAILY_SHORT_VOLUME = 3248
 
-OK = 0
 FAILED = -1
 
 SERVER_VERSION = 1011  # 10.11: the protocol counts 100 * major + minor
 KEEP_ALIVE_S = 10
 DEFAULT_NUM = 10
-MAX_NUM = 50
-END = "-1"
+
+# A gateway may run for months: the newest are kept, 28 MB of them.
+MAX_REQUESTS = 100_000
 
 _CHECK_BYTES = 5
 
@@ -114,7 +116,7 @@ class Desk:
         self._histories = histories
         self._limit = limit
         self._arrivals: deque[float] = deque()
-        self.requests: list[Request] = []
+        self.requests: deque[Request] = deque(maxlen=MAX_REQUESTS)
 
     def answer(self, visitor: Visitor, frame: Frame, *, arrived_s: float, unix_s: int) -> bytes:
         """Body of the answer to an intact frame.
@@ -240,8 +242,8 @@ def _keep_alive(body: bytes, unix_s: int) -> Answer:
 def _page(history: History, request: Request) -> Answer:
     """The newest page without a cursor (an empty one is none), else what the cursor points to."""
     num = DEFAULT_NUM if request.num is None else request.num
-    if not 1 <= num <= MAX_NUM:
-        return _refusal(f"num must be from 1 to {MAX_NUM}, not {num}")
+    if not 1 <= num <= MAX_ROWS_A_PAGE:
+        return _refusal(f"num must be from 1 to {MAX_ROWS_A_PAGE}, not {num}")
     first = _first_row(history, request.next_key)
     if first is None:
         return _refusal("invalid nextKey")
@@ -255,12 +257,10 @@ def _page(history: History, request: Request) -> Answer:
     # A full page does not tell whether it is the last; as on a live gateway, an empty one follows.
     is_full = len(rows) == num
     s2c.next_key = _cursor(request.code, history.days[first + num - 1]) if is_full else END
-    if history.aggregated_short is not None:
-        s2c.aggregated_short = history.aggregated_short
-    if history.aggregated_short_ratio is not None:
-        s2c.aggregated_short_ratio = history.aggregated_short_ratio
-    if history.new_time_str is not None:
-        s2c.new_time_str = history.new_time_str
+    for name in AGGREGATE_NAMES:
+        value = getattr(history, name)
+        if value is not None:
+            setattr(s2c, name, value)
     return DailyShortVolume.Response(ret_type=OK, s2c=s2c)
 
 

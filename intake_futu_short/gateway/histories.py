@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intake_futu_short.errors import ConfigError, StoreError
-from intake_futu_short.security import Security
+from intake_futu_short.security import AGGREGATE_NAMES, Security
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["History", "read_histories", "sample_directory", "sample_histories"]
 
 AGGREGATES_FILE = "aggregates.json"
-AGGREGATE_NAMES = ("aggregated_short", "aggregated_short_ratio", "new_time_str")
 
 
 @dataclass(frozen=True)

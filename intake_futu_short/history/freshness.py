@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from intake_futu_short.history import joining
+from intake_futu_short.kept import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ def is_fresh(moment_s: float | None, now_s: float) -> bool:
 
 def newest_day(rows: pd.DataFrame) -> str | None:
     """Day of the last of ascending rows."""
-    return str(rows[joining.DAY].iloc[-1]) if len(rows) else None
+    return str(rows[DAY].iloc[-1]) if len(rows) else None
 
 
 def is_current(kept: Kept, now_s: float, newest_session: Callable[[], str]) -> bool:

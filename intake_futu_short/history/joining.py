@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from intake_futu_short.kept import PRICE_TOLERANCE
+from intake_futu_short.kept import DAY, PRICE_TOLERANCE, price_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,17 +28,9 @@ __all__ = [
     "days_of",
     "join",
     "lay_over",
-    "prices",
     "split",
     "unite",
 ]
-
-DAY = "timestamp_str"
-
-
-def prices(market: Market) -> list[str]:
-    """Names of the columns that a dividend or a split changes afterwards."""
-    return [name for name in market.column_names if name.endswith("_price")]
 
 
 def days_of(rows: pd.DataFrame) -> NDArray[np.str_]:
@@ -81,7 +73,7 @@ def compare(held: pd.DataFrame, sent: pd.DataFrame, market: Market) -> Compariso
     revised = np.zeros(len(days), dtype=bool)
     repriced = np.zeros(len(days), dtype=bool)
     tells = np.zeros(len(days), dtype=bool)
-    priced = set(prices(market))
+    priced = set(price_columns(market.column_names))
     for column in market.columns:
         if column.kind == "day":
             continue
@@ -174,7 +166,7 @@ def blank(
         The rows with NaN for prices; `superseded` with these prices added, ascending by day. Rows
         without a price, as those blanked before, are not added again.
     """
-    names = prices(market)
+    names = price_columns(market.column_names)
     had = rows.loc[rows[names].notna().any(axis=1), [DAY, *names]]
     parts = [part for part in (superseded, had) if part is not None and len(part)]
     kept = None

@@ -22,6 +22,7 @@ from intake_futu_short.errors import (
 from intake_futu_short.history import joining
 from intake_futu_short.history.freshness import is_current, newest_day
 from intake_futu_short.history.refresh import Refresh
+from intake_futu_short.kept import DAY
 from intake_futu_short.pages import Walk
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ class Keeper:
         if kept is None:
             raise StoreError(f"{self.store.url} holds nothing of {self.security}; {way_out}")
         if not is_enough(kept):
-            oldest = kept.rows[joining.DAY].iloc[0] if len(kept.rows) else "no day at all"
+            oldest = kept.rows[DAY].iloc[0] if len(kept.rows) else "no day at all"
             raise StoreError(
                 f"{self.store.url} holds {self.security} back to {oldest} only, and older rows "
                 f"are asked for; {way_out}"

@@ -24,7 +24,7 @@ from intake_futu_short.errors import (
 )
 from intake_futu_short.history import joining
 from intake_futu_short.history.freshness import is_fresh
-from intake_futu_short.kept import Kept, Staged
+from intake_futu_short.kept import DAY, Kept, Staged, price_columns
 from intake_futu_short.pages import Aggregates
 
 if TYPE_CHECKING:
@@ -38,16 +38,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Refresh"]
 
+# How often a refresh begins again because another writer came in between with other prices.
 OVERTAKEN_AT_MOST = 5
 
 _log = logging.getLogger(__name__)
 
 
-class _CursorRefusedError(Exception):
+class _StaleCursorError(Exception):
     """A saved cursor leads nowhere any more."""
 
 
-class _NothingBehindError(_CursorRefusedError):
+class _NothingBehindError(_StaleCursorError):
     """No row is behind a saved cursor: it is the end, or the gateway has forgotten the cursor."""
 
 
@@ -141,7 +142,7 @@ class Refresh:
             if not newest_is_known:
                 self._renew(is_full and len(self._kept.rows) > 0)
             self._extend()
-        except _CursorRefusedError as error:
+        except _StaleCursorError as error:
             _log.info("%s: walked anew, for a saved cursor led nowhere: %s", self.security, error)
         except _OvertakenError:
             return False
@@ -179,7 +180,7 @@ class Refresh:
                         self._rewalk(self._resume(cursor), sent_so_far, before, is_full=is_full)
                     except _NothingBehindError:
                         continue  # as in `_extend`
-                    except _CursorRefusedError:
+                    except _StaleCursorError:
                         break
                     return
         self._rewalk(walk, sent, is_full=is_full)
@@ -246,7 +247,7 @@ class Refresh:
         if comparison.is_same_basis is not None:
             return comparison.is_same_basis
         older, _, _ = joining.split(self._kept.rows, sent)
-        names = joining.prices(self._market)
+        names = price_columns(self._market.column_names)
         return comparison.has_common and not older[names].notna().any(axis=None)
 
     def _is_past_held(self, sent: pd.DataFrame) -> bool:
@@ -254,7 +255,7 @@ class Refresh:
         held = self._kept
         if not len(sent) or not len(held.rows):
             return True
-        oldest, oldest_held = sent[joining.DAY].iloc[0], held.rows[joining.DAY].iloc[0]
+        oldest, oldest_held = sent[DAY].iloc[0], held.rows[DAY].iloc[0]
         return bool(oldest < oldest_held or (oldest == oldest_held and not held.is_complete))
 
     # -- older rows ---------------------------------------------------------------------------
@@ -277,7 +278,7 @@ class Refresh:
                 sent = self._next(walk)
             comparison = self._compare(sent)
             if comparison.is_same_basis is False:
-                raise _CursorRefusedError("the rows behind it are of another adjustment")
+                raise _StaleCursorError("the rows behind it are of another adjustment")
             self._note(comparison, counts_prices=True)
             rows = joining.unite(self._kept.rows, sent)
             kept = replace(self._kept, rows=rows, cursor=walk.next_key, cursor_before=before)
@@ -304,7 +305,7 @@ class Refresh:
 
     def _resume(self, cursor: str | None) -> Walk:
         if cursor is None:
-            raise _CursorRefusedError("there is none")
+            raise _StaleCursorError("there is none")
         self._saved_cursor = cursor
         return self.walk_from(cursor)
 
@@ -318,7 +319,7 @@ class Refresh:
         except (ReplyError, PaginationError) as error:
             if walk is self._newest or (isinstance(error, ReplyError) and not is_saved):
                 raise
-            raise _CursorRefusedError(str(error)) from error
+            raise _StaleCursorError(str(error)) from error
         if page is None and is_saved and not self._is_same_read:
             raise _NothingBehindError("no row is behind it")
         return _ascending([] if page is None else [page], self._market)
@@ -343,7 +344,7 @@ class Refresh:
 
 
 def _ascending(pages: Sequence[Page], market: Market) -> pd.DataFrame:
-    return table.to_frame(pages, market).sort_values(joining.DAY, ignore_index=True)
+    return table.to_frame(pages, market).sort_values(DAY, ignore_index=True)
 
 
 def _is_complete(kept: Kept) -> bool:

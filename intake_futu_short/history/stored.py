@@ -15,7 +15,7 @@ from intake_futu_short.errors import StoreError
 from intake_futu_short.history import joining
 from intake_futu_short.history.freshness import newest_day
 from intake_futu_short.pages import Aggregates
-from intake_futu_short.security import Security
+from intake_futu_short.security import AGGREGATE_NAMES, Security
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -98,7 +98,7 @@ class StoredTicker:
         """Aggregates of the newest answer; asks for one page at most."""
         if self._kept is None:
             self._read(lambda _cut, _is_finished: True)
-        return {name: self.attributes().get(name) for name in Aggregates().as_dict()}
+        return {name: self.attributes().get(name) for name in AGGREGATE_NAMES}
 
     def parts(self) -> list[Part]:
         """What `read_part` needs to read each known partition from the store."""

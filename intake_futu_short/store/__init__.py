@@ -58,6 +58,10 @@ class FutuShortStore:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What threads here have loaded is nothing to another process, to which every task goes.
+        return {**vars(self), "_loaded": {}}
+
     @property
     def url(self) -> str:
         """URL for people to read, without a password."""
@@ -170,7 +174,8 @@ class FutuShortStore:
         pandas.DataFrame
             ``code``, then the columns; a ticker after the other in the order of `codes`, each
             one's newest row first, on a RangeIndex. ``attrs`` holds ``market`` and, for HK,
-            ``aggregates`` (``df.shortvol.aggregates`` reads them).
+            ``aggregates``: the newest report of each ticker (``df.shortvol.aggregates`` reads
+            them). A source over the store gives all that were seen.
 
         Raises
         ------
@@ -232,7 +237,7 @@ class FutuShortStore:
             walked to the end; ``checked``, when the gateway was last asked (UTC, NaT: never);
             ``size_bytes``.
         """
-        _check_errors(errors)
+        arguments.errors(errors)
         markets = MARKETS.values() if market is None else [_market(market)]
         sizes = {s: size for m in markets for s, size in self._sizes(m)}
         securities = sorted(sizes, key=_code)
@@ -256,7 +261,7 @@ class FutuShortStore:
         errors: str,
     ) -> tuple[list[Security], universe.Selection]:
         """Check the arguments of a reading, and find out which tickers it means."""
-        _check_errors(errors)
+        arguments.errors(errors)
         first, last = arguments.interval(start, end)
         named = None if market is None else _market(market)
         if codes is None:
@@ -324,8 +329,3 @@ def _each(name: str, values: object, example: str) -> list[object]:
     if not isinstance(values, Iterable):
         raise ConfigError(f"{name} must be a list, such as {example}, not {values!r}")
     return list(values)
-
-
-def _check_errors(errors: object) -> None:
-    if errors not in {"raise", "warn"}:
-        raise ConfigError(f"errors must be 'raise' or 'warn', not {errors!r}")

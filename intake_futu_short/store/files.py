@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from intake_futu_short.errors import CorruptStoreError, StoreError, sentence
-from intake_futu_short.kept import Kept, Staged
+from intake_futu_short.kept import DAY, Kept, Staged
 from intake_futu_short.pages import Aggregates
 from intake_futu_short.store.tables import schema, to_frame
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from intake_futu_short.security import Market, Security
 
 __all__ = [
-    "DAY",
     "FORMAT",
     "ROW_GROUP_ROWS",
     "State",
@@ -46,8 +45,6 @@ __all__ = [
 FORMAT = 1
 # Three years: its statistics let a reader skip a row group, and each costs a reader some time.
 ROW_GROUP_ROWS = 750
-
-DAY = "timestamp_str"
 
 _STATE = b"intake_futu_short"
 _STAGED = b"intake_futu_short.staged"

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from intake_futu_short.kept import PRICE_TOLERANCE, Staged
+from intake_futu_short.kept import DAY, PRICE_TOLERANCE, Staged, price_columns
 
 if TYPE_CHECKING:
     from intake_futu_short.kept import Kept
     from intake_futu_short.pages import Aggregates
 
 __all__ = ["merge"]
-
-_DAY = "timestamp_str"
 
 
 def merge(ours: Kept, theirs: Kept) -> Kept:
@@ -29,8 +27,8 @@ def merge(ours: Kept, theirs: Kept) -> Kept:
     Of a day that both have, the one that was checked later counts; ours if neither was. A day
     that only one has is kept:
 
-    - When the prices of the common days agree, both are of one price adjustment, and the days are
-      put together.
+    - When the prices of the oldest common day agree, both are of one price adjustment, and the days
+      are put together.
     - When they don't, or no day is common, and the later one is complete, the other's days stay
       without their prices, which go to ``superseded``.
     - When they don't and the later one is not complete, it becomes the walk under way
@@ -43,8 +41,8 @@ def merge(ours: Kept, theirs: Kept) -> Kept:
     """
     theirs_is_later = (theirs.checked_s or 0.0) > (ours.checked_s or 0.0)
     later, earlier = (theirs, ours) if theirs_is_later else (ours, theirs)
-    common = sorted(set(later.rows[_DAY]) & set(earlier.rows[_DAY]))
-    is_one_adjustment = _prices_agree(later.rows, earlier.rows, common)
+    common = sorted(set(later.rows[DAY]) & set(earlier.rows[DAY]))
+    is_one_adjustment = _is_one_adjustment(later.rows, earlier.rows, common)
     aggregates = _aggregates(earlier, later)
     if not is_one_adjustment and not later.is_complete and len(earlier.rows):
         staged = earlier.staged
@@ -52,11 +50,11 @@ def merge(ours: Kept, theirs: Kept) -> Kept:
             staged = Staged(later.rows, later.cursor, later.cursor_before)
         return replace(earlier, aggregates=aggregates, staged=staged)
 
-    missing = earlier.rows[~earlier.rows[_DAY].isin(set(later.rows[_DAY]))]
+    missing = earlier.rows[~earlier.rows[DAY].isin(set(later.rows[DAY]))]
     superseded = [kept.superseded for kept in (earlier, later) if kept.superseded is not None]
     if len(missing) and not is_one_adjustment:
-        prices = _price_columns(missing)
-        superseded.insert(0, missing[[_DAY, *prices]])
+        prices = price_columns(missing.columns)
+        superseded.insert(0, missing[[DAY, *prices]])
         missing = missing.assign(**dict.fromkeys(prices, np.nan))
     is_complete = later.is_complete or (is_one_adjustment and earlier.is_complete)
     walked = [kept.walked_s for kept in (earlier, later) if kept.walked_s is not None]
@@ -74,33 +72,36 @@ def merge(ours: Kept, theirs: Kept) -> Kept:
     )  # fmt: skip
 
 
-def _prices_agree(one: pd.DataFrame, other: pd.DataFrame, days: list[str]) -> bool:
+def _is_one_adjustment(one: pd.DataFrame, other: pd.DataFrame, days: list[str]) -> bool:
+    """Whether the prices of the oldest common day on which both have some agree.
+
+    An adjustment changes every older price. Prices that differ on a later day alone were revised.
+    """
     if not days:
         return False
-    prices = _price_columns(one)
+    prices = price_columns(one.columns)
     mine, its = (
-        frame.set_index(_DAY).loc[days, prices].to_numpy(dtype=np.float64) for frame in (one, other)
+        frame.set_index(DAY).loc[days, prices].to_numpy(dtype=np.float64) for frame in (one, other)
     )
     is_missing = np.isnan(mine) | np.isnan(its)
-    return bool((np.isclose(mine, its, rtol=PRICE_TOLERANCE, atol=0.0) | is_missing).all())
-
-
-def _price_columns(rows: pd.DataFrame) -> list[str]:
-    return [name for name in rows.columns if name.endswith("_price")]
+    agrees = np.isclose(mine, its, rtol=PRICE_TOLERANCE, atol=0.0) | is_missing
+    # An adjustment leaves a price of 0 as it is.
+    tells = (~is_missing & ((mine != 0) | (its != 0))).any(axis=1)
+    return bool(agrees[tells][:1].all())
 
 
 def _ascending(frames: list[pd.DataFrame]) -> pd.DataFrame:
     """Rows of all, ascending; of a day that comes again the last one."""
     frames = [frame for frame in frames if len(frame)] or frames[-1:]
     together = frames[0] if len(frames) == 1 else pd.concat(frames)
-    return together.drop_duplicates(_DAY, keep="last").sort_values(_DAY, ignore_index=True)
+    return together.drop_duplicates(DAY, keep="last").sort_values(DAY, ignore_index=True)
 
 
 def _oldest(one: Kept, other: Kept) -> Kept:
     """The one that reaches farther back, from whose cursor a walk goes on."""
     if not len(one.rows) or not len(other.rows):
         return one if len(one.rows) else other
-    return one if one.rows[_DAY].iloc[0] < other.rows[_DAY].iloc[0] else other
+    return one if one.rows[DAY].iloc[0] < other.rows[DAY].iloc[0] else other
 
 
 def _aggregates(earlier: Kept, later: Kept) -> tuple[Aggregates, ...]:
