@@ -134,7 +134,7 @@ def _reports(frame: pd.DataFrame) -> dict[Any, dict[str, Any]] | None:
 
 
 class AsOf:
-    """What is reported of each ticker of a frame, laid beside the frame's sorted rows.
+    """What is reported of each ticker of a frame, in the order of its sorted rows.
 
     Parameters
     ----------
@@ -157,10 +157,8 @@ class AsOf:
     def __init__(
         self, frame: pd.DataFrame, sessions: Sessions, metric: str, given: Mapping[str, Any]
     ) -> None:
-        codes = sessions.codes
-        self._lengths = sessions.lengths
-        self._tickers = [None] if codes is None else codes.take(sessions.begins).tolist()
-        self._tickers = self._tickers[: len(sessions.begins)]
+        codes = sessions.tickers
+        self._tickers = [None] * len(sessions.begins) if codes is None else codes.tolist()
         self._columns: dict[str, list[Any]] = {}
         by_code = _reports(frame)
         missing = []
@@ -186,20 +184,23 @@ class AsOf:
         return [value] * len(self._tickers)
 
     def numbers(self, name: str) -> NDArray[np.float64]:
-        """A number at each sorted row of its ticker; NaN where there is none."""
+        """A number a ticker; NaN where there is none."""
         try:
             values = [np.nan if pd.isna(v) else float(v) for v in self._columns[name]]
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{name} is no number: {error}") from error
-        return np.repeat(np.array(values, dtype=np.float64), self._lengths)
+        return np.array(values, dtype=np.float64)
 
     def days(self) -> NDArray[np.datetime64]:
-        """As-of date at each sorted row of its ticker; NaT where there is none."""
+        """As-of date of each ticker; NaT where there is none."""
+        given = self._columns["new_time_str"]
         try:
-            read = pd.DatetimeIndex([pd.to_datetime(v) for v in self._columns["new_time_str"]])
+            # Of all tickers it is one of a few days.
+            read = {day: pd.to_datetime(day) for day in set(given)}
+            days = pd.DatetimeIndex([read[day] for day in given])
         except (TypeError, ValueError) as error:
             raise ConfigError(f"new_time_str is no day like 2026-04-30: {error}") from error
-        return np.repeat(read.tz_localize(None).normalize().as_unit("ns").to_numpy(), self._lengths)
+        return days.tz_localize(None).normalize().as_unit("ns").to_numpy()
 
 
 def _lost(metric: str, missing: list[str], panel: bool) -> str:
@@ -281,8 +282,12 @@ def days_to_cover(
 
 def cover(sessions: Sessions, as_of: AsOf, mean_volume: NDArray[np.float64]) -> NDArray[np.float64]:
     """Open short position / mean volume on the as-of row, in the order of the frame."""
-    days = quotient(as_of.numbers("aggregated_short"), mean_volume[sessions.order])
-    return sessions.to_rows(np.where(sessions.days == as_of.days(), days, np.nan))
+    on_day = np.flatnonzero(sessions.days == np.repeat(as_of.days(), sessions.lengths))
+    rows = sessions.order[on_day]
+    shares = np.repeat(as_of.numbers("aggregated_short"), sessions.lengths)[on_day]
+    days = np.full(len(sessions.order), np.nan)
+    days[rows] = quotient(shares, mean_volume[rows])
+    return days
 
 
 def implied_shares(
@@ -349,4 +354,5 @@ def base(sessions: Sessions, as_of: AsOf) -> NDArray[np.float64]:
     shares = quotient(
         100.0 * as_of.numbers("aggregated_short"), as_of.numbers("aggregated_short_ratio")
     )
-    return sessions.to_rows(np.where(sessions.days >= as_of.days(), shares, np.nan))
+    known = sessions.days >= np.repeat(as_of.days(), sessions.lengths)
+    return sessions.to_rows(np.where(known, np.repeat(shares, sessions.lengths), np.nan))

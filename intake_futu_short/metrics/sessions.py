@@ -124,13 +124,18 @@ class Sessions:
         if labels is not None:
             tickers, _ = pd.factorize(labels, sort=True, use_na_sentinel=False)
         order = _sorting(tickers, days)
-        begins = np.flatnonzero(np.diff(tickers[order], prepend=-1))
-        return cls(order, begins, days[order], labels)
+        counts = np.bincount(tickers)  # of each ticker there is a row
+        return cls(order, np.cumsum(counts) - counts, days[order], labels)
 
     @cached_property
     def codes(self) -> pd.Index[Any] | None:
         """Codes of the sorted rows; None when the frame has none."""
         return None if self.labels is None else self.labels.take(self.order)
+
+    @cached_property
+    def tickers(self) -> pd.Index[Any] | None:
+        """Code of each ticker; None when the frame has none."""
+        return None if self.labels is None else self.labels.take(self.order[self.begins])
 
     @cached_property
     def lengths(self) -> NDArray[np.intp]:
@@ -281,7 +286,8 @@ def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
 
 def _floats(name: str, column: pd.Series[Any] | pd.Index[Any]) -> NDArray[np.float64]:
     try:
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        values: NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name} holds what is no number: {error}") from error
-    return np.where(np.isfinite(values), values, np.nan)
+    finite = np.isfinite(values)
+    return values if finite.all() else np.where(finite, values, np.nan)
