@@ -50,7 +50,8 @@ def aggregates(frame: pd.DataFrame) -> pd.DataFrame:
 'new_time_str': '2026-04-30'}]
     """
     reports = _reports(frame)
-    tickers = {code_of(frame): frame.attrs} if reports is None else reports
+    whose = frame.attrs.get("code") or code_of(frame)  # attrs say whose they are themselves
+    tickers = {whose: frame.attrs} if reports is None else reports
     rows = [
         (code, *(values.get(name) for name in _NAMES))
         for code, values in tickers.items()
@@ -151,14 +152,15 @@ class AsOf:
     Raises
     ------
     NotShortVolumeError
-        When neither ``attrs`` nor ``given`` has one of the names.
+        When neither ``attrs`` nor ``given`` has one of the names, and when it is not known that
+        what ``attrs`` have is of the frame's tickers.
     """
 
     def __init__(
         self, frame: pd.DataFrame, sessions: Sessions, metric: str, given: Mapping[str, Any]
     ) -> None:
-        codes = sessions.tickers
-        self._tickers = [None] * len(sessions.begins) if codes is None else codes.tolist()
+        codes, own = sessions.tickers, frame.attrs.get("code")
+        self._tickers = [own] * len(sessions.begins) if codes is None else codes.tolist()
         self._columns: dict[str, list[Any]] = {}
         by_code = _reports(frame)
         missing = []
@@ -166,8 +168,18 @@ class AsOf:
             if value is not None:
                 self._columns[name] = self._given(metric, name, value)
             elif by_code is not None:
+                if codes is None and own is None and self._tickers:
+                    raise NotShortVolumeError(
+                        f"{metric} takes {name} from attrs['aggregates'] by code, and the frame "
+                        f"does not say whose its rows are: add a column 'code', or pass {name}=..."
+                    )
                 self._columns[name] = [by_code.get(c, {}).get(name) for c in self._tickers]
             elif name in frame.attrs and len(self._tickers) <= 1:
+                if own is not None and self._tickers not in ([], [own]):
+                    raise NotShortVolumeError(
+                        f"{metric} takes {name} from attrs, which are of {own}, and the rows are "
+                        f"of {self._tickers[0]}: pass {name}=..."
+                    )
                 self._columns[name] = [frame.attrs[name]] * len(self._tickers)
             else:
                 missing.append(name)
@@ -252,7 +264,7 @@ def days_to_cover(
     ------
     NotShortVolumeError
         On a US frame; when ``shares_traded`` or what says the day is missing; when ``attrs`` were
-        lost, as in CSV, and nothing is passed instead.
+        lost, as in CSV, or are not known to be of these tickers, and nothing is passed instead.
     ConfigError
         When an argument is no such value, a ticker has a day twice, or a row has no day.
 
@@ -326,8 +338,8 @@ def implied_shares(
     Raises
     ------
     NotShortVolumeError
-        On a US frame; when nothing says the day; when ``attrs`` were lost, as in CSV, and nothing
-        is passed instead.
+        On a US frame; when nothing says the day; when ``attrs`` were lost, as in CSV, or are not
+        known to be of these tickers, and nothing is passed instead.
     ConfigError
         When an argument is no such value, or a row has no day.
 
