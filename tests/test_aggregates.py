@@ -226,3 +226,12 @@ def test_the_report_of_one_ticker_is_not_given_to_rows_of_another() -> None:
             metric(other)
     assert "days_to_cover_2" not in metrics.metrics(other, 2)
     assert metrics.aggregates(other)["code"].tolist() == ["HK.1"]
+
+
+def test_what_is_no_day_is_no_date_of_the_history() -> None:
+    rows = [["HK.1", "2026-01-03", 60, 0.5], ["HK.1", "2026-01-10 00:00:00", 70, None],
+            ["HK.1", "soon", 80, None], ["HK.1", "", 90, None]]  # fmt: skip
+    frame = hk([1], code="HK.1", aggregates_history=json.dumps(rows))
+    history = metrics.aggregates_history(frame)
+    assert history["date"].tolist() == [pd.Timestamp("2026-01-03"), pd.Timestamp("2026-01-10")]
+    assert history["aggregated_short"].tolist() == [60, 70]

@@ -255,9 +255,11 @@ def test_the_open_positions_are_those_of_the_ticker() -> None:
         "aggregates": json.dumps({
             "HK.1": {"aggregated_short": 5, "aggregated_short_ratio": None,
                      "new_time_str": "2026-06-05"},
+            "HK.3": None,
         })
     }  # fmt: skip
-    assert "shares, as of" not in words(frame.assign(code="HK.2").shortvol.plot()[0].figure)
+    for code in ("HK.2", "HK.3"):
+        assert "shares, as of" not in words(frame.assign(code=code).shortvol.plot()[0].figure)
     text = words(frame.assign(code="HK.1").shortvol.plot()[0].figure)
     assert "Open short position reported by HKEX: 5 shares, as of 2026-06-05." in text
 

@@ -95,17 +95,18 @@ def aggregates_history(frame: pd.DataFrame) -> pd.DataFrame:
         rows = list(zip(*columns, strict=True))
     else:
         rows = kept
-    rows = [row for row in rows if not pd.isna(row[1])]
     codes, days, shares, percents = ([row[i] for row in rows] for i in range(4))
+    dates = pd.to_datetime(pd.Index(days, dtype=object), format="mixed", errors="coerce")
     history = pd.DataFrame(
         {
             "code": pd.Series(codes, dtype=text_dtype()),
-            "date": pd.DatetimeIndex(pd.to_datetime(days)).as_unit("ns"),
+            "date": pd.DatetimeIndex(dates).as_unit("ns"),
             "aggregated_short": pd.array(shares, dtype="Int64"),
             "aggregated_short_ratio": pd.Series(percents, dtype="float64"),
         }
     )
-    return history.sort_values(["code", "date"], kind="stable", ignore_index=True)
+    dated = history.dropna(subset="date")
+    return dated.sort_values(["code", "date"], kind="stable", ignore_index=True)
 
 
 def _kept(frame: pd.DataFrame, name: str, kind: type) -> Any:
@@ -207,9 +208,7 @@ class AsOf:
         """As-of date of each ticker; NaT where there is none."""
         given = self._columns["new_time_str"]
         try:
-            # Of all tickers it is one of a few days.
-            read = {day: pd.to_datetime(day) for day in set(given)}
-            days = pd.DatetimeIndex([read[day] for day in given])
+            days = pd.DatetimeIndex(pd.to_datetime(pd.Index(given, dtype=object), format="mixed"))
         except (TypeError, ValueError) as error:
             raise ConfigError(f"new_time_str is no day like 2026-04-30: {error}") from error
         return days.tz_localize(None).normalize().as_unit("ns").to_numpy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from intake_futu_short.metrics.sessions import Sessions, market_of, numbers
 from intake_futu_short.security import HK, US
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -161,13 +160,14 @@ def tickers_of(
         shown &= sessions.days >= days[-min(last, len(days))]
     begins = np.unique(sessions.first) if len(rows) else np.zeros(1, dtype=np.intp)
     ends = np.append(begins[1:], len(rows))
+    reported = _reported(frame)
     return [
         _ticker(
-            frame,
+            (code := _code(frame, sessions.codes, begin)),
             market,
             rows.iloc[begin:end],
             shown[begin:end],
-            _code(frame, sessions.codes, begin),
+            _positions(reported, code),
         )
         for begin, end in zip(begins, ends, strict=True)
     ]
@@ -201,7 +201,11 @@ def _measured(market: Market) -> list[str]:
 
 
 def _ticker(
-    frame: pd.DataFrame, market: Market, rows: pd.DataFrame, shown: NDArray[np.bool_], code: str
+    code: str,
+    market: Market,
+    rows: pd.DataFrame,
+    shown: NDArray[np.bool_],
+    positions: pd.DataFrame,
 ) -> Ticker:
     before = rows["short_ratio"].shift(1).rolling(WINDOW)
     rows = rows.assign(mean=before.mean(), sd=before.std(ddof=1))
@@ -215,38 +219,27 @@ def _ticker(
         code,
         market,
         days[kept].assign(price=days[price]),
-        _positions(frame, code, newest),
+        positions,
         newest,
         lacking if len(days) else (),
         price,
     )
 
 
-def _positions(frame: pd.DataFrame, code: str, newest: pd.Timestamp | None) -> pd.DataFrame:
-    """Reported open short positions by as-of date, from attrs: the series, or the one value."""
-    found = {day: values for day, values in _reported(frame.attrs, code) if day is not None}
-    table = pd.DataFrame(
-        list(found.values()),
-        index=pd.to_datetime(list(found), format="%Y-%m-%d", errors="coerce"),
-        columns=["aggregated_short", "aggregated_short_ratio"],
-        dtype=np.float64,
-    )
-    known = table["aggregated_short"].notna().to_numpy() & table.index.notna()
-    return table[known].sort_index()
+def _reported(frame: pd.DataFrame) -> pd.DataFrame:
+    """Open short positions that attrs bear: the series, or the one value of each ticker."""
+    now = metrics.aggregates(frame)
+    now["date"] = pd.to_datetime(now.pop("new_time_str"), format="mixed", errors="coerce")
+    # Where both have a day, the series has it as it was first sent.
+    reported = pd.concat([now, metrics.aggregates_history(frame)], ignore_index=True)
+    known = reported.dropna(subset=["date", "aggregated_short"])
+    return known.drop_duplicates(["code", "date"], keep="last").sort_values("date")
 
 
-def _reported(attrs: Any, code: str) -> Iterator[tuple[Any, tuple[Any, Any]]]:
-    one = attrs
-    if attrs.get("aggregates") is not None:
-        one = json.loads(attrs["aggregates"]).get(code, {})
-    elif attrs.get("code", code) != code:
-        one = {}
-    names = ("new_time_str", "aggregated_short", "aggregated_short_ratio")
-    day, short, ratio = (one.get(name) for name in names)
-    yield day, (short, ratio)
-    for whose, since, shares, percent in json.loads(attrs.get("aggregates_history") or "[]"):
-        if whose == code:
-            yield since, (shares, percent)
+def _positions(reported: pd.DataFrame, code: str) -> pd.DataFrame:
+    """Those of a ticker, by as-of date."""
+    of_code = reported[reported["code"].fillna("") == code].set_index("date")
+    return of_code[["aggregated_short", "aggregated_short_ratio"]].astype(np.float64)
 
 
 def newest_day(tickers: Sequence[Ticker]) -> pd.Timestamp | None:
