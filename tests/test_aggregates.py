@@ -208,7 +208,7 @@ def test_reports_of_a_panel_are_of_no_frame_that_does_not_say_its_code() -> None
         with pytest.raises(NotShortVolumeError, match="does not say whose its rows are"):
             metric(frame)
     assert "implied_shares" not in metrics.metrics(frame, 2)
-    given = {"aggregated_short": 60, "new_time_str": "2026-01-03"}
+    given: dict[str, Any] = {"aggregated_short": 60, "new_time_str": "2026-01-03"}
     same(metrics.days_to_cover(frame, 2, **given), [NAN, NAN, 2.4, NAN])
     same(metrics.days_to_cover(frame.iloc[:0], 2), [])
     frame.attrs["code"] = "HK.1"
