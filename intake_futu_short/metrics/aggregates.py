@@ -16,7 +16,7 @@ import pandas as pd
 
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.metrics.columns import Columns, answer
-from intake_futu_short.metrics.sessions import Sessions, code_of
+from intake_futu_short.metrics.sessions import Sessions, code_of, refuse_periods
 from intake_futu_short.metrics.window_metrics import trailing, window
 from intake_futu_short.metrics.windows import quotient
 from intake_futu_short.table import text_dtype
@@ -262,8 +262,9 @@ def days_to_cover(
     Raises
     ------
     NotShortVolumeError
-        On a US frame; when ``shares_traded`` or what says the day is missing; when ``attrs`` were
-        lost, as in CSV, or are not known to be of these tickers, and nothing is passed instead.
+        On a US frame and on what `resample` gave; when ``shares_traded`` or what says the day is
+        missing; when ``attrs`` were lost, as in CSV, or are not known to be of these tickers, and
+        nothing is passed instead.
     ConfigError
         When an argument is no such value, a ticker has a day twice, or a row has no day.
 
@@ -283,6 +284,7 @@ def days_to_cover(
     name = f"days_to_cover_{n}"
     columns = Columns(frame)
     columns.require(name, _VOLUME)
+    refuse_periods(frame, name)
     sessions = Sessions.of(frame)
     sessions.refuse_repeated_days(name)
     given = {"aggregated_short": aggregated_short, "new_time_str": new_time_str}

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     from intake_futu_short.security import Market
 
-__all__ = ["Sessions", "by_date", "code_of", "market_of", "numbers"]
+__all__ = ["RESAMPLED", "Sessions", "by_date", "code_of", "market_of", "numbers", "refuse_periods"]
+
+# Where attrs say what periods the rows of a frame are, when they are no days.
+RESAMPLED = "resampled"
 
 # Places for ticker-days that a panel may have for each of its rows to be sorted by places.
 _SPARSEST = 8
@@ -72,6 +75,15 @@ def code_of(frame: pd.DataFrame) -> str | None:
     if codes is None or not len(codes):
         return cast("str | None", frame.attrs.get("code"))
     return str(codes[0]) if codes.nunique() == 1 and not codes.hasnans else None
+
+
+def refuse_periods(frame: pd.DataFrame, metric: str) -> None:
+    """Raise NotShortVolumeError when rows are weeks or the like: some answers are of days only."""
+    if RESAMPLED in frame.attrs:
+        raise NotShortVolumeError(
+            f"{metric} is of trading days, and each row of this frame is a period of "
+            f"{frame.attrs[RESAMPLED]}: take it of the frame before resample()"
+        )
 
 
 def by_date(frame: pd.DataFrame) -> pd.DataFrame:
