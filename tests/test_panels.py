@@ -308,7 +308,7 @@ def test_no_rows_no_periods() -> None:
         assert len(metrics.resample(frame, "W")) == 0
 
 
-@pytest.mark.parametrize("freq", ["weekly", "XX", 5.5, None, ""])
+@pytest.mark.parametrize("freq", ["weekly", "XX", "-1W", 5.5, None, ""])
 def test_what_is_no_period_is_refused(freq: Any) -> None:
     with pytest.raises(ConfigError, match="is no period that this pandas knows, such as 'W', 'ME'"):
         metrics.resample(real(), freq)

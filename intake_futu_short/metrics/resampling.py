@@ -123,7 +123,7 @@ def _labels(days: NDArray[np.datetime64], freq: Any) -> NDArray[np.datetime64]:
     distinct, which = np.unique(days, return_inverse=True)
     try:
         periods = pd.Series(1, index=pd.DatetimeIndex(distinct)).resample(freq).count()
-    except (AttributeError, TypeError, ValueError) as error:  # the first for None
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{freq!r} is no period that this pandas knows, such as 'W', 'ME', 'QE', 'YE': {error}"
         ) from error
