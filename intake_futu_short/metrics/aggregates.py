@@ -49,9 +49,9 @@ def aggregates(frame: pd.DataFrame) -> pd.DataFrame:
     [{'code': 'HK.00700', 'aggregated_short': 51480638, 'aggregated_short_ratio': 0.56, \
 'new_time_str': '2026-04-30'}]
     """
-    reports = _reports(frame)
-    whose = frame.attrs.get("code") or code_of(frame)  # attrs say whose they are themselves
-    tickers = {whose: frame.attrs} if reports is None else reports
+    tickers: Mapping[Any, Mapping[Any, Any]] | None = _reports(frame)
+    if tickers is None:  # attrs of one ticker, which say themselves whose they are
+        tickers = {frame.attrs.get("code") or code_of(frame): frame.attrs}
     rows = [
         (code, *(values.get(name) for name in _NAMES))
         for code, values in tickers.items()

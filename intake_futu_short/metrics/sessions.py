@@ -279,7 +279,8 @@ def _days(name: str, values: Any, *, zone: str | None = None, **how: Any) -> NDA
         moments = pd.DatetimeIndex(pd.to_datetime(np.asarray(distinct), **how))
         local = moments if zone is None else moments.tz_convert(zone)
         days = local.tz_localize(None).normalize().as_unit("ns").to_numpy()
-    except (TypeError, ValueError, OverflowError) as error:
+    # pandas has no days of other time zones after the year 9999.
+    except (NotImplementedError, OverflowError, TypeError, ValueError) as error:
         # The first sentence says which; pandas goes on with advice on its own arguments.
         what = str(error).splitlines()[0].removesuffix(". You might want to try:")
         raise ConfigError(

@@ -208,14 +208,16 @@ def tickers_of(
         shown &= sessions.days >= days[-min(last, len(days))]
     begins = np.unique(sessions.first) if len(rows) else np.zeros(1, dtype=np.intp)
     ends = np.append(begins[1:], len(rows))
-    reported = _reported(frame)
+    positions = _positions(frame)
+    by_code = {str(code): of.droplevel(0) for code, of in positions.groupby(level=0)}
+    none = positions.droplevel(0).iloc[:0]
     return [
         _ticker(
             rows.iloc[begin:end],
             shown[begin:end],
             code=(code := _code(frame, sessions.codes, begin)),
             market=market,
-            positions=_positions(reported, code),
+            positions=by_code.get(code, none),
             step=Step.of(frame),
         )
         for begin, end in zip(begins, ends, strict=True)
@@ -278,20 +280,15 @@ def _ticker(
     )
 
 
-def _reported(frame: pd.DataFrame) -> pd.DataFrame:
-    """Open short positions that attrs bear: the series, or the one value of each ticker."""
+def _positions(frame: pd.DataFrame) -> pd.DataFrame:
+    """Open short positions that attrs bear: the series, or the one value; by code and date."""
     now = metrics.aggregates(frame)
     now["date"] = pd.to_datetime(now.pop("new_time_str"), format="mixed", errors="coerce")
     # Where both have a day, the series has it as it was first sent.
     reported = pd.concat([now, metrics.aggregates_history(frame)], ignore_index=True)
-    known = reported.dropna(subset=["date", "aggregated_short"])
-    return known.drop_duplicates(["code", "date"], keep="last").sort_values("date")
-
-
-def _positions(reported: pd.DataFrame, code: str) -> pd.DataFrame:
-    """Those of a ticker, by as-of date."""
-    of_code = reported[reported["code"].fillna("") == code].set_index("date")
-    return of_code[["aggregated_short", "aggregated_short_ratio"]].astype(np.float64)
+    known = reported.dropna(subset=["date", "aggregated_short"]).fillna({"code": ""})
+    table = known.drop_duplicates(["code", "date"], keep="last").set_index(["code", "date"])
+    return table.sort_index().astype(np.float64)
 
 
 def newest_day(tickers: Sequence[Ticker]) -> pd.Timestamp | None:
