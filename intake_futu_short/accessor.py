@@ -211,7 +211,7 @@ class ShortVolumeAccessor:
         Raises
         ------
         NotShortVolumeError
-            When no column or index level says the days.
+            When no column or index level says the days, and on what `resample` gave.
         ConfigError
             When a row has no day, or one that cannot be read.
 
@@ -254,7 +254,7 @@ class ShortVolumeAccessor:
            that HKEX reported. A single one is written below the panels.
 
         Several tickers are drawn as the second panel of each, all on one scale, or as a heat map
-        of the short ratio by date and ticker, whose missing days are grey.
+        of the short ratio by date and ticker, whose missing days are hatched.
 
         Windows look back at rows that are not shown. What the frame lacks is said in the figure.
         The backend is the user's: nothing is switched, shown or closed.

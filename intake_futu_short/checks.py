@@ -12,7 +12,7 @@ import pandas as pd
 
 from intake_futu_short import calendars
 from intake_futu_short.metrics.columns import SHORT_AND_TOTAL_TURNOVER, SHORT_AND_VOLUME
-from intake_futu_short.metrics.sessions import Sessions, market_of, numbers
+from intake_futu_short.metrics.sessions import Sessions, market_of, numbers, refuse_periods
 from intake_futu_short.metrics.window_metrics import pool
 from intake_futu_short.security import HK, US
 from intake_futu_short.table import text_dtype
@@ -36,6 +36,7 @@ _INT64 = 2**63 - 1
 def check(frame: pd.DataFrame) -> pd.DataFrame:
     """List what does not add up, a row a finding, by ticker and day."""
     market = market_of(frame)
+    refuse_periods(frame, "check")
     sessions = Sessions.of(frame)
     rows = frame.take(sessions.order)
     # Of a repeated day the row that came first stands for it where several days are looked at.

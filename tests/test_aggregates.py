@@ -199,3 +199,39 @@ def test_reports_survive_parquet_and_are_missed_after_csv(tmp_path: Any) -> None
     assert [name for name in expected if name not in metrics.metrics(text)] == lost
     np.testing.assert_allclose(metrics.metrics(text), expected.drop(columns=lost), rtol=1e-12)
     assert metrics.metrics(parquet).attrs == frame.attrs
+
+
+def test_reports_of_a_panel_are_of_no_frame_that_does_not_say_its_code() -> None:
+    # One ticker of a panel, whose attrs pandas keeps when the column goes.
+    frame = panel().query("code == 'HK.1'").drop(columns="code")
+    for metric in (metrics.days_to_cover, metrics.implied_shares):
+        with pytest.raises(NotShortVolumeError, match="does not say whose its rows are"):
+            metric(frame)
+    assert "implied_shares" not in metrics.metrics(frame, 2)
+    given: dict[str, Any] = {"aggregated_short": 60, "new_time_str": "2026-01-03"}
+    same(metrics.days_to_cover(frame, 2, **given), [NAN, NAN, 2.4, NAN])
+    same(metrics.days_to_cover(frame.iloc[:0], 2), [])
+    frame.attrs["code"] = "HK.1"
+    same(metrics.days_to_cover(frame, 2), [NAN, NAN, 2.4, NAN])
+
+
+def test_the_report_of_one_ticker_is_not_given_to_rows_of_another() -> None:
+    frame = hk([10, 20, 30, 40], code="HK.1", **REPORT)
+    expected = [NAN, NAN, 60 / 25, NAN]
+    same(metrics.days_to_cover(frame, 2), expected)
+    same(metrics.days_to_cover(frame.assign(code="HK.1"), 2), expected)
+    other = frame.assign(code="HK.2")
+    for metric in (metrics.days_to_cover, metrics.implied_shares):
+        with pytest.raises(NotShortVolumeError, match=r"attrs, which are of HK\.1, .* of HK\.2"):
+            metric(other)
+    assert "days_to_cover_2" not in metrics.metrics(other, 2)
+    assert metrics.aggregates(other)["code"].tolist() == ["HK.1"]
+
+
+def test_what_is_no_day_is_no_date_of_the_history() -> None:
+    rows = [["HK.1", "2026-01-03", 60, 0.5], ["HK.1", "2026-01-10 00:00:00", 70, None],
+            ["HK.1", "soon", 80, None], ["HK.1", "", 90, None]]  # fmt: skip
+    frame = hk([1], code="HK.1", aggregates_history=json.dumps(rows))
+    history = metrics.aggregates_history(frame)
+    assert history["date"].tolist() == [pd.Timestamp("2026-01-03"), pd.Timestamp("2026-01-10")]
+    assert history["aggregated_short"].tolist() == [60, 70]

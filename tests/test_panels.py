@@ -240,10 +240,26 @@ def test_weeks_by_hand() -> None:
         index=pd.DatetimeIndex(["2026-01-04", "2026-01-11"], name="date").as_unit("ns"),
     )
     pd.testing.assert_frame_equal(weeks, expected[list(weeks)], check_freq=False)
-    assert weeks.attrs == {"code": "US.A"}
+    assert weeks.attrs == {"code": "US.A", "resampled": "W-SUN"}
     same(metrics.short_ratio_mean(weeks, 2), [NAN, 0.1], weeks.index)
     same(metrics.return_1d(weeks), [11.0 / 9.0 - 1, 15.0 / 11.0 - 1])
     pd.testing.assert_frame_equal(metrics.resample(weeks, "W"), weeks, check_freq=False)
+
+
+def test_what_is_of_days_refuses_weeks() -> None:
+    frame = sample.frame("HK.SAMPLE")
+    frame.attrs["new_time_str"] = "2026-06-05"  # a Friday
+    weeks = metrics.resample(frame, "W-FRI")
+    assert "2026-06-05" in weeks.index
+    for of in (metrics.days_to_cover, lambda f: f.shortvol.check()):
+        with pytest.raises(NotShortVolumeError, match=r"each row .* is a period of W-FRI"):
+            of(weeks)
+    assert [n for n in metrics.metrics(frame) if n not in metrics.metrics(weeks)] == [
+        "days_to_cover_5", "days_to_cover_20",
+    ]  # fmt: skip
+    days = metrics.resample(frame, "D")
+    assert "resampled" not in days.attrs
+    assert metrics.days_to_cover(days).notna().any()
 
 
 @pytest.mark.parametrize("freq", ["W", "W-FRI", "ME", "QE", "YE", "MS", pd.offsets.MonthEnd()])
@@ -292,7 +308,7 @@ def test_no_rows_no_periods() -> None:
         assert len(metrics.resample(frame, "W")) == 0
 
 
-@pytest.mark.parametrize("freq", ["weekly", "XX", 5.5, None, ""])
+@pytest.mark.parametrize("freq", ["weekly", "XX", "-1W", 5.5, None, ""])
 def test_what_is_no_period_is_refused(freq: Any) -> None:
     with pytest.raises(ConfigError, match="is no period that this pandas knows, such as 'W', 'ME'"):
         metrics.resample(real(), freq)

@@ -255,9 +255,11 @@ def test_the_open_positions_are_those_of_the_ticker() -> None:
         "aggregates": json.dumps({
             "HK.1": {"aggregated_short": 5, "aggregated_short_ratio": None,
                      "new_time_str": "2026-06-05"},
+            "HK.3": None,
         })
     }  # fmt: skip
-    assert "shares, as of" not in words(frame.assign(code="HK.2").shortvol.plot()[0].figure)
+    for code in ("HK.2", "HK.3"):
+        assert "shares, as of" not in words(frame.assign(code=code).shortvol.plot()[0].figure)
     text = words(frame.assign(code="HK.1").shortvol.plot()[0].figure)
     assert "Open short position reported by HKEX: 5 shares, as of 2026-06-05." in text
 
@@ -266,6 +268,46 @@ def test_an_open_position_of_another_ticker_is_not_written() -> None:
     frame = sample("HK.SAMPLE").iloc[:30].assign(code="HK.2")
     assert frame.attrs["aggregated_short"] == 17_650_300
     assert "Open short position" not in words(frame.shortvol.plot()[0].figure)
+
+
+def test_windows_of_weeks_are_named_so() -> None:
+    weeks = sample("HK.SAMPLE").shortvol.resample("W")
+    axes = weeks.shortvol.plot()
+    figure = drawn(axes[0].figure)
+    assert labels(axes[1])[1:3] == ["20-week pooled ratio", "Mean of the 20 weeks before"]
+    assert "day" not in words(figure)
+    assert words(figure).splitlines()[:3] == [
+        "HK.SAMPLE (synthetic): short volume by week, newest week 2026-06-21",
+        f"Hong Kong market, {len(weeks)} weeks, 2020-05-17 to 2026-06-21",
+        "Short ratio: shares sold short / volume. Pooled: Σ short / Σ volume of the 20 weeks that "
+        "end there.",
+    ]
+    # A bar fills its week, and weeks make a line.
+    assert figure.axes[2].patches[0].get_width() == pytest.approx(6.3)
+    assert not np.isnan(line(axes[1], "Short ratio")).any()
+
+
+@pytest.mark.parametrize(
+    ("freq", "name"), [("ME", "month"), ("QS", "quarter"), ("YE", "year"), ("2W", "period")]
+)
+def test_other_periods_are_named_and_make_lines(freq: str, name: str) -> None:
+    periods = sample("US.SAMPLE").shortvol.resample(freq)
+    axes = periods.shortvol.plot()
+    assert f"short volume by {name}, newest {name} 2026-" in words(drawn(axes[0].figure))
+    assert not np.isnan(line(axes[1], "Short ratio")).any()
+
+
+def test_heat_maps_of_months_are_named_and_whole() -> None:
+    months = panel(13, rows=400).shortvol.resample("ME")
+    ax = months.shortvol.plot()
+    assert ax.get_title(loc="left").startswith("Short ratio by month, US, newest month 2026-06-30")
+    assert not drawn(ax.figure).axes[0].collections[0].get_array().mask[0].any()
+
+
+def test_a_row_of_small_multiples_is_not_named_each() -> None:
+    figure = drawn(panel(12).shortvol.plot(figsize=(6.3, 4.5))[0].figure)
+    assert {ax.get_ylabel() for ax in figure.axes} == {""}
+    assert figure.get_supylabel() == "Short ratio (% of volume)"
 
 
 def test_an_as_of_date_that_is_none_is_left_out() -> None:
@@ -509,7 +551,7 @@ def test_many_tickers_are_a_heat_map() -> None:
     assert figure.axes[1].get_ylabel().startswith("Short ratio (% of volume)")
     assert figure.axes[1].get_yticklabels()[0].get_text() == "0%"
     assert ax.get_title(loc="left") == (
-        "Daily short ratio, US, as of 2026-06-18\nGrey: no row or no ratio"
+        "Daily short ratio, US, as of 2026-06-18\nHatched: no row or no ratio"
     )
     values = cells(ax)
     assert values.shape == (13, 30)
@@ -518,7 +560,8 @@ def test_many_tickers_are_a_heat_map() -> None:
     np.testing.assert_array_equal(values[0].filled(np.nan), ratios[::-1])
     # Each later ticker lacks the newest days; the first row is at the top.
     assert values.mask.sum(axis=1).tolist() == list(range(13))
-    assert to_hex(ax.get_facecolor()) == "#c8c8c8"
+    assert ax.patch.get_hatch()
+    assert to_hex(ax.get_facecolor()) == "#ffffff"
     assert ax.get_ylim() == (12.5, -0.5)
 
 

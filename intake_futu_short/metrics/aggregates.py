@@ -16,7 +16,7 @@ import pandas as pd
 
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.metrics.columns import Columns, answer
-from intake_futu_short.metrics.sessions import Sessions, code_of
+from intake_futu_short.metrics.sessions import Sessions, code_of, refuse_periods
 from intake_futu_short.metrics.window_metrics import trailing, window
 from intake_futu_short.metrics.windows import quotient
 from intake_futu_short.table import text_dtype
@@ -49,8 +49,9 @@ def aggregates(frame: pd.DataFrame) -> pd.DataFrame:
     [{'code': 'HK.00700', 'aggregated_short': 51480638, 'aggregated_short_ratio': 0.56, \
 'new_time_str': '2026-04-30'}]
     """
-    reports = _reports(frame)
-    tickers = {code_of(frame): frame.attrs} if reports is None else reports
+    tickers: Mapping[Any, Mapping[Any, Any]] | None = _reports(frame)
+    if tickers is None:  # attrs of one ticker, which say themselves whose they are
+        tickers = {frame.attrs.get("code") or code_of(frame): frame.attrs}
     rows = [
         (code, *(values.get(name) for name in _NAMES))
         for code, values in tickers.items()
@@ -94,17 +95,18 @@ def aggregates_history(frame: pd.DataFrame) -> pd.DataFrame:
         rows = list(zip(*columns, strict=True))
     else:
         rows = kept
-    rows = [row for row in rows if not pd.isna(row[1])]
     codes, days, shares, percents = ([row[i] for row in rows] for i in range(4))
+    dates = pd.to_datetime(pd.Index(days, dtype=object), format="mixed", errors="coerce")
     history = pd.DataFrame(
         {
             "code": pd.Series(codes, dtype=text_dtype()),
-            "date": pd.DatetimeIndex(pd.to_datetime(days)).as_unit("ns"),
+            "date": pd.DatetimeIndex(dates).as_unit("ns"),
             "aggregated_short": pd.array(shares, dtype="Int64"),
             "aggregated_short_ratio": pd.Series(percents, dtype="float64"),
         }
     )
-    return history.sort_values(["code", "date"], kind="stable", ignore_index=True)
+    dated = history.dropna(subset="date")
+    return dated.sort_values(["code", "date"], kind="stable", ignore_index=True)
 
 
 def _kept(frame: pd.DataFrame, name: str, kind: type) -> Any:
@@ -134,7 +136,7 @@ def _reports(frame: pd.DataFrame) -> dict[Any, dict[str, Any]] | None:
 
 
 class AsOf:
-    """What is reported of each ticker of a frame, laid beside the frame's sorted rows.
+    """What is reported of each ticker of a frame, in the order of its sorted rows.
 
     Parameters
     ----------
@@ -151,16 +153,15 @@ class AsOf:
     Raises
     ------
     NotShortVolumeError
-        When neither ``attrs`` nor ``given`` has one of the names.
+        When neither ``attrs`` nor ``given`` has one of the names, and when it is not known that
+        what ``attrs`` have is of the frame's tickers.
     """
 
     def __init__(
         self, frame: pd.DataFrame, sessions: Sessions, metric: str, given: Mapping[str, Any]
     ) -> None:
-        codes = sessions.codes
-        self._lengths = sessions.lengths
-        self._tickers = [None] if codes is None else codes.take(sessions.begins).tolist()
-        self._tickers = self._tickers[: len(sessions.begins)]
+        codes, own = sessions.tickers, frame.attrs.get("code")
+        self._tickers = [own] * len(sessions.begins) if codes is None else codes.tolist()
         self._columns: dict[str, list[Any]] = {}
         by_code = _reports(frame)
         missing = []
@@ -168,8 +169,18 @@ class AsOf:
             if value is not None:
                 self._columns[name] = self._given(metric, name, value)
             elif by_code is not None:
+                if codes is None and own is None and self._tickers:
+                    raise NotShortVolumeError(
+                        f"{metric} takes {name} from attrs['aggregates'] by code, and the frame "
+                        f"does not say whose its rows are: add a column 'code', or pass {name}=..."
+                    )
                 self._columns[name] = [by_code.get(c, {}).get(name) for c in self._tickers]
             elif name in frame.attrs and len(self._tickers) <= 1:
+                if own is not None and self._tickers not in ([], [own]):
+                    raise NotShortVolumeError(
+                        f"{metric} takes {name} from attrs, which are of {own}, and the rows are "
+                        f"of {self._tickers[0]}: pass {name}=..."
+                    )
                 self._columns[name] = [frame.attrs[name]] * len(self._tickers)
             else:
                 missing.append(name)
@@ -186,20 +197,21 @@ class AsOf:
         return [value] * len(self._tickers)
 
     def numbers(self, name: str) -> NDArray[np.float64]:
-        """A number at each sorted row of its ticker; NaN where there is none."""
+        """A number a ticker; NaN where there is none."""
         try:
             values = [np.nan if pd.isna(v) else float(v) for v in self._columns[name]]
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{name} is no number: {error}") from error
-        return np.repeat(np.array(values, dtype=np.float64), self._lengths)
+        return np.array(values, dtype=np.float64)
 
     def days(self) -> NDArray[np.datetime64]:
-        """As-of date at each sorted row of its ticker; NaT where there is none."""
+        """As-of date of each ticker; NaT where there is none."""
+        given = self._columns["new_time_str"]
         try:
-            read = pd.DatetimeIndex([pd.to_datetime(v) for v in self._columns["new_time_str"]])
+            days = pd.DatetimeIndex(pd.to_datetime(pd.Index(given, dtype=object), format="mixed"))
         except (TypeError, ValueError) as error:
             raise ConfigError(f"new_time_str is no day like 2026-04-30: {error}") from error
-        return np.repeat(read.tz_localize(None).normalize().as_unit("ns").to_numpy(), self._lengths)
+        return days.tz_localize(None).normalize().as_unit("ns").to_numpy()
 
 
 def _lost(metric: str, missing: list[str], panel: bool) -> str:
@@ -250,8 +262,9 @@ def days_to_cover(
     Raises
     ------
     NotShortVolumeError
-        On a US frame; when ``shares_traded`` or what says the day is missing; when ``attrs`` were
-        lost, as in CSV, and nothing is passed instead.
+        On a US frame and on what `resample` gave; when ``shares_traded`` or what says the day is
+        missing; when ``attrs`` were lost, as in CSV, or are not known to be of these tickers, and
+        nothing is passed instead.
     ConfigError
         When an argument is no such value, a ticker has a day twice, or a row has no day.
 
@@ -271,6 +284,7 @@ def days_to_cover(
     name = f"days_to_cover_{n}"
     columns = Columns(frame)
     columns.require(name, _VOLUME)
+    refuse_periods(frame, name)
     sessions = Sessions.of(frame)
     sessions.refuse_repeated_days(name)
     given = {"aggregated_short": aggregated_short, "new_time_str": new_time_str}
@@ -281,8 +295,12 @@ def days_to_cover(
 
 def cover(sessions: Sessions, as_of: AsOf, mean_volume: NDArray[np.float64]) -> NDArray[np.float64]:
     """Open short position / mean volume on the as-of row, in the order of the frame."""
-    days = quotient(as_of.numbers("aggregated_short"), mean_volume[sessions.order])
-    return sessions.to_rows(np.where(sessions.days == as_of.days(), days, np.nan))
+    on_day = np.flatnonzero(sessions.days == np.repeat(as_of.days(), sessions.lengths))
+    rows = sessions.order[on_day]
+    shares = np.repeat(as_of.numbers("aggregated_short"), sessions.lengths)[on_day]
+    days = np.full(len(sessions.order), np.nan)
+    days[rows] = quotient(shares, mean_volume[rows])
+    return days
 
 
 def implied_shares(
@@ -321,8 +339,8 @@ def implied_shares(
     Raises
     ------
     NotShortVolumeError
-        On a US frame; when nothing says the day; when ``attrs`` were lost, as in CSV, and nothing
-        is passed instead.
+        On a US frame; when nothing says the day; when ``attrs`` were lost, as in CSV, or are not
+        known to be of these tickers, and nothing is passed instead.
     ConfigError
         When an argument is no such value, or a row has no day.
 
@@ -349,4 +367,5 @@ def base(sessions: Sessions, as_of: AsOf) -> NDArray[np.float64]:
     shares = quotient(
         100.0 * as_of.numbers("aggregated_short"), as_of.numbers("aggregated_short_ratio")
     )
-    return sessions.to_rows(np.where(sessions.days >= as_of.days(), shares, np.nan))
+    known = sessions.days >= np.repeat(as_of.days(), sessions.lengths)
+    return sessions.to_rows(np.where(known, np.repeat(shares, sessions.lengths), np.nan))

@@ -16,7 +16,7 @@ from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.metrics.aggregates import AsOf, base, cover, days_to_cover, implied_shares
 from intake_futu_short.metrics.columns import Columns, answer, whole_number
 from intake_futu_short.metrics.daily import DAILY, daily
-from intake_futu_short.metrics.sessions import Sessions
+from intake_futu_short.metrics.sessions import RESAMPLED, Sessions
 from intake_futu_short.metrics.trailing import (
     abnormal_short_ratio,
     pooled_short_ratio,
@@ -117,7 +117,7 @@ def _trailing(
     """All that a window has, window by window."""
     names = [kind for kind, needed in KINDS.items() if not columns.lacks(needed)]
     reported = None
-    if not columns.lacks({"HK": ("volume",)}):
+    if RESAMPLED not in frame.attrs and not columns.lacks({"HK": ("volume",)}):
         reported = _reported(frame, sessions, "days_to_cover", *_REPORTED[:2])
     kinds = names if reported is None else [*names, "mean_volume"]
     values = trailing(columns, sessions, kinds, ns, min_periods)

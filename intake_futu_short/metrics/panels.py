@@ -162,11 +162,11 @@ def pivot(frame: pd.DataFrame, metric: str | pd.Series[float]) -> pd.DataFrame:
     values = by_name(frame, metric)
     sessions = Sessions.of(frame)
     sessions.refuse_repeated_days(f"pivot of {values.name}")
-    if sessions.codes is None:
+    if sessions.tickers is None:
         code = code_of(frame) or market_of(frame).name
         codes = pd.Index([code][: len(frame)], dtype=text_dtype(), name="code")
     else:
-        codes = sessions.codes.take(sessions.begins).rename("code")
+        codes = sessions.tickers.rename("code")
     days, which = np.unique(sessions.days, return_inverse=True)
     table = np.full((len(codes), len(days)), np.nan)
     ticker = np.repeat(np.arange(len(codes)), sessions.lengths)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from intake_futu_short.errors import ConfigError
-from intake_futu_short.metrics.sessions import Sessions, market_of, numbers
+from intake_futu_short.metrics.sessions import RESAMPLED, Sessions, market_of, numbers
 from intake_futu_short.metrics.windows import quotient
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ _SUMS = {
 _FIRST = {"open_price", "last_close_price"}
 _LAST = {"close_price"}
 _DROPPED = {"timestamp", "timestamp_str", "daily_trade_avg_ratio"}
+# Periods of these are the days themselves.
+_DAYS = {"D", "B"}
 # Above this a float is no longer sure to hold a count as it is.
 _EXACT = 2.0**53
 
@@ -58,9 +60,9 @@ def resample(frame: pd.DataFrame, freq: Any) -> pd.DataFrame:
     pandas.DataFrame
         Ascending, a row a period with rows, indexed by ``date`` (of a panel ``code`` and ``date``):
         pandas' label of the period, of those above its last calendar day. Counts are Int64. It is
-        again a frame for ``df.shortvol``, whose windows then count periods (``check()`` and the
-        words of ``plot()`` are of days, and `days_to_cover` needs a row of the as-of date).
-        ``attrs`` are kept.
+        again a frame for ``df.shortvol``, whose windows then count periods; ``check()`` and
+        `days_to_cover`, which are of days, refuse it. ``attrs`` are kept, and
+        ``attrs["resampled"]`` says the period as pandas spells it, such as ``"W-SUN"``.
 
     Raises
     ------
@@ -110,6 +112,9 @@ def resample(frame: pd.DataFrame, freq: Any) -> pd.DataFrame:
         short, volume = numbers(periods, "total_shares_short"), numbers(periods, "volume")
         periods["short_percent"] = quotient(100 * short, volume)
     periods.attrs = copy.deepcopy(frame.attrs)
+    spelt = pd.tseries.frequencies.to_offset(freq).freqstr
+    if spelt not in _DAYS:
+        periods.attrs[RESAMPLED] = spelt
     return periods
 
 
@@ -118,7 +123,7 @@ def _labels(days: NDArray[np.datetime64], freq: Any) -> NDArray[np.datetime64]:
     distinct, which = np.unique(days, return_inverse=True)
     try:
         periods = pd.Series(1, index=pd.DatetimeIndex(distinct)).resample(freq).count()
-    except (AttributeError, TypeError, ValueError) as error:  # the first for None
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{freq!r} is no period that this pandas knows, such as 'W', 'ME', 'QE', 'YE': {error}"
         ) from error

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     from intake_futu_short.security import Market
 
-__all__ = ["Sessions", "by_date", "code_of", "market_of", "numbers"]
+__all__ = ["RESAMPLED", "Sessions", "by_date", "code_of", "market_of", "numbers", "refuse_periods"]
+
+# Where attrs say what periods the rows of a frame are, when they are no days.
+RESAMPLED = "resampled"
 
 # Places for ticker-days that a panel may have for each of its rows to be sorted by places.
 _SPARSEST = 8
@@ -72,6 +75,15 @@ def code_of(frame: pd.DataFrame) -> str | None:
     if codes is None or not len(codes):
         return cast("str | None", frame.attrs.get("code"))
     return str(codes[0]) if codes.nunique() == 1 and not codes.hasnans else None
+
+
+def refuse_periods(frame: pd.DataFrame, metric: str) -> None:
+    """Raise NotShortVolumeError when rows are weeks or the like: some answers are of days only."""
+    if RESAMPLED in frame.attrs:
+        raise NotShortVolumeError(
+            f"{metric} is of trading days, and each row of this frame is a period of "
+            f"{frame.attrs[RESAMPLED]}: take it of the frame before resample()"
+        )
 
 
 def by_date(frame: pd.DataFrame) -> pd.DataFrame:
@@ -124,13 +136,18 @@ class Sessions:
         if labels is not None:
             tickers, _ = pd.factorize(labels, sort=True, use_na_sentinel=False)
         order = _sorting(tickers, days)
-        begins = np.flatnonzero(np.diff(tickers[order], prepend=-1))
-        return cls(order, begins, days[order], labels)
+        counts = np.bincount(tickers)  # of each ticker there is a row
+        return cls(order, np.cumsum(counts) - counts, days[order], labels)
 
     @cached_property
     def codes(self) -> pd.Index[Any] | None:
         """Codes of the sorted rows; None when the frame has none."""
         return None if self.labels is None else self.labels.take(self.order)
+
+    @cached_property
+    def tickers(self) -> pd.Index[Any] | None:
+        """Code of each ticker; None when the frame has none."""
+        return None if self.labels is None else self.labels.take(self.order[self.begins])
 
     @cached_property
     def lengths(self) -> NDArray[np.intp]:
@@ -262,7 +279,8 @@ def _days(name: str, values: Any, *, zone: str | None = None, **how: Any) -> NDA
         moments = pd.DatetimeIndex(pd.to_datetime(np.asarray(distinct), **how))
         local = moments if zone is None else moments.tz_convert(zone)
         days = local.tz_localize(None).normalize().as_unit("ns").to_numpy()
-    except (TypeError, ValueError, OverflowError) as error:
+    # pandas has no days of other time zones after the year 9999.
+    except (NotImplementedError, OverflowError, TypeError, ValueError) as error:
         # The first sentence says which; pandas goes on with advice on its own arguments.
         what = str(error).splitlines()[0].removesuffix(". You might want to try:")
         raise ConfigError(
@@ -281,7 +299,8 @@ def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
 
 def _floats(name: str, column: pd.Series[Any] | pd.Index[Any]) -> NDArray[np.float64]:
     try:
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        values: NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name} holds what is no number: {error}") from error
-    return np.where(np.isfinite(values), values, np.nan)
+    finite = np.isfinite(values)
+    return values if finite.all() else np.where(finite, values, np.nan)

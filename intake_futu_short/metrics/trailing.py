@@ -49,24 +49,22 @@ def short_ratio_mean(
     frame : pandas.DataFrame
         Rows of one ticker or of several; ``df`` of ``df.shortvol``.
     n : int
-        Trading days in a window, that is rows of the ticker, the row's own included.
+        Trading days (rows of the ticker) in a window, the row's own included.
     min_periods : int, optional
-        How many days of the window, 1 to ``n``, must have a value; others are left out. By default
-        all ``n``: the answer is NaN until the ticker has so many rows, and where a ratio in the
-        window is missing or NaN. A day without volume has no ratio.
+        How many days of the window must have a ratio, 1 to ``n``; by default all. A day
+        without volume has none.
 
     Returns
     -------
     pandas.Series
-        ``short_ratio_mean_<n>``.
+        ``short_ratio_mean_<n>``; NaN where too few days of the window have a ratio.
 
     Raises
     ------
     NotShortVolumeError
         When a column is missing (those of `short_ratio`, and one that says the day).
     ConfigError
-        When ``n`` or ``min_periods`` is no such number, a ticker has a day twice, or a row has no
-        day.
+        For another ``n`` or ``min_periods``, a ticker with a day twice, a row without a day.
 
     Examples
     --------
@@ -95,24 +93,23 @@ def pooled_short_ratio(
     frame : pandas.DataFrame
         Rows of one ticker or of several; ``df`` of ``df.shortvol``.
     n : int
-        Trading days in a window, that is rows of the ticker, the row's own included.
+        Trading days (rows of the ticker) in a window, the row's own included.
     min_periods : int, optional
-        How many days of the window, 1 to ``n``, must have both counts; the sums leave out days that
-        lack one. By default all ``n``: the answer is NaN until the ticker has so many rows, and
-        where a count in the window is missing.
+        How many days of the window must have both counts, 1 to ``n``; by default all. The sums
+        leave out days that lack one.
 
     Returns
     -------
     pandas.Series
-        ``pooled_short_ratio_<n>``. NaN also where the volumes of the window add up to 0.
+        ``pooled_short_ratio_<n>``; NaN where too few days of the window have both, and where the
+        volumes of the window add up to 0.
 
     Raises
     ------
     NotShortVolumeError
         When a column is missing (those of `short_ratio`, and one that says the day).
     ConfigError
-        When ``n`` or ``min_periods`` is no such number, a ticker has a day twice, or a row has no
-        day.
+        For another ``n`` or ``min_periods``, a ticker with a day twice, a row without a day.
 
     Examples
     --------
@@ -139,24 +136,23 @@ def short_ratio_zscore(
     frame : pandas.DataFrame
         Rows of one ticker or of several; ``df`` of ``df.shortvol``.
     n : int
-        Trading days, that is rows of the ticker, before the row; the row's own is not among them.
+        Trading days (rows of the ticker) before the row, its own not among them.
     min_periods : int, optional
-        How many days of the window, 1 to ``n``, must have a value; others are left out. By default
-        all ``n``: the answer is NaN until the ticker has so many rows, and where a ratio in the
-        window is missing or NaN. At least two ratios make a standard deviation.
+        How many days of the window must have a ratio, 1 to ``n``; by default all. Two at
+        least make a standard deviation.
 
     Returns
     -------
     pandas.Series
-        ``short_ratio_zscore_<n>``. NaN also where the ratios before are all the same.
+        ``short_ratio_zscore_<n>``; NaN where the row has no ratio or too few of the days before
+        have one, and where the ratios before are all the same.
 
     Raises
     ------
     NotShortVolumeError
         When a column is missing (those of `short_ratio`, and one that says the day).
     ConfigError
-        When ``n`` or ``min_periods`` is no such number, a ticker has a day twice, or a row has no
-        day.
+        For another ``n`` or ``min_periods``, a ticker with a day twice, a row without a day.
 
     Examples
     --------
@@ -181,24 +177,22 @@ def abnormal_short_ratio(
     frame : pandas.DataFrame
         Rows of one ticker or of several; ``df`` of ``df.shortvol``.
     n : int
-        Trading days, that is rows of the ticker, before the row; the row's own is not among them.
+        Trading days (rows of the ticker) before the row, its own not among them.
     min_periods : int, optional
-        How many days of the window, 1 to ``n``, must have a value; others are left out. By default
-        all ``n``: the answer is NaN until the ticker has so many rows, and where a ratio in the
-        window is missing or NaN.
+        How many days of the window must have a ratio, 1 to ``n``; by default all.
 
     Returns
     -------
     pandas.Series
-        ``abnormal_short_ratio_<n>``. NaN also where that mean is 0.
+        ``abnormal_short_ratio_<n>``; NaN where the row has no ratio or too few of the days before
+        have one, and where that mean is 0.
 
     Raises
     ------
     NotShortVolumeError
         When a column is missing (those of `short_ratio`, and one that says the day).
     ConfigError
-        When ``n`` or ``min_periods`` is no such number, a ticker has a day twice, or a row has no
-        day.
+        For another ``n`` or ``min_periods``, a ticker with a day twice, a row without a day.
 
     References
     ----------
@@ -228,16 +222,15 @@ def short_volume_surge(
     frame : pandas.DataFrame
         Rows of one ticker or of several; ``df`` of ``df.shortvol``.
     n : int
-        Trading days, that is rows of the ticker, before the row; the row's own is not among them.
+        Trading days (rows of the ticker) before the row, its own not among them.
     min_periods : int, optional
-        How many days of the window, 1 to ``n``, must have a value; others are left out. By default
-        all ``n``: the answer is NaN until the ticker has so many rows, and where a count in the
-        window is missing or NaN.
+        How many days of the window must have a count, 1 to ``n``; by default all.
 
     Returns
     -------
     pandas.Series
-        ``short_volume_surge_<n>``. NaN also where that mean is 0.
+        ``short_volume_surge_<n>``; NaN where the row has no count or too few of the days before
+        have one, and where that mean is 0.
 
     Raises
     ------
@@ -245,8 +238,7 @@ def short_volume_surge(
         When a column is missing (``total_shares_short`` (US) or
         ``short_sell_shares_traded`` (HK), and one that says the day).
     ConfigError
-        When ``n`` or ``min_periods`` is no such number, a ticker has a day twice, or a row has no
-        day.
+        For another ``n`` or ``min_periods``, a ticker with a day twice, a row without a day.
 
     Examples
     --------
@@ -272,24 +264,21 @@ def short_ratio_rank(
     frame : pandas.DataFrame
         Rows of one ticker or of several; ``df`` of ``df.shortvol``.
     n : int
-        Trading days in a window, that is rows of the ticker, the row's own included.
+        Trading days (rows of the ticker) in a window, the row's own included.
     min_periods : int, optional
-        How many days of the window, 1 to ``n``, must have a value; others are left out. By default
-        all ``n``: the answer is NaN until the ticker has so many rows, and where a ratio in the
-        window is missing or NaN.
+        How many days of the window must have a ratio, 1 to ``n``; by default all.
 
     Returns
     -------
     pandas.Series
-        ``short_ratio_rank_<n>``.
+        ``short_ratio_rank_<n>``; NaN where the row or too many days of the window have no ratio.
 
     Raises
     ------
     NotShortVolumeError
         When a column is missing (those of `short_ratio`, and one that says the day).
     ConfigError
-        When ``n`` or ``min_periods`` is no such number, a ticker has a day twice, or a row has no
-        day.
+        For another ``n`` or ``min_periods``, a ticker with a day twice, a row without a day.
 
     Examples
     --------

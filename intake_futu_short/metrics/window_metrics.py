@@ -93,7 +93,7 @@ def trailing(
         with np.errstate(over="ignore", invalid="ignore"):
             for metric, values in _of_block(block, laid, kinds, least):
                 if metric in held:
-                    held[metric][block.rows] = block.of_rows(values)
+                    block.put_rows(values, held[metric][block.rows])
     found: dict[str, Floats] = {}
     # One after the other, which is kinder to the cache than all at once; what held the sorted
     # values of one takes up the next.

@@ -55,13 +55,12 @@ class Block:
         laid[self.places] = values
         return laid
 
-    def of_rows(self, laid: Floats) -> Floats:
-        """Values at the block's rows; NaN for what has overflowed."""
-        values: Floats = laid.take(self.places)
+    def put_rows(self, laid: Floats, values: Floats) -> None:
+        """Fill in the values at the block's rows; NaN for what has overflowed."""
+        np.take(laid, self.places, out=values, mode="clip")  # "raise" would go by a copy
         infinite = np.isinf(values)
         if infinite.any():
             values[infinite] = np.nan
-        return values
 
 
 def blocks(begins: NDArray[np.intp], lengths: NDArray[np.intp], pad: int) -> Iterator[Block]:

@@ -182,12 +182,13 @@ def interactive(frame: pd.DataFrame, options: Options = Options(), **style: Any)
         raise ImportError(f"hvplot() needs the package hvplot ({error}): pip install hvplot") from (
             error
         )
-    names = {"short_ratio": "Short ratio", "pooled": "20-day pooled ratio"}
+    names = {"short_ratio": "Short ratio", "pooled": tickers[0].step.pooled}
     table = pd.concat(
         [t.days[list(names)].rename(columns=names).assign(ticker=t.name) for t in tickers]
     ).rename_axis("date")
     title = heading_of(tickers)
-    looks = {"ylabel": "Short ratio (fraction of volume)", "xlabel": "Trading day", "title": title}
+    looks = {"ylabel": "Short ratio (fraction of volume)", "title": title}
+    looks["xlabel"] = tickers[0].step.several[:-1].capitalize()
     by = {"groupby": "ticker"} if len(tickers) > 1 else {}
     # The accessor is hvplot's own; pandas' types do not know it.
     return cast("Any", table).hvplot.line(y=list(names.values()), **by, **{**looks, **style})
@@ -232,7 +233,7 @@ def _only(tickers: Sequence[Ticker]) -> Ticker:
 def _figsize(tickers: Sequence[Ticker], options: Options) -> tuple[float, float]:
     """Size of a new figure, once it is known that there is room for all in it."""
     if _is_heat_map(tickers, options):
-        return 9.0, min(2.0 + 0.16 * max(len(tickers), 10), 20.0)
+        return 9.0, min(2.0 + 0.16 * max(len(tickers), 10), 12.0)  # room for the most names
     if len(tickers) > MOST_PANELS:
         raise ConfigError(
             f"{len(tickers)} tickers are too many for panels ({MOST_PANELS} at most): choose some, "

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.dates import DateLocator
     from matplotlib.figure import Figure, SubFigure
 
-    from intake_futu_short.plotting.figure_data import Ticker
+    from intake_futu_short.plotting.figure_data import Step, Ticker
 
 __all__ = [
-    "LONGEST_CLOSURE",
     "MOST_DOTS",
     "SMALL",
     "WIDE",
@@ -30,6 +29,7 @@ __all__ = [
     "dates",
     "legend",
     "line",
+    "longest_gap",
     "percent",
     "say",
     "top",
@@ -37,8 +37,8 @@ __all__ = [
     "width",
 ]
 
-# Lines are broken where a ticker has no row for longer than any holiday.
-LONGEST_CLOSURE = pd.Timedelta(days=12)
+# Days, longer than any holiday.
+_LONGEST_CLOSURE = 12
 # With more days than this a dot a day is no longer told from its neighbours.
 MOST_DOTS = 70
 SMALL = 8.0  # size of type in points
@@ -50,9 +50,16 @@ _NARROW = 3.0
 WIDE = 7.5
 
 
-def line(ax: Axes, values: pd.Series[float], *, dots: bool = True, **style: Any) -> None:
+def longest_gap(step: Step) -> pd.Timedelta:
+    """From a row to the next where none is missing: lines are broken where it is longer."""
+    return pd.Timedelta(days=_LONGEST_CLOSURE + step.days - 1)
+
+
+def line(
+    ax: Axes, values: pd.Series[float], step: Step, *, dots: bool = True, **style: Any
+) -> None:
     """Draw a line, broken at gaps; days between gaps, which make no line, as dots."""
-    drawn = broken(values.to_frame("y"))["y"]
+    drawn = broken(values.to_frame("y"), step)["y"]
     known = drawn.notna().to_numpy()
     beside = np.concatenate([[False], known, [False]])
     alone = known & ~beside[:-2] & ~beside[2:]
@@ -62,10 +69,10 @@ def line(ax: Axes, values: pd.Series[float], *, dots: bool = True, **style: Any)
         ax.plot(drawn.index[alone], drawn[alone], "o", color=style["color"], markersize=2)
 
 
-def broken(days: pd.DataFrame) -> pd.DataFrame:
-    """Put an empty row into each gap that is longer than a holiday."""
+def broken(days: pd.DataFrame, step: Step) -> pd.DataFrame:
+    """Put an empty row into each gap in which rows are missing."""
     index = pd.DatetimeIndex(days.index)
-    gaps = np.flatnonzero(np.diff(index.to_numpy()) > LONGEST_CLOSURE.to_timedelta64())
+    gaps = np.flatnonzero(np.diff(index.to_numpy()) > longest_gap(step).to_timedelta64())
     return days.reindex(index.append(index[gaps] + pd.Timedelta(days=1)).sort_values())
 
 

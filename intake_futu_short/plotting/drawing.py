@@ -16,7 +16,7 @@ from matplotlib.dates import date2num
 from matplotlib.ticker import MaxNLocator
 
 from intake_futu_short.plotting import chart_parts as parts
-from intake_futu_short.plotting.figure_data import as_of, heading_of, newest_day
+from intake_futu_short.plotting.figure_data import heading_of, newest_day
 from intake_futu_short.security import HK, US
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from intake_futu_short.plotting.figure_data import Ticker
+    from intake_futu_short.plotting.figure_data import Step, Ticker
 
 __all__ = [
     "figure_of_one",
@@ -38,14 +38,12 @@ __all__ = [
 ]
 
 ORANGE, SKY, GREEN, BLUE, VERMILION = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00"
-GREY = "#C8C8C8"
+GREY = "#909090"
 
 _MOST_NAMES = 60
 _BAR_INCHES = 0.2  # across a heat map's scale of colours
 
 RATIO = "Short ratio"
-POOLED = "20-day pooled ratio"
-MEAN = "Mean of the 20 trading days before"
 BAND = "± 1 sd of them"
 REPORTED = "daily_trade_avg_ratio, as the gateway sends it"
 
@@ -107,9 +105,11 @@ def grid_of_tickers(figure: Figure, tickers: Sequence[Ticker]) -> NDArray[Any]:
         ax.xaxis.set_tick_params(labelbottom=True)
     for ax in axes[:-columns]:
         ax.xaxis.get_offset_text().set_visible(False)
-    for i, ax in enumerate(axes):
-        if i % columns:
-            ax.set_ylabel("")
+    # Beside each row a name would be longer than the row of a small figure is high.
+    names = dict.fromkeys(ax.get_ylabel().replace("\n", " ") for ax in axes)
+    figure.supylabel("; ".join(names), fontsize=mpl.rcParams["axes.labelsize"])
+    for ax in axes:
+        ax.set_ylabel("")
     _title(figure, heading_of(tickers), "One scale for all")
     handles = {h.get_label(): h for ax in axes for h in ax.get_legend_handles_labels()[0]}
     figure.legend(
@@ -139,7 +139,9 @@ def small_multiples(axes: Sequence[Axes], tickers: Sequence[Ticker]) -> None:
 def heat_map(ax: Axes, tickers: Sequence[Ticker]) -> Axes:
     """Short ratio by date and ticker."""
     table = pd.DataFrame({i: t.days["short_ratio"] for i, t in enumerate(tickers)}).sort_index()
-    heading = f"Daily short ratio, {tickers[0].market.name}{as_of(newest_day(tickers))}"
+    step = tickers[0].step
+    ratio = "Daily short ratio" if step.name == "day" else f"Short ratio by {step.name}"
+    heading = f"{ratio}, {tickers[0].market.name}{step.as_of(newest_day(tickers))}"
     _heat_map_title(ax, heading)
     _tick_names(ax, [ticker.name for ticker in tickers])
     ratios = table.to_numpy(dtype=np.float64)
@@ -148,18 +150,19 @@ def heat_map(ax: Axes, tickers: Sequence[Ticker]) -> Axes:
         parts.say(ax, "no short ratio in these rows" if len(table) else "no rows")
         ax.tick_params(bottom=False, labelbottom=False)
         return ax
-    edges, columns = _cells(pd.DatetimeIndex(table.index))
+    edges, columns = _cells(pd.DatetimeIndex(table.index), step)
     cells = np.full((len(edges) - 1, len(tickers)), np.nan)
     cells[columns] = ratios
     # One outlier does not take the colours from all others.
     top = float(np.quantile(known, 0.995)) or 1.0
-    ax.set_facecolor(GREY)
+    # Hatched, for in grey print any grey is a colour of the scale.
+    ax.patch.set(facecolor="white", edgecolor=GREY, hatch="/////")
     mesh = ax.pcolormesh(
         edges, np.arange(len(tickers) + 1) - 0.5, np.ma.masked_invalid(cells.T),
         cmap="viridis", vmin=0, vmax=top, rasterized=True,
     )  # fmt: skip
     ax.set_ylim(len(tickers) - 0.5, -0.5)
-    parts.date_axis(ax, table.index[0], table.index[-1] + pd.Timedelta(days=1), margin=0)
+    parts.date_axis(ax, table.index[0], table.index[-1] + pd.Timedelta(days=step.days), margin=0)
     above = bool(known.max() > top)
     figure = ax.figure
     slim = max(20.0, figure.bbox.height / figure.dpi / _BAR_INCHES)
@@ -175,17 +178,17 @@ def heat_map(ax: Axes, tickers: Sequence[Ticker]) -> Axes:
 
 
 def _heat_map_title(ax: Axes, heading: str, *more: str) -> None:
-    key = "; ".join(["Grey: no row or no ratio", *more])
+    key = "; ".join(["Hatched: no row or no ratio", *more])
     ax.set_title(f"{heading}\n{key}", loc="left", fontsize=11)
 
 
-def _cells(days: pd.DatetimeIndex) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def _cells(days: pd.DatetimeIndex, step: Step) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Edges of a heat map's columns, and which of them are days: those between are gaps."""
     begins = date2num(days.to_numpy())
     # Weekends and holidays belong to the day before; a longer time without rows shows.
-    ends = np.append(begins[1:], begins[-1] + 1)
-    far = ends - begins > parts.LONGEST_CLOSURE.days
-    edges = np.sort(np.concatenate([begins, begins[far] + 1, ends[-1:]]))
+    ends = np.append(begins[1:], begins[-1] + step.days)
+    far = ends - begins > parts.longest_gap(step).days
+    edges = np.sort(np.concatenate([begins, begins[far] + step.days, ends[-1:]]))
     return edges, np.searchsorted(edges, begins)
 
 
@@ -206,8 +209,8 @@ def _price(ax: Axes, ticker: Ticker) -> None:
         twin = ax.twinx()
         shown.append(twin)
         twin.bar(
-            value.index, value / unit, width=0.9, color=SKY, linewidth=0, snap=len(value) <= 150,
-            label=f"{what} (right scale)",
+            value.index, value / unit, width=0.9 * ticker.step.days, color=SKY, linewidth=0,
+            snap=len(value) <= 150, label=f"{what} (right scale)",
         )  # fmt: skip
         # The bars keep to the lower part, below most of the line.
         twin.set_ylim(0, float(value.max()) / unit * 2.5 or 1)
@@ -218,7 +221,9 @@ def _price(ax: Axes, ticker: Ticker) -> None:
         ax.patch.set_visible(False)
     if price.notna().any():
         # What text is written in: it shows on dark styles too.
-        parts.line(ax, price, color=mpl.rcParams["text.color"], linewidth=1.3, label=close)
+        parts.line(
+            ax, price, ticker.step, color=mpl.rcParams["text.color"], linewidth=1.3, label=close
+        )
     else:
         ax.tick_params(left=False, labelleft=False)
     parts.legend(shown, columns=2)
@@ -233,21 +238,24 @@ def _ratio(ax: Axes, ticker: Ticker) -> None:
         if not days["reported_pooled"].notna().any():
             parts.say(ax, "no short ratio in these rows" if len(days) else "no rows")
             return
-        parts.line(ax, days["reported_pooled"], color=VERMILION, linewidth=1.6, label=REPORTED)
+        parts.line(
+            ax, days["reported_pooled"], ticker.step, color=VERMILION, linewidth=1.6, label=REPORTED
+        )
         ax.set_ylabel("daily_trade_avg_ratio\n(%)")
     if known["short_ratio"]:
         width = 0.9 if len(days) <= 4 * parts.MOST_DOTS else 0.5
-        parts.line(ax, days["short_ratio"], color=BLUE, linewidth=width, label=RATIO)
+        parts.line(ax, days["short_ratio"], ticker.step, color=BLUE, linewidth=width, label=RATIO)
     if known["pooled"]:
         parts.line(
-            ax, days["pooled"], color=VERMILION, linewidth=1.8, linestyle="-.", label=POOLED,
-            dots=False, zorder=3,
+            ax, days["pooled"], ticker.step, color=VERMILION, linewidth=1.8, linestyle="-.",
+            label=ticker.step.pooled, dots=False, zorder=3,
         )  # fmt: skip
     if known["mean"]:
         parts.line(
-            ax, days["mean"], color=ORANGE, linewidth=1.2, linestyle="--", label=MEAN, dots=False,
+            ax, days["mean"], ticker.step, color=ORANGE, linewidth=1.2, linestyle="--",
+            label=ticker.step.mean, dots=False,
         )  # fmt: skip
-        band = parts.broken(days[["mean", "sd"]])
+        band = parts.broken(days[["mean", "sd"]], ticker.step)
         ax.fill_between(
             band.index, (band["mean"] - band["sd"]).clip(lower=0), band["mean"] + band["sd"],
             color=ORANGE, alpha=0.25, linewidth=0, label=BAND, zorder=1,

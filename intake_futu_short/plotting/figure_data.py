@@ -2,33 +2,75 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from intake_futu_short import metrics
 from intake_futu_short.metrics.columns import SHORT_AND_VOLUME
-from intake_futu_short.metrics.sessions import Sessions, market_of, numbers
+from intake_futu_short.metrics.sessions import RESAMPLED, Sessions, market_of, numbers
 from intake_futu_short.security import HK, US
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from intake_futu_short.security import Market
 
-__all__ = ["Ticker", "as_of", "heading_of", "newest_day", "tickers_of"]
+__all__ = ["Step", "Ticker", "heading_of", "newest_day", "tickers_of"]
 
 WINDOW = 20
 # Rows made up for trying things out; there are no such securities.
 SYNTHETIC = ("HK.SAMPLE", "US.SAMPLE")
 # HKEX gives its counters in renminbi the numbers from 80000 on.
 _RENMINBI_COUNTER = re.compile(r"HK\.8\d{4}")
+
+
+_PERIODS = {"W": "week", "M": "month", "Q": "quarter", "Y": "year"}
+
+
+class Step(NamedTuple):
+    """What a row stands for: a trading day, or what `resample` took together."""
+
+    name: str = "day"
+    several: str = "trading days"
+    days: float = 1.0
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> Step:
+        """Tell by attrs."""
+        if RESAMPLED not in frame.attrs:
+            return cls()
+        offset = pd.tseries.frequencies.to_offset(frame.attrs[RESAMPLED])
+        name = _PERIODS.get(offset.freqstr.removeprefix("B")[0], "period")
+        name = name if offset.n == 1 else "period"
+        some = pd.Timestamp("2026-01-01") + offset
+        return cls(name, f"{name}s", (some + offset - some) / pd.Timedelta(days=1))
+
+    @property
+    def title(self) -> str:
+        """Begins a title, in the middle of a line."""
+        return "daily short volume" if self.name == "day" else f"short volume by {self.name}"
+
+    @property
+    def pooled(self) -> str:
+        """Name of the ratio of a window's sums."""
+        return f"{WINDOW}-{self.name} pooled ratio"
+
+    @property
+    def mean(self) -> str:
+        """Name of what the day is compared with."""
+        return f"Mean of the {WINDOW} {self.several} before"
+
+    def as_of(self, newest: pd.Timestamp | None) -> str:
+        """Words that end a title."""
+        if newest is None:
+            return ""
+        return f", {'as of' if self.name == 'day' else f'newest {self.name}'} {newest:%Y-%m-%d}"
 
 
 @dataclass(frozen=True)
@@ -53,6 +95,8 @@ class Ticker:
         Columns of the market that hold nothing on the days shown.
     price_column : str
         Where ``price`` comes from.
+    step : Step
+        What a row stands for; "day" above is that.
     """
 
     code: str
@@ -62,6 +106,7 @@ class Ticker:
     newest: pd.Timestamp | None
     lacking: tuple[str, ...]
     price_column: str
+    step: Step
 
     @property
     def name(self) -> str:
@@ -80,7 +125,7 @@ class Ticker:
     def heading(self) -> str:
         """Title: code and as-of date."""
         name = self.name or f"{self.market.name}, code unknown"
-        return f"{name}: daily short volume{as_of(self.newest)}"
+        return f"{name}: {self.step.title}{self.step.as_of(self.newest)}"
 
     @property
     def extent(self) -> str:
@@ -90,8 +135,9 @@ class Ticker:
         if not len(days):
             return f"{market}, no rows"
         if len(days) == 1:
-            return f"{market}, one trading day, {days[0]:%Y-%m-%d}"
-        return f"{market}, {len(days):,} trading days, {days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}"
+            return f"{market}, one {self.step.several[:-1]}, {days[0]:%Y-%m-%d}"
+        span = f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}"
+        return f"{market}, {len(days):,} {self.step.several}, {span}"
 
     @property
     def newest_position(self) -> str:
@@ -109,11 +155,12 @@ class Ticker:
         if self.days["short_ratio"].notna().any():
             notes.append(
                 "Short ratio: shares sold short / volume. Pooled: Σ short / Σ volume of the 20 "
-                "trading days that end there."
+                f"{self.step.several} that end there."
             )
             if not self.days["mean"].notna().any():
                 notes.append(
-                    "Of fewer days there is no pooled ratio, and no mean of 20 days before."
+                    f"Of fewer {self.step.name}s there is no pooled ratio, and no mean of 20 "
+                    f"{self.step.name}s before."
                 )
         if len(self.positions) == 1:
             notes.append(f"{self.newest_position}.")
@@ -161,13 +208,17 @@ def tickers_of(
         shown &= sessions.days >= days[-min(last, len(days))]
     begins = np.unique(sessions.first) if len(rows) else np.zeros(1, dtype=np.intp)
     ends = np.append(begins[1:], len(rows))
+    positions = _positions(frame)
+    by_code = {str(code): of.droplevel(0) for code, of in positions.groupby(level=0)}
+    none = positions.droplevel(0).iloc[:0]
     return [
         _ticker(
-            frame,
-            market,
             rows.iloc[begin:end],
             shown[begin:end],
-            _code(frame, sessions.codes, begin),
+            code=(code := _code(frame, sessions.codes, begin)),
+            market=market,
+            positions=by_code.get(code, none),
+            step=Step.of(frame),
         )
         for begin, end in zip(begins, ends, strict=True)
     ]
@@ -201,7 +252,13 @@ def _measured(market: Market) -> list[str]:
 
 
 def _ticker(
-    frame: pd.DataFrame, market: Market, rows: pd.DataFrame, shown: NDArray[np.bool_], code: str
+    rows: pd.DataFrame,
+    shown: NDArray[np.bool_],
+    *,
+    code: str,
+    market: Market,
+    positions: pd.DataFrame,
+    step: Step,
 ) -> Ticker:
     before = rows["short_ratio"].shift(1).rolling(WINDOW)
     rows = rows.assign(mean=before.mean(), sd=before.std(ddof=1))
@@ -215,38 +272,23 @@ def _ticker(
         code,
         market,
         days[kept].assign(price=days[price]),
-        _positions(frame, code, newest),
+        positions,
         newest,
         lacking if len(days) else (),
         price,
+        step,
     )
 
 
-def _positions(frame: pd.DataFrame, code: str, newest: pd.Timestamp | None) -> pd.DataFrame:
-    """Reported open short positions by as-of date, from attrs: the series, or the one value."""
-    found = {day: values for day, values in _reported(frame.attrs, code) if day is not None}
-    table = pd.DataFrame(
-        list(found.values()),
-        index=pd.to_datetime(list(found), format="%Y-%m-%d", errors="coerce"),
-        columns=["aggregated_short", "aggregated_short_ratio"],
-        dtype=np.float64,
-    )
-    known = table["aggregated_short"].notna().to_numpy() & table.index.notna()
-    return table[known].sort_index()
-
-
-def _reported(attrs: Any, code: str) -> Iterator[tuple[Any, tuple[Any, Any]]]:
-    one = attrs
-    if attrs.get("aggregates") is not None:
-        one = json.loads(attrs["aggregates"]).get(code, {})
-    elif attrs.get("code", code) != code:
-        one = {}
-    names = ("new_time_str", "aggregated_short", "aggregated_short_ratio")
-    day, short, ratio = (one.get(name) for name in names)
-    yield day, (short, ratio)
-    for whose, since, shares, percent in json.loads(attrs.get("aggregates_history") or "[]"):
-        if whose == code:
-            yield since, (shares, percent)
+def _positions(frame: pd.DataFrame) -> pd.DataFrame:
+    """Open short positions that attrs bear: the series, or the one value; by code and date."""
+    now = metrics.aggregates(frame)
+    now["date"] = pd.to_datetime(now.pop("new_time_str"), format="mixed", errors="coerce")
+    # Where both have a day, the series has it as it was first sent.
+    reported = pd.concat([now, metrics.aggregates_history(frame)], ignore_index=True)
+    known = reported.dropna(subset=["date", "aggregated_short"]).fillna({"code": ""})
+    table = known.drop_duplicates(["code", "date"], keep="last").set_index(["code", "date"])
+    return table.sort_index().astype(np.float64)
 
 
 def newest_day(tickers: Sequence[Ticker]) -> pd.Timestamp | None:
@@ -254,14 +296,10 @@ def newest_day(tickers: Sequence[Ticker]) -> pd.Timestamp | None:
     return max((t.newest for t in tickers if t.newest is not None), default=None)
 
 
-def as_of(newest: pd.Timestamp | None) -> str:
-    """Words that end a title."""
-    return "" if newest is None else f", as of {newest:%Y-%m-%d}"
-
-
 def heading_of(tickers: Sequence[Ticker]) -> str:
     """Title of a figure of one ticker or of several."""
     if len(tickers) == 1:
         return tickers[0].heading
-    market = tickers[0].market.name
-    return f"Daily short volume, {market}, {len(tickers)} tickers{as_of(newest_day(tickers))}"
+    market, step = tickers[0].market.name, tickers[0].step
+    title = step.title[0].upper() + step.title[1:]
+    return f"{title}, {market}, {len(tickers)} tickers{step.as_of(newest_day(tickers))}"
