@@ -24,6 +24,8 @@ from second_gateway import official
 
 import intake_futu_short
 from intake_futu_short.gateway import Gateway, History, Request
+from intake_futu_short.gateway.desk import Desk, Visitor
+from intake_futu_short.opend.wire import Frame
 from intake_futu_short.security import Security
 
 if TYPE_CHECKING:
@@ -340,6 +342,18 @@ def test_requests_are_kept_as_they_arrived() -> None:
             Request(1002.5, "HK.00700", None, 99),
             Request(1002.5, "21.600000", None, None),
         ]
+
+
+def test_of_very_many_requests_the_newest_thousands_are_kept() -> None:
+    desk = Desk({})
+    known = Visitor(connection_id=1, aes_key="0123456789ABCDEF", is_known=True)
+    asked = Frame(DAILY_SHORT_VOLUME, 1, question(), b"")
+    for number in range(25_000):
+        desk.answer(known, asked, arrived_s=float(number), unix_s=0)
+        assert min(number + 1, 5_000) <= len(desk.requests) <= 10_000
+        assert desk.requests[-1].arrived_s == number
+    newest = [request.arrived_s for request in desk.requests[-5_000:]]
+    assert newest == list(range(20_000, 25_000))
 
 
 # The official client itself

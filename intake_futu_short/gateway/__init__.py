@@ -127,7 +127,10 @@ class Gateway:
 
     @property
     def requests(self) -> list[Request]:
-        """Requests for daily short volume that arrived so far, over all runs, in order."""
+        """Requests for daily short volume that arrived so far, over all runs, in order.
+
+        The newest 5,000 are always there; older ones are let go of when there are 10,000.
+        """
         return self._desk.requests
 
     def start(self) -> Self:

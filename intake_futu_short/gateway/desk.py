@@ -41,6 +41,8 @@ SERVER_VERSION = 1011  # 10.11: the protocol counts 100 * major + minor
 KEEP_ALIVE_S = 10
 DEFAULT_NUM = 10
 MAX_NUM = 50
+# A gateway may serve for months.
+REQUESTS_KEPT = 10_000
 END = "-1"
 
 _CHECK_BYTES = 5
@@ -106,6 +108,11 @@ class Desk:
         Requests for daily short volume within how many seconds, over all visitors: more than so
         many seconds must lie between the first of them and the next one. What is refused for
         this does not count itself; what is refused for another reason does.
+
+    Attributes
+    ----------
+    requests : list of Request
+        Those that arrived, in order; of very many only the newest thousands.
     """
 
     def __init__(
@@ -158,6 +165,8 @@ class Desk:
             num=c2s.num if c2s.HasField("num") else None,
         )
         self.requests.append(request)
+        if len(self.requests) > REQUESTS_KEPT:
+            del self.requests[: REQUESTS_KEPT // 2]
         if self._limit is not None and self._is_too_frequent(arrived_s, *self._limit):
             return _refusal(_TOO_FREQUENT.format(*self._limit))
         if market is None:
