@@ -37,6 +37,7 @@ ROOMS = [
     "opend.link",
     "opend.session",
     "opend.client",
+    "opend.place",
     "opend.pool",
     "arguments",
     "pages",
@@ -111,7 +112,7 @@ JOINERS = [
 PURE = set(ROOMS) - {
     "after_import", "opend.messages_pb2", "opend.slot_file", "opend.turns", "opend.key_file",
     "opend.background", "opend.patience", "opend.link", "opend.session", "opend.client",
-    "opend.pool", "arguments", "dask_frames", "store", "store.file_system",
+    "opend.place", "opend.pool", "arguments", "dask_frames", "store", "store.file_system",
     "store.publishing", "store.universe", "plotting", "dask_accessor",
 }  # fmt: skip
 PURE |= {"gateway.desk"}

@@ -262,6 +262,24 @@ def test_a_request_that_a_gateway_drops_is_shown_to_another_and_nobody_is_left_o
     assert warnings_in(caplog, "left out") == []
 
 
+def test_a_gateway_whose_answers_are_damaged_is_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def damage(exchange: Exchange) -> None:
+        answer = exchange.answer
+        exchange.send(answer if exchange.query is None else answer[:-1] + b"?")
+
+    with (
+        SecondGateway(serving(6), damage) as broken,
+        SecondGateway(serving(6)) as sound,
+        FutuShortSource(codes(6), gateway=[broken.url, sound.url]) as src,
+    ):
+        assert len(src.read()) == 18
+    (warning,) = warnings_in(caplog, "is left out")
+    assert warning.startswith(broken.url)
+    assert "SHA-1" in warning
+
+
 def test_a_no_of_one_gateway_is_an_answer(caplog: pytest.LogCaptureFixture) -> None:
     known = {"US.AAPL": History("US", make_rows("US", 33))}
     with SecondGateway(known) as one, SecondGateway(known) as two:

@@ -108,6 +108,11 @@ class Desk:
         Requests for daily short volume within how many seconds, over all visitors: more than so
         many seconds must lie between the first of them and the next one. What is refused for
         this does not count itself; what is refused for another reason does.
+
+    Attributes
+    ----------
+    requests : deque of Request
+        Those that arrived, in order; the newest 100,000.
     """
 
     def __init__(

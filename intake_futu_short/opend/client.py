@@ -73,6 +73,9 @@ class GatewayClient:
         gateway's limit. Called from the thread that all connections share: it must not block.
     cursors : dict, optional
         Shared by the clients that take turns at asking for the pages of one ticker.
+    seek_s : float, optional
+        Seconds that a request waits for a connection that was lost to be made again, for whoever
+        may ask elsewhere; None waits as long as it is sought.
     """
 
     def __init__(
@@ -82,11 +85,13 @@ class GatewayClient:
         timeout: float = 12.0,
         on_wait: Callable[[float], None] | None = None,
         cursors: Cursors | None = None,
+        seek_s: float | None = None,
     ) -> None:
         self._gateway = gateway
         self._timeout = timeout
         self._on_wait = on_wait
         self._cursors: Cursors = {} if cursors is None else cursors
+        self._seek_s = seek_s
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._session: Session | None = None
@@ -183,6 +188,7 @@ class GatewayClient:
             what=asked,
             timeout=self._timeout,
             on_wait=self._on_wait,
+            seek_s=self._seek_s,
         )
         return self._run(lease, ask, asked).s2c
 

@@ -42,6 +42,8 @@ class Link(asyncio.Protocol):
     ----------
     ready : asyncio.Future
         Done with the handshake.
+    ended : asyncio.Future
+        Done when the connection has ended.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Link(asyncio.Protocol):
         self._error: GatewayError | None = None
         self._answers: dict[int, asyncio.Future[bytes]] = {}
         self.ready: asyncio.Future[Ready] = self._loop.create_future()
+        self.ended: asyncio.Future[None] = self._loop.create_future()
 
     @property
     def is_closed(self) -> bool:
@@ -178,6 +181,7 @@ class Link(asyncio.Protocol):
         if self._error is not None:
             return
         self._error = error
+        self.ended.set_result(None)
         _log.log(level, "the connection to %s ends: %s", self._peer, error)
         if self._heartbeat is not None:
             self._heartbeat.cancel()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from intake_futu_short.errors import (
@@ -16,33 +17,48 @@ from intake_futu_short.errors import (
     GatewayError,
     GatewayTimeoutError,
     GatewayUnreachableError,
+    ProtocolError,
     ReplyError,
 )
-from intake_futu_short.opend.client import GatewayClient
+from intake_futu_short.opend.place import SEEK_S, BusyError, Place
 from intake_futu_short.opend.replies import NO_MATTER_OF_THE_CURSOR, CursorRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from intake_futu_short.opend.address import GatewayURL
-    from intake_futu_short.opend.client import Cursors
     from intake_futu_short.opend.messages_pb2 import DailyShortVolume
     from intake_futu_short.security import Security
 
 __all__ = ["GatewayPool"]
 
 # What is no answer, and may be one elsewhere.
-_NO_ANSWER = (GatewayDisconnectedError, GatewayTimeoutError)
+_NO_ANSWER = (GatewayDisconnectedError, GatewayTimeoutError, ProtocolError)
+
+# For so long a gateway is left out, and for so long all are sought when all were lost.
+AWAY_S = 30.0
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Asked:
+    """A request, and who failed to answer it."""
+
+    security: Security
+    next_key: str | None
+    times_closed: int
+    failed_at: dict[Place, GatewayError] = field(default_factory=dict)
+    failed_since: float | None = None
 
 
 class GatewayPool:
     """Asks several gateways; has the face of a `GatewayClient`.
 
-    A gateway that cannot be reached, or never answered, is left out until `close`, which the log
-    says once. When all are, that is an error, and the next request tries all of them again. A
-    request that one gateway does not answer is shown to the others.
+    A request that one gateway does not answer is shown to the others. A gateway that cannot be
+    reached, or never answered, is left out, which the log says once; now and then one request
+    tries it again. When all are lost, they are sought for as long as a single one is; then that
+    is an error, and the next request tries all of them again.
 
     Parameters
     ----------
@@ -64,8 +80,8 @@ class GatewayPool:
     ) -> None:
         self._on_wait = on_wait
         self._changed = threading.Condition()
-        self._places = [_Place(gateway, timeout, on_wait) for gateway in gateways]
-        self._homes: dict[Security, _Place] = {}
+        self._places = [Place(gateway, timeout, on_wait) for gateway in gateways]
+        self._homes: dict[Security, Place] = {}
         self._times_closed = 0
 
     def daily_short_volume(
@@ -83,31 +99,29 @@ class GatewayPool:
             When the gateway that gave the cursor is gone, and the others refuse it.
         """
         with self._changed:
-            times_closed = self._times_closed
+            asked = _Asked(security, next_key, self._times_closed)
             if not self._live():
                 for place in self._places:
-                    place.gone = None
-        failed_at: dict[_Place, GatewayError] = {}
+                    place.away_until = 0.0
         while True:
-            place, may_move = self._choose(security, next_key, failed_at, times_closed)
+            place, may_move = self._choose(asked)
             try:
                 answer = place.ask(security, next_key, num, may_move=may_move)
-            except _BusyError as busy:
+            except BusyError as busy:
                 with self._changed:
                     place.busy_until = time.monotonic() + busy.wait_s
+                    place.is_back()
             except (GatewayUnreachableError, *_NO_ANSWER) as error:
-                failed_at[place] = error
-                self._leave_out(place, error, times_closed)
+                self._leave_out(place, error, asked)
             except ReplyError as refusal:
-                place.has_answered = True
+                with self._changed:
+                    place.answered()
+                    asked.failed_at[place] = refusal
                 if next_key is None or isinstance(refusal, NO_MATTER_OF_THE_CURSOR):
                     raise
-                failed_at[place] = refusal
             else:
-                with self._changed:
-                    place.has_answered = True
-                    self._homes[security] = place
-                return answer
+                if self._is_taken(place, answer, asked):
+                    return answer
             finally:
                 with self._changed:
                     place.requests -= 1
@@ -120,25 +134,25 @@ class GatewayPool:
         for place in self._places:
             place.close()
 
-    def _live(self) -> list[_Place]:
-        return [place for place in self._places if place.gone is None]
+    def _live(self) -> list[Place]:
+        now = time.monotonic()
+        return [place for place in self._places if place.away_until <= now]
 
-    def _choose(
-        self,
-        security: Security,
-        next_key: str | None,
-        failed_at: Mapping[_Place, GatewayError],
-        times_closed: int,
-    ) -> tuple[_Place, bool]:
+    def _choose(self, asked: _Asked) -> tuple[Place, bool]:
         """Where to ask, once that is known, and whether to go elsewhere if there is no slot."""
         with self._changed:
             while True:
-                if self._times_closed != times_closed:
-                    raise GatewayDisconnectedError(f"{security}: closed here while it waited")
-                home = None if next_key is None else self._homes.get(security)
-                live = [place for place in self._live() if place not in failed_at]
-                if not live or (home is not None and isinstance(failed_at.get(home), ReplyError)):
-                    raise self._failure(security, home, failed_at)
+                if self._times_closed != asked.times_closed:
+                    raise GatewayDisconnectedError(f"{asked.security}: closed here while it waited")
+                home = self._home(asked)
+                live = [place for place in self._live() if place not in asked.failed_at]
+                if not live or (
+                    home is not None and isinstance(asked.failed_at.get(home), ReplyError)
+                ):
+                    error = self._failure(asked, home)
+                    if isinstance(error, GatewayUnreachableError) and self._seek(asked):
+                        continue
+                    raise error
                 if home in live or len(live) == 1:
                     place, may_move = (home if home in live else live[0]), False
                     assert place is not None  # noqa: S101 - tells mypy
@@ -153,129 +167,74 @@ class GatewayPool:
                     self._on_wait(wait)
                 self._changed.wait(wait)
             place.requests += 1
+            if place.gone is not None:  # one request is enough to try it again
+                place.away_until = time.monotonic() + AWAY_S
             return place, may_move
 
-    def _leave_out(self, place: _Place, error: GatewayError, times_closed: int) -> None:
+    def _home(self, asked: _Asked) -> Place | None:
+        """Who gave the cursor, where that is known."""
+        return None if asked.next_key is None else self._homes.get(asked.security)
+
+    def _is_taken(self, place: Place, answer: DailyShortVolume.S2C, asked: _Asked) -> bool:
+        """Note who answered, unless it is no answer to the cursor."""
+        with self._changed:
+            place.answered()
+            home = self._home(asked)
+            if home is None or home is place or answer.us_items or answer.hk_items:
+                self._homes[asked.security] = place
+                return True
+            # Where cursors are of another kind, this one may lie behind the end.
+            words = f"{place.gateway} has no rows behind {asked.next_key!r} of {home.gateway}"
+            asked.failed_at[place] = ReplyError(
+                f"{asked.security}: {words}", ret_type=0, err_code=0, message=words
+            )
+            return False
+
+    def _leave_out(self, place: Place, error: GatewayError, asked: _Asked) -> None:
         """Leave a gateway out that cannot be reached, or never answered anything."""
         with self._changed:
-            if self._times_closed != times_closed:
+            if self._times_closed != asked.times_closed:
                 raise error  # it was closed here
-            is_gone = isinstance(error, GatewayUnreachableError) or not place.has_answered
-            if is_gone and place.gone is None:
-                place.gone = error
-                if self._live():
-                    _log.warning("%s is left out, the others go on: %s", place.gateway, error)
-                self._changed.notify_all()
+            asked.failed_at[place] = error
+            asked.failed_since = asked.failed_since or time.monotonic()
+            if not isinstance(error, GatewayUnreachableError) and place.has_answered:
+                place.is_back()
+                return
+            place.away_until = time.monotonic() + AWAY_S
+            is_news, place.gone = place.gone is None, error
+            if is_news and self._live():
+                _log.warning("%s is left out, the others go on: %s", place.gateway, error)
+            self._changed.notify_all()
 
-    def _failure(
-        self, security: Security, home: _Place | None, failed_at: Mapping[_Place, GatewayError]
-    ) -> GatewayError:
+    def _seek(self, asked: _Asked) -> bool:
+        """Let the gateways that were lost be asked once more, as long as they are sought."""
+        now = time.monotonic()
+        if now - (asked.failed_since or now) >= AWAY_S - SEEK_S * len(self._places):
+            return False
+        lost = [
+            place
+            for place in self._places
+            if place.has_answered
+            and isinstance(asked.failed_at.get(place, place.gone), GatewayUnreachableError)
+        ]
+        for place in lost:
+            place.away_until = 0.0
+            asked.failed_at.pop(place, None)
+        return bool(lost)
+
+    def _failure(self, asked: _Asked, home: Place | None) -> GatewayError:
         """What it means that nobody is left to be asked."""
-        refusals = [error for error in failed_at.values() if isinstance(error, ReplyError)]
+        refusals = [error for error in asked.failed_at.values() if isinstance(error, ReplyError)]
         if refusals:
             # Its own gateway's no, or one to a cursor of which nobody knows whose it is.
-            is_final = home is None or isinstance(failed_at.get(home), ReplyError)
+            is_final = home is None or isinstance(asked.failed_at.get(home), ReplyError)
             return refusals[-1] if is_final else CursorRefusedError.of(refusals[-1])
         if self._live():
-            return list(failed_at.values())[-1]
+            return list(asked.failed_at.values())[-1]
         names = " and ".join(str(place.gateway) for place in self._places)
         last = self._places[-1].gone
-        error = GatewayUnreachableError(f"{security}: none of {names} answers. The last: {last}")
+        error = GatewayUnreachableError(
+            f"{asked.security}: none of {names} answers. The last: {last}"
+        )
         error.__cause__ = last
         return error
-
-
-class _BusyError(Exception):
-    """The gateway's limit lets nothing out for a while."""
-
-    def __init__(self, wait_s: float) -> None:
-        super().__init__(wait_s)
-        self.wait_s = wait_s
-
-
-class _Place:
-    """One gateway of a pool; what is no method belongs to the pool and its lock.
-
-    Attributes
-    ----------
-    requests : int
-        How many are under way.
-    busy_until : float
-        On the monotonic clock: no slot is free before.
-    has_answered : bool
-        Whether it ever did.
-    gone : GatewayError or None
-        Why it is left out.
-    """
-
-    def __init__(
-        self, gateway: GatewayURL, timeout: float, on_wait: Callable[[float], None] | None
-    ) -> None:
-        self.gateway = gateway
-        self.requests = 0
-        self.busy_until = 0.0
-        self.has_answered = False
-        self.gone: GatewayError | None = None
-        self._timeout = timeout
-        self._on_wait = on_wait
-        self._lock = threading.Lock()
-        self._seats: list[_Seat] = []
-        self._idle: list[_Seat] = []
-        self._cursors: Cursors = {}
-
-    def ask(
-        self, security: Security, next_key: str | None, num: int | None, *, may_move: bool
-    ) -> DailyShortVolume.S2C:
-        """Ask here; with `may_move` there is a `_BusyError` instead of a wait for the limit."""
-        with self._lock:
-            if not self._idle:
-                self._idle.append(_Seat(self.gateway, self._timeout, self._on_wait, self._cursors))
-                self._seats += self._idle
-            seat = self._idle.pop()
-        try:
-            return seat.ask(security, next_key, num, may_move=may_move)
-        finally:
-            with self._lock:
-                self._idle.append(seat)
-
-    def close(self) -> None:
-        """Close every client."""
-        with self._lock:
-            seats = list(self._seats)
-        for seat in seats:
-            seat.client.close()
-        self.gone = None
-
-
-class _Seat:
-    """One request at a time. All clients of a gateway share its connection and its limit."""
-
-    def __init__(
-        self,
-        gateway: GatewayURL,
-        timeout: float,
-        on_wait: Callable[[float], None] | None,
-        cursors: Cursors,
-    ) -> None:
-        self.client = GatewayClient(gateway, timeout=timeout, on_wait=self._wait, cursors=cursors)
-        self._on_wait = on_wait
-        self._may_move = False
-        self._busy_s: float | None = None
-
-    def ask(
-        self, security: Security, next_key: str | None, num: int | None, *, may_move: bool
-    ) -> DailyShortVolume.S2C:
-        self._may_move, self._busy_s = may_move, None
-        try:
-            return self.client.daily_short_volume(security, next_key, num)
-        except GatewayDisconnectedError as error:
-            if self._busy_s is None:
-                raise
-            raise _BusyError(self._busy_s) from error
-
-    def _wait(self, seconds: float) -> None:
-        if self._may_move:
-            self._busy_s = seconds
-            self.client.cancel()
-        elif self._on_wait is not None:
-            self._on_wait(seconds)

@@ -20,10 +20,15 @@ from tenacity import (
     stop_before_delay,
 )
 
-from intake_futu_short.errors import GatewayDisconnectedError, GatewayError, ReplyError
+from intake_futu_short.errors import (
+    GatewayDisconnectedError,
+    GatewayError,
+    GatewayUnreachableError,
+    ReplyError,
+)
 from intake_futu_short.opend import background
 from intake_futu_short.opend.patience import Patience
-from intake_futu_short.opend.turns import Turns
+from intake_futu_short.opend.turns import Turns, WaitEndedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -126,6 +131,7 @@ class Session:
         what: str,
         timeout: float,
         on_wait: Callable[[float], None] | None = None,
+        seek_s: float | None = None,
     ) -> T:
         """Ask when the limit allows, and again when a fault leaves it unanswered.
 
@@ -141,6 +147,9 @@ class Session:
             Seconds for each answer; they begin with the sending.
         on_wait : callable, optional
             Told the seconds, each time that a wait for the limit begins.
+        seek_s : float, optional
+            Seconds after which this request gives up a connection that was lost, also while it
+            waits for the limit, with GatewayUnreachableError. It is sought on for the others.
         """
 
         def say(state: RetryCallState) -> None:
@@ -159,7 +168,7 @@ class Session:
         try:
             async for attempt in self._tries(stop_after_attempt(self._patience.asks), say):
                 # Outside of the attempt: that no connection can be had has its own bounds.
-                link, turns, slot = await self._turn(timeout, on_wait)
+                link, turns, slot = await self._turn(timeout, on_wait, seek_s)
                 with attempt:
                     try:
                         return decode(await link.request(proto_id, body, timeout))
@@ -197,21 +206,26 @@ class Session:
         return is_fault and not self._is_closed
 
     async def _turn(
-        self, timeout: float, on_wait: Callable[[float], None] | None
+        self, timeout: float, on_wait: Callable[[float], None] | None, seek_s: float | None
     ) -> tuple[Link, Turns | None, int]:
         """Wait for a link and, where there is a limit, for a slot of it."""
         # Connect first: a gateway that is down uses no slot and need not be waited for.
-        link = await self._connected(timeout)
+        link = await self._connected(timeout, seek_s)
         if self._limit is None:
             return link, None, 0
         turns = self._turns_at(link)
-        slot = await turns.take(self._limit, timeout, on_wait)
-        if link.is_closed:  # while it waited
+        try:
+            ended = None if seek_s is None else link.ended
+            slot = await turns.take(self._limit, timeout, on_wait, unless=ended)
+            if not link.is_closed:
+                return link, turns, slot
             # A slot counts from its taking, and a new link may take long.
             await turns.give_back(slot)
-            link = await self._connected(timeout)
-            turns = self._turns_at(link)
-            slot = await turns.take(self._limit, timeout, on_wait)
+        except WaitEndedError:
+            pass
+        link = await self._connected(timeout, seek_s)
+        turns = self._turns_at(link)
+        slot = await turns.take(self._limit, timeout, on_wait)
         return link, turns, slot
 
     def _turns_at(self, link: Link) -> Turns:
@@ -219,21 +233,29 @@ class Session:
             self._turns[link.host] = Turns(link.host, self._gateway.port, str(self._gateway))
         return self._turns[link.host]
 
-    async def _connected(self, timeout: float) -> Link:
+    async def _connected(self, timeout: float, seek_s: float | None) -> Link:
         if self._is_closed:
             raise GatewayDisconnectedError("closed here")
         if self._link is not None and not self._link.is_closed:
             return self._link
         # Whoever comes while a connection is being made waits for that one, and fails with it.
-        if self._connecting is None:
-            connecting = (
+        connecting = self._connecting
+        if connecting is None:
+            connect = (
                 self._connect(self._gateway, self._key, timeout, self._patience)
                 if self._link is None
                 else self._connect_again(timeout)
             )
-            self._connecting = asyncio.get_running_loop().create_task(connecting)
-            self._connecting.add_done_callback(self._keep_link)
-        return await asyncio.shield(self._connecting)
+            connecting = self._connecting = asyncio.get_running_loop().create_task(connect)
+            connecting.add_done_callback(self._keep_link)
+        # The first connection is not sought, and has its own bounds.
+        await asyncio.wait({connecting}, timeout=None if self._link is None else seek_s)
+        if not connecting.done():
+            raise GatewayUnreachableError(
+                f"the connection to {self._gateway} was lost, and no new one was made within "
+                f"{seek_s:g} s"
+            )
+        return connecting.result()
 
     async def _connect_again(self, timeout: float) -> Link:
         """Look for the gateway, which was there once, as long as that may take."""

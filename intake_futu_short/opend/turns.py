@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from intake_futu_short.opend.limiter import Limit
 
-__all__ = ["Turns"]
+__all__ = ["Turns", "WaitEndedError"]
 
 T = TypeVar("T")
 
@@ -35,6 +35,10 @@ _log = logging.getLogger(__name__)
 
 # The slots of the gateways whose file cannot be used, for all of this process.
 _in_process: dict[tuple[str, int], Slots] = {}
+
+
+class WaitEndedError(Exception):
+    """Whoever waited for a slot has no use for it any more."""
 
 
 class Turns:
@@ -65,25 +69,34 @@ class Turns:
         self._refused_until = 0.0
 
     async def take(
-        self, limit: Limit, timeout: float, on_wait: Callable[[float], None] | None = None
+        self,
+        limit: Limit,
+        timeout: float,
+        on_wait: Callable[[float], None] | None = None,
+        unless: asyncio.Future[None] | None = None,
     ) -> int:
         """Wait for a free slot and take it, for a request given up after `timeout` seconds.
 
         `on_wait` is told the seconds to wait each time that a wait begins, at the front of the
         queue or behind it. Returns the mark that `end` and `give_back` take.
+
+        Raises
+        ------
+        WaitEndedError
+            When `unless` was done while it waited; no slot is taken then.
         """
         if on_wait is None:
-            return await self._take(limit, timeout)
+            return await self._take(limit, timeout, unless)
         self._waiting.append(on_wait)
         try:
             wait = self._waits_until - self._clock()
             if wait > 0:
                 _tell(on_wait, wait)
-            return await self._take(limit, timeout)
+            return await self._take(limit, timeout, unless)
         finally:
             self._waiting.remove(on_wait)
 
-    async def _take(self, limit: Limit, timeout: float) -> int:
+    async def _take(self, limit: Limit, timeout: float, unless: asyncio.Future[None] | None) -> int:
         mark = secrets.randbits(64)
 
         def try_to_take(slots: Slots, now: float) -> tuple[float, Limit]:
@@ -102,7 +115,12 @@ class Turns:
                 self._waits_until = self._clock() + wait
                 for on_wait in set(self._waiting):
                     _tell(on_wait, wait)
-                await asyncio.sleep(wait)
+                if unless is None:
+                    await asyncio.sleep(wait)
+                    continue
+                await asyncio.wait({unless}, timeout=wait)
+                if unless.done():
+                    raise WaitEndedError
 
     async def end(self, mark: int) -> None:
         """Start the slot's window: its answer came, or was given up."""
