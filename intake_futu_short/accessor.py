@@ -198,7 +198,8 @@ class ShortVolumeAccessor:
         XHKG, days from 2000 to 2049) and are not looked for without it. Closures at short notice,
         such as a typhoon, count as sessions when they are younger than its installed version.
 
-        Prices and percentages that differ in floating point only are equal. What a row or the
+        Prices and percentages that differ in floating point only are equal, also where truncation
+        in floating point has taken one from the last decimal (32.299 for 32.3). What a row or the
         frame lacks is not checked.
 
         Returns
