@@ -257,7 +257,8 @@ class ShortVolumeAccessor:
         Several tickers are drawn as the second panel of each, all on one scale, or as a heat map
         of the short ratio by date and ticker, whose missing days are hatched.
 
-        Windows look back at rows that are not shown. What the frame lacks is said in the figure.
+        Windows look back at rows that are not shown; of what `resample` gave they are 20 periods,
+        and the figure says which. What the frame lacks is said in the figure.
         The backend is the user's: nothing is switched, shown or closed.
 
         Parameters
