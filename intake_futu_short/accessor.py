@@ -198,7 +198,8 @@ class ShortVolumeAccessor:
         XHKG, days from 2000 to 2049) and are not looked for without it. Closures at short notice,
         such as a typhoon, count as sessions when they are younger than its installed version.
 
-        Prices and percentages that differ in floating point only are equal. What a row or the
+        Prices and percentages that differ in floating point only are equal, also where truncation
+        in floating point has taken one from the last decimal (32.299 for 32.3). What a row or the
         frame lacks is not checked.
 
         Returns
@@ -256,7 +257,8 @@ class ShortVolumeAccessor:
         Several tickers are drawn as the second panel of each, all on one scale, or as a heat map
         of the short ratio by date and ticker, whose missing days are hatched.
 
-        Windows look back at rows that are not shown. What the frame lacks is said in the figure.
+        Windows look back at rows that are not shown; of what `resample` gave they are 20 periods,
+        and the figure says which. What the frame lacks is said in the figure.
         The backend is the user's: nothing is switched, shown or closed.
 
         Parameters

@@ -106,8 +106,9 @@ def _row_findings(rows: pd.DataFrame, market: Market) -> Iterator[_Finding]:
         every = np.arange(len(rows))
         venues = numbers(rows, "nasdaq_shares_short") + numbers(rows, "nyse_shares_short")
         yield _differing("total_shares_short", every, short, venues)
-        percent = _truncated_percent(short, volume, decimals=3)
-        yield _differing("short_percent", every, numbers(rows, "short_percent"), percent, _NOISE)
+        reported = numbers(rows, "short_percent")
+        percent = _truncated_percent(short, volume, reported, decimals=3)
+        yield _differing("short_percent", every, reported, percent, _NOISE)
     yield _exceeding("short_above_volume", short, volume)
     if market is HK:
         short_turnover, turnover = (numbers(rows, name) for name in SHORT_AND_TOTAL_TURNOVER["HK"])
@@ -128,9 +129,9 @@ def _window_findings(
         window = pool(sessions, short, volume, 20)
         joined = np.abs(last_close - close_before) <= _NOISE * np.abs(close_before)
         unbroken = sessions.window_sum(joined.astype(np.int64), 19) == 19
-        percent = _truncated_percent(window.short, window.volume, decimals=2)
-        computed = np.where(unbroken & (window.days == 20), percent, np.nan)
         reported = numbers(rows, "daily_trade_avg_ratio")
+        percent = _truncated_percent(window.short, window.volume, reported, decimals=2)
+        computed = np.where(unbroken & (window.days == 20), percent, np.nan)
         yield _differing("daily_trade_avg_ratio", where, reported, computed, _NOISE)
 
 
@@ -166,18 +167,25 @@ def _calendar_findings(
 
 
 def _truncated_percent(
-    part: NDArray[Any], whole: NDArray[Any], *, decimals: int
+    part: NDArray[Any], whole: NDArray[Any], reported: NDArray[np.float64], *, decimals: int
 ) -> NDArray[np.float64]:
-    """100 * part / whole, cut off after some decimals; NaN where ``whole`` is 0 or missing."""
+    """100 * part / whole, cut off after some decimals; NaN where ``whole`` is 0 or missing.
+
+    A quotient that has no more decimals than these, cut off in floats, may come out one less in
+    the last of them (32.3 as 32.299). Where that is reported it is what is given.
+    """
     scale = 10 ** (decimals + 2)
-    percent = np.full(len(part), np.nan)
+    percent, no_more = np.full(len(part), np.nan), np.zeros(len(part), dtype=bool)
     # In integers: a float quotient may fall on the wrong side of a decimal.
     some = (whole > 0) & np.isfinite(part)
     fits = some & (np.abs(part) < _INT64 // scale) & (whole < _INT64)
     fits[fits] = (part[fits] % 1 == 0) & (whole[fits] % 1 == 0)
-    cut = part[fits].astype(np.int64) * scale // whole[fits].astype(np.int64)
-    percent[fits] = cut / 10**decimals
+    cut, rest = np.divmod(part[fits].astype(np.int64) * scale, whole[fits].astype(np.int64))
+    percent[fits], no_more[fits] = cut / 10**decimals, rest == 0
     for i in np.flatnonzero(some & ~fits):
         (a, b), (c, d) = (number[i].item().as_integer_ratio() for number in (part, whole))
-        percent[i] = a * d * scale // (b * c) / 10**decimals
-    return percent
+        cut, rest = divmod(a * d * scale, b * c)
+        percent[i], no_more[i] = cut / 10**decimals, rest == 0
+    less = percent - 0.1**decimals
+    no_more &= (percent > 0) & (np.abs(reported - less) <= _NOISE * np.abs(less))
+    return np.where(no_more, reported, percent)

@@ -235,3 +235,24 @@ def test_what_is_no_day_is_no_date_of_the_history() -> None:
     history = metrics.aggregates_history(frame)
     assert history["date"].tolist() == [pd.Timestamp("2026-01-03"), pd.Timestamp("2026-01-10")]
     assert history["aggregated_short"].tolist() == [60, 70]
+
+
+def test_an_as_of_date_that_is_no_day_costs_its_ticker_only() -> None:
+    frame = panel()
+    reports = json.loads(frame.attrs["aggregates"])
+    reports["HK.2"]["new_time_str"] = "soon"
+    frame.attrs["aggregates"] = json.dumps(reports)
+    found = metrics.metrics(frame, 2)
+    assert found["days_to_cover_2"].dropna().tolist() == [60 / 25]
+    assert found["implied_shares"].dropna().tolist() == [12000.0, 12000.0]
+
+
+@pytest.mark.parametrize(
+    "day", [20260103, "20260103", "2026-01-03 00:00:00", "2026-01-03T16:00:00+08:00"]
+)
+def test_as_of_dates_are_days_however_they_are_written(day: Any) -> None:
+    frame = hk([10, 20, 30, 40], **{**REPORT, "new_time_str": day})
+    same(metrics.days_to_cover(frame, 2), [NAN, NAN, 60 / 25, NAN])
+    history = metrics.aggregates_history(frame)
+    assert history["date"].dtype == "datetime64[ns]"
+    assert history["date"].tolist() == [pd.Timestamp("2026-01-03")]

@@ -94,9 +94,23 @@ def test_percentages_are_truncated_in_whole_numbers() -> None:
     # In floats 100 * 323 / 1000 * 1000 is 32299.999999999996.
     assert found(us([323], [1000], short_percent=32.3)) == []
     assert found(us([323, None], [1000, 9], short_percent=32.3)) == []
-    assert found(us([323], [1000], short_percent=32.299)) == [
+
+
+def test_what_truncation_in_floats_takes_from_a_whole_decimal_is_no_finding() -> None:
+    assert found(us([323], [1000], short_percent=32.299)) == []
+    assert found(us([323.0, 0.5], [1000.0, 1.25], short_percent=[32.299, 39.999])) == []
+    for wrong in (32.298, 32.301):
+        assert found(us([323], [1000], short_percent=wrong)) == [
+            ("2026-01-01", "short_percent", wrong, 32.3)
+        ]
+    assert len(found(us([0], [1000], short_percent=-0.001))) == 1
+    # 32.3003 cut off is 32.3 also in floats.
+    assert found(us([323_003], [1_000_000], short_percent=32.299)) == [
         ("2026-01-01", "short_percent", 32.299, 32.3)
     ]
+    flat = us([19] * 20, [100] * 20, close_price=5.0, last_close_price=5.0)
+    assert found(flat.assign(daily_trade_avg_ratio=18.99)) == []
+    assert len(found(flat.assign(daily_trade_avg_ratio=18.98))) == 1
 
 
 def test_a_daily_trade_avg_ratio_that_is_not_that_of_its_20_days() -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,14 @@ from intake_futu_short.table import text_dtype
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["AsOf", "aggregates", "aggregates_history", "days_to_cover", "implied_shares"]
+__all__ = [
+    "AsOf",
+    "aggregates",
+    "aggregates_history",
+    "as_of_days",
+    "days_to_cover",
+    "implied_shares",
+]
 
 _NAMES = ("aggregated_short", "aggregated_short_ratio", "new_time_str")
 _VOLUME = {"HK": ("volume",)}
@@ -96,17 +104,23 @@ def aggregates_history(frame: pd.DataFrame) -> pd.DataFrame:
     else:
         rows = kept
     codes, days, shares, percents = ([row[i] for row in rows] for i in range(4))
-    dates = pd.to_datetime(pd.Index(days, dtype=object), format="mixed", errors="coerce")
     history = pd.DataFrame(
         {
             "code": pd.Series(codes, dtype=text_dtype()),
-            "date": pd.DatetimeIndex(dates).as_unit("ns"),
+            "date": as_of_days(days, errors="coerce"),
             "aggregated_short": pd.array(shares, dtype="Int64"),
             "aggregated_short_ratio": pd.Series(percents, dtype="float64"),
         }
     )
     dated = history.dropna(subset="date")
     return dated.sort_values(["code", "date"], kind="stable", ignore_index=True)
+
+
+def as_of_days(values: list[Any], *, errors: Literal["raise", "coerce"]) -> pd.DatetimeIndex:
+    """As-of dates, which are texts or dates; of a number (20260430) its digits are read."""
+    texts = [str(value) if isinstance(value, Integral) else value for value in values]
+    read = pd.to_datetime(pd.Index(texts, dtype=object), format="mixed", errors=errors)
+    return pd.DatetimeIndex(read).tz_localize(None).normalize().as_unit("ns")
 
 
 def _kept(frame: pd.DataFrame, name: str, kind: type) -> Any:
@@ -163,6 +177,7 @@ class AsOf:
         codes, own = sessions.tickers, frame.attrs.get("code")
         self._tickers = [own] * len(sessions.begins) if codes is None else codes.tolist()
         self._columns: dict[str, list[Any]] = {}
+        self._day_is_given = given.get("new_time_str") is not None
         by_code = _reports(frame)
         missing = []
         for name, value in given.items():
@@ -206,12 +221,12 @@ class AsOf:
 
     def days(self) -> NDArray[np.datetime64]:
         """As-of date of each ticker; NaT where there is none."""
-        given = self._columns["new_time_str"]
+        # One that the gateway has sent and that is no day costs that ticker's answers only.
+        errors: Literal["raise", "coerce"] = "raise" if self._day_is_given else "coerce"
         try:
-            days = pd.DatetimeIndex(pd.to_datetime(pd.Index(given, dtype=object), format="mixed"))
+            return as_of_days(self._columns["new_time_str"], errors=errors).to_numpy()
         except (TypeError, ValueError) as error:
             raise ConfigError(f"new_time_str is no day like 2026-04-30: {error}") from error
-        return days.tz_localize(None).normalize().as_unit("ns").to_numpy()
 
 
 def _lost(metric: str, missing: list[str], panel: bool) -> str:
@@ -256,8 +271,8 @@ def days_to_cover(
     Returns
     -------
     pandas.Series
-        ``days_to_cover_<n>``. NaN also of tickers of which nothing is reported, and where the mean
-        volume is 0.
+        ``days_to_cover_<n>``. NaN also of tickers of which nothing is reported or whose as-of date
+        is no day, and where the mean volume is 0.
 
     Raises
     ------
@@ -333,8 +348,8 @@ def implied_shares(
     Returns
     -------
     pandas.Series
-        ``implied_shares``. NaN also of tickers of which nothing is reported, and where the ratio
-        is 0.
+        ``implied_shares``. NaN also of tickers of which nothing is reported or whose as-of date is
+        no day, and where the ratio is 0.
 
     Raises
     ------

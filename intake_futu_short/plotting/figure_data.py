@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from intake_futu_short import metrics
+from intake_futu_short.metrics.aggregates import as_of_days
 from intake_futu_short.metrics.columns import SHORT_AND_VOLUME
 from intake_futu_short.metrics.sessions import RESAMPLED, Sessions, market_of, numbers
 from intake_futu_short.security import HK, US
@@ -282,10 +283,10 @@ def _ticker(
 
 def _positions(frame: pd.DataFrame) -> pd.DataFrame:
     """Open short positions that attrs bear: the series, or the one value; by code and date."""
-    now = metrics.aggregates(frame)
-    now["date"] = pd.to_datetime(now.pop("new_time_str"), format="mixed", errors="coerce")
+    now, history = metrics.aggregates(frame), metrics.aggregates_history(frame)
+    now["date"] = as_of_days(now.pop("new_time_str").tolist(), errors="coerce")
     # Where both have a day, the series has it as it was first sent.
-    reported = pd.concat([now, metrics.aggregates_history(frame)], ignore_index=True)
+    reported = pd.concat([now, history], ignore_index=True)
     known = reported.dropna(subset=["date", "aggregated_short"]).fillna({"code": ""})
     table = known.drop_duplicates(["code", "date"], keep="last").set_index(["code", "date"])
     return table.sort_index().astype(np.float64)
