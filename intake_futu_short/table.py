@@ -6,6 +6,7 @@ is several times faster than a dict a row or a frame a page.
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from itertools import chain
 from operator import attrgetter
@@ -17,12 +18,12 @@ import pandas as pd
 from intake_futu_short.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from intake_futu_short.pages import Aggregates, Item, Page
     from intake_futu_short.security import Column, Market, Security
 
-__all__ = ["attributes", "dtypes", "text_dtype", "to_frame", "with_code"]
+__all__ = ["attributes", "dtypes", "reports", "text_dtype", "to_frame", "with_code"]
 
 
 def dtypes(market: Market, *, panel: bool = False) -> dict[str, str]:
@@ -112,6 +113,25 @@ def attributes(security: Security, next_key: str | None, aggregates: Aggregates)
     if security.market.has_aggregates:
         attrs.update(aggregates.as_dict())
     return attrs
+
+
+def reports(seen: Mapping[str, Iterable[Aggregates]]) -> str:
+    """What ``attrs["aggregates_history"]`` bears: every report of open short positions, as JSON.
+
+    One string, since pandas copies attributes deeply at every operation: a list of [code, as-of
+    date, shares, percent], a ticker after the other, ascending by date.
+
+    Parameters
+    ----------
+    seen : mapping of str to iterable of Aggregates
+        By code; what says nothing is left out, and what comes again.
+    """
+    rows = [
+        [code, report.new_time_str, report.aggregated_short, report.aggregated_short_ratio]
+        for code, told in seen.items()
+        for report in sorted(dict.fromkeys(told), key=lambda report: report.new_time_str or "")
+    ]
+    return json.dumps([row for row in rows if any(value is not None for value in row[1:])])
 
 
 def _values(rows: Sequence[Item], name: str) -> tuple[list[Any], list[int]]:

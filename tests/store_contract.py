@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,18 @@ def as_newer_format(content: bytes) -> bytes:
     del metadata[b"ARROW:schema"]
     said = json.loads(metadata[b"intake_futu_short"])
     metadata[b"intake_futu_short"] = json.dumps({**said, "format": said["format"] + 1}).encode()
+    sink = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(metadata), sink)
+    return sink.getvalue()
+
+
+def as_said_more(content: bytes) -> bytes:
+    """The same file, as if a later version of the format said something more of the rows."""
+    table = pq.read_table(io.BytesIO(content))
+    said = json.loads(pq.read_metadata(io.BytesIO(content)).metadata[b"intake_futu_short"])
+    state = json.dumps({**said, "remark": "checked by hand"}).encode()
+    check = str(zlib.crc32(b"intake_futu_short=" + state + b"\n")).encode()
+    metadata = {b"intake_futu_short": state, b"intake_futu_short.crc32": check}
     sink = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(metadata), sink)
     return sink.getvalue()
@@ -284,6 +297,13 @@ class StoreContract:
         assert not isinstance(panel.value.failures["HK.00700"], CorruptStoreError)
         assert place.get(TENCENT_FILE) == newer
 
+    def test_what_a_later_version_says_beside_is_no_damage(self, place: Place) -> None:
+        store = place.store()
+        store.save(TENCENT, WHOLE)
+        place.put(TENCENT_FILE, as_said_more(place.get(TENCENT_FILE)))
+        assert_same(place.store().load(TENCENT), WHOLE)
+        assert len(store.info()) == 1
+
     def test_many_tickers_come_in_one_frame(self, place: Place) -> None:
         store = place.store()
         store.save(TENCENT, WHOLE)
@@ -398,7 +418,10 @@ class StoreContract:
         assert not lazy.known_divisions
         whole = lazy.compute(scheduler="synchronous")
         pd.testing.assert_frame_equal(whole, store.read())
-        assert whole.attrs == store.read().attrs
+        attrs = store.read().attrs
+        # Each partition would carry the reports of all tickers.
+        assert attrs.pop("aggregates_history") is not None
+        assert whole.attrs == attrs
         part = lazy.partitions[1].compute(scheduler="synchronous")
         assert list(part["code"].unique()) == ["HK.00700"]
         assert part.shortvol.aggregates["aggregated_short"].tolist() == [52_000_000]

@@ -342,6 +342,9 @@ def test_hk_reports_become_a_series(
             "aggregated_short": [100, 120], "aggregated_short_ratio": [0.5, 0.5],
         }  # fmt: skip
         assert src.read_partition(0).attrs == frame.attrs
+    pd.testing.assert_frame_equal(
+        FutuShortStore(str(tmp_path)).read().shortvol.aggregates_history(), series
+    )
     panel = read(gateway, tmp_path, ["HK.00700", "HK.1"])
     assert [row[:2] for row in json.loads(panel.attrs["aggregates_history"])] == [
         ["HK.00700", "2026-04-30"], ["HK.1", "2026-04-10"], ["HK.1", "2026-04-17"],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,10 +18,15 @@ _log = logging.getLogger(__name__)
 
 
 class Aside:
-    """Does one thing after the other, in the order in which they were given."""
+    """Does one thing after the other, in the order in which they were given.
+
+    In a daemon thread, unlike an executor's: work that hangs does not hold the process open.
+    """
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="intake-futu-short-gateway")
+        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._is_closed = False
+        threading.Thread(target=self._do, name="intake-futu-short-gateway", daemon=True).start()
 
     def run(self, work: Callable[[], bytes], then: Callable[[bytes | None], None]) -> None:
         """Do some work, and hand what comes of it to the running event loop; None if it failed."""
@@ -35,8 +41,13 @@ class Aside:
             with contextlib.suppress(RuntimeError):  # a loop that was closed meanwhile
                 loop.call_soon_threadsafe(then, done)
 
-        self._pool.submit(run)
+        self._work.put(run)
 
     def close(self) -> None:
         """Begin nothing more. Work under way is not waited for."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._is_closed = True
+        self._work.put(lambda: None)  # wakes the thread
+
+    def _do(self) -> None:
+        while not self._is_closed:
+            self._work.get()()

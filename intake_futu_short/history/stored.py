@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -91,7 +90,7 @@ class StoredTicker:
             seen[-1] if seen else Aggregates(),
         )
         if self._security.market.has_aggregates:
-            attrs["aggregates_history"] = _history(self._security, seen)
+            attrs["aggregates_history"] = table.reports({self._security.code: seen})
         return attrs
 
     def aggregates(self) -> dict[str, Any]:
@@ -225,11 +224,3 @@ def read_part(part: Part) -> pd.DataFrame:
     frame.attrs.clear()
     frame.attrs.update(part.attrs)
     return frame
-
-
-def _history(security: Security, seen: Sequence[Aggregates]) -> str:
-    """Every report by as-of date, as one string: pandas copies attrs at every operation."""
-    names = ("new_time_str", "aggregated_short", "aggregated_short_ratio")
-    rows = [[getattr(report, name) for name in names] for report in dict.fromkeys(seen)]
-    told = [row for row in rows if any(value is not None for value in row)]
-    return json.dumps([[security.code, *row] for row in sorted(told, key=lambda row: row[0] or "")])

@@ -174,8 +174,8 @@ class FutuShortStore:
         pandas.DataFrame
             ``code``, then the columns; a ticker after the other in the order of `codes`, each
             one's newest row first, on a RangeIndex. ``attrs`` holds ``market`` and, for HK,
-            ``aggregates``: the newest report of each ticker (``df.shortvol.aggregates`` reads
-            them). A source over the store gives all that were seen.
+            ``aggregates`` and ``aggregates_history``: the newest report of each ticker, and all
+            that were seen (``df.shortvol.aggregates`` and ``aggregates_history()`` read them).
 
         Raises
         ------
@@ -205,8 +205,9 @@ class FutuShortStore:
         worker, from the store alone. A partition is a whole ticker, so metrics go through
         ``map_partitions``: ``ddf.map_partitions(lambda df: df.shortvol.metrics())``.
 
-        Every partition bears the ``attrs`` of `read`. The index goes on from one partition to the
-        next; with `start` or `end` it has gaps where rows are left out. Divisions are unknown.
+        Every partition bears the ``attrs`` of `read`, but no ``aggregates_history``. The index
+        goes on from one partition to the next; with `start` or `end` it has gaps where rows are
+        left out. Divisions are unknown.
 
         Parameters and errors are those of `read`.
 

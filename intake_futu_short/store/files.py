@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -318,8 +318,9 @@ def _state(metadata: pq.FileMetaData, security: Security, where: str) -> State:
         ours = {key: values[key] for key in (_STATE, _STAGED, _SUPERSEDED) if key in values}
         if int(values[_CHECK]) != _crc32(ours):
             raise _corrupt(where, "its checksum is not that of its state")
-        del said["format"]
-        known = State(**{**said, "aggregates": tuple(Aggregates(**a) for a in said["aggregates"])})
+        said["aggregates"] = tuple(Aggregates(**a) for a in said["aggregates"])
+        # A later version of the same format may say more.
+        known = State(**{field.name: said[field.name] for field in fields(State)})
     except (KeyError, TypeError, ValueError) as error:
         raise _corrupt(where, f"it does not say what it holds ({error!r})") from error
     if known.code != security.code:

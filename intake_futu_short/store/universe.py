@@ -83,6 +83,9 @@ def read(
     del found
     frame = _frame(tables, [state.code for state in states], wanted)
     frame.attrs.update(_attributes(wanted.market, states))
+    if wanted.market.has_aggregates:
+        # Not on Dask's partitions, each of which would carry the reports of all.
+        frame.attrs["aggregates_history"] = table.reports({s.code: s.aggregates for s in states})
     _tell(failures, len(securities), errors, frame, frame)
     return frame
 
