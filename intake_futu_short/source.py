@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import threading
@@ -152,7 +153,7 @@ class FutuShortSource(DescribedSource):
         self._describe(given, copy.deepcopy(dict(metadata or {})))
         super().__init__(storage_options={}, metadata=copy.deepcopy(self._given_metadata))
 
-        self._lock = threading.RLock()
+        self._locks: dict[int, threading.RLock] = {}  # by process
         self._process = os.getpid()
         self._progress = Progress()
         self._opening: Opening | None = None
@@ -312,7 +313,7 @@ class FutuShortSource(DescribedSource):
     def _close(self) -> None:
         # Before the lock: a reader that waits for the gateway in another thread ends with this.
         opening = self._opening
-        if opening is not None:
+        if opening is not None and self._process == os.getpid():
             opening.close()
         with self._alone():
             if self._opening is not None:
@@ -328,14 +329,15 @@ class FutuShortSource(DescribedSource):
         # Intake would load the metadata here, which means walking every page.
         return self
 
-    def _alone(self) -> threading.RLock:
-        """Lock of the walk; a forked child, whose parent may have held it, has its own."""
-        if self._process != os.getpid():
-            self._process = os.getpid()
-            self._lock = threading.RLock()
-            if self._opening is not None:
-                self._opening.after_fork()
-        return self._lock
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Alone at the walk. A forked child, whose parent may hold its own lock, has another."""
+        with self._locks.setdefault(os.getpid(), threading.RLock()):
+            if self._process != os.getpid():
+                self._process = os.getpid()
+                if self._opening is not None:
+                    self._opening.after_fork()
+            yield
 
     # -- the rows ---------------------------------------------------------------------------
 

@@ -622,7 +622,7 @@ assert len(client.daily_short_volume(AAPL, "20").us_items) == 3
 def test_a_child_forked_while_another_thread_held_the_client_s_lock_goes_on() -> None:
     script = """
 client.daily_short_volume(AAPL)
-with client._lock:
+with client._alone():
     child = os.fork()
     if child == 0:
         assert len(client.daily_short_volume(AAPL, "10").us_items) == 10

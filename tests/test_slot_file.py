@@ -3,9 +3,11 @@ from __future__ import annotations
 import logging
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -115,6 +117,34 @@ def test_a_damaged_file_closes_the_gateway_for_one_window(
     assert wait(file) == 0.0
     (warning,) = [r for r in caplog.records if r.levelno >= logging.WARNING]
     assert "is damaged" in warning.getMessage()
+
+
+@pytest.mark.parametrize("is_all", [False, True])
+def test_a_cache_emptied_in_the_meantime_closes_the_gateway_for_one_window(
+    is_all: bool, file: SlotFile, clock: Clock
+) -> None:
+    fill(file)
+    clock.now += 1.0
+    if is_all:
+        shutil.rmtree(file.path.parent)
+    else:
+        file.path.unlink()
+    assert wait(file) == 30.0
+    clock.now += 1.0
+    assert wait(SlotFile("127.0.0.1", 11111, clock)) == 29.0
+
+
+def test_a_file_of_gigabytes_is_not_read_into_memory(file: SlotFile) -> None:
+    fill(file)
+    with file.path.open("wb") as sparse:
+        sparse.truncate(2**32)
+    tracemalloc.start()
+    try:
+        assert wait(file) == 30.0
+        assert tracemalloc.get_traced_memory()[1] < 2**27
+    finally:
+        tracemalloc.stop()
+    assert file.path.stat().st_size < 1000
 
 
 def test_a_file_of_another_boot_counts_from_the_beginning_of_this_one(

@@ -301,6 +301,53 @@ def test_a_child_forked_in_the_middle_of_a_read_reads_for_itself() -> None:
     assert result.stdout.split() == ["0", "29"], result.stderr
 
 
+FORKED_AT_WORST = """
+import faulthandler, os, sys, threading
+from intake_futu_short.source import FutuShortSource
+
+source = FutuShortSource("US.AAPL", gateway="sample://", num=3)
+source.read_partition(0)
+held, done = threading.Event(), threading.Event()
+
+def hold():
+    with source._alone(), source._opening._lock:
+        held.set()
+        done.wait()
+
+holder = threading.Thread(target=hold)
+holder.start()
+held.wait()
+child = os.fork()
+if not child:
+    faulthandler.dump_traceback_later(20, exit=True)
+    if sys.argv[1] == "read":
+        parts = [None] * 10
+        def read(i):
+            parts[i] = len(source.read_partition(i))
+        threads = [threading.Thread(target=read, args=(i,)) for i in range(10)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert parts == [3] * 9 + [2], parts
+    source.close()
+    os._exit(0)
+done.set()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(source.read()))
+source.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.parametrize("what", ["read", "close"])
+def test_a_child_does_not_wait_for_what_its_parent_held_at_the_fork(what: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED_AT_WORST, what],
+        capture_output=True, text=True, check=False, timeout=60, env=unmeasured(),
+    )  # fmt: skip
+    assert result.stdout.split() == ["0", "29"], result.stderr
+
+
 def test_dask_partitions_are_the_pages_with_the_attributes_of_the_whole(gateway: Gateway) -> None:
     with FutuShortSource("HK.00700", num=4, gateway=gateway.url) as src:
         ddf = src.to_dask()

@@ -92,8 +92,7 @@ class GatewayClient:
         self._on_wait = on_wait
         self._cursors: Cursors = {} if cursors is None else cursors
         self._seek_s = seek_s
-        self._process = os.getpid()
-        self._lock = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}  # by process
         self._session: Session | None = None
         # Its own: the session's is shared, and close() ends this client's requests alone.
         self._lease: background.Lease | None = None
@@ -236,10 +235,7 @@ class GatewayClient:
 
     def _alone(self) -> threading.Lock:
         """Lock of the session; a forked child, whose parent may have held it, has its own."""
-        if self._process != os.getpid():
-            self._process = os.getpid()
-            self._lock = threading.Lock()
-        return self._lock
+        return self._locks.setdefault(os.getpid(), threading.Lock())
 
 
 async def _connect(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import stat
-import threading
 from pathlib import Path
 
 from intake_futu_short.errors import ConfigError
@@ -17,8 +16,7 @@ __all__ = ["read"]
 MAX_FILE_BYTES = 2**16
 
 _log = logging.getLogger(__name__)
-_lock = threading.Lock()
-_warned: set[Path] = set()
+_warned: dict[Path, object] = {}
 
 
 def read(path: str) -> RsaKey:
@@ -48,10 +46,9 @@ def read(path: str) -> RsaKey:
 
 
 def _warn(file: Path) -> None:
-    with _lock:
-        if file in _warned:
-            return
-        _warned.add(file)
-    _log.warning(
-        "everybody on this host can read the RSA key %s: chmod 600 leaves it to its owner", file
-    )
+    # In one step, as a lock would: but a child may be forked while a lock is held.
+    mine = object()
+    if _warned.setdefault(file, mine) is mine:
+        _log.warning(
+            "everybody on this host can read the RSA key %s: chmod 600 leaves it to its owner", file
+        )

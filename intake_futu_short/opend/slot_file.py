@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BusyError", "SlotFile"]
 
+# Of a million requests, which is the most that a limit can name: what is larger is no such file.
+MAX_FILE_BYTES = 2**25
+
 _log = logging.getLogger(__name__)
 
 
@@ -60,6 +63,7 @@ class SlotFile:
         self.path = folder / f"{name}.slots"
         self._lock_path = folder / f"{name}.lock"
         self._boot: bytes | None = None
+        self._is_known = False
 
     @contextlib.contextmanager
     def visit(self) -> Iterator[tuple[Slots, float]]:
@@ -74,7 +78,7 @@ class SlotFile:
         """
         if self._boot is None:
             self._boot = _boot()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _lock(lock)
@@ -83,18 +87,21 @@ class SlotFile:
             slots = self._read(self._boot, now)
             yield slots, now
             self._write(ledger.encode(slots, self._boot, now))
+            self._is_known = True
         finally:
             os.close(lock)
 
     def _read(self, boot: bytes, now: float) -> Slots:
         try:
-            data = self.path.read_bytes()
+            with self.path.open("rb") as file:
+                slots = ledger.decode(file.read(MAX_FILE_BYTES), boot, now)
         except FileNotFoundError:
-            return Slots()
-        slots = ledger.decode(data, boot, now)
+            if not self._is_known:
+                return Slots()
+            slots = None  # somebody has emptied the cache
         if slots is None:
             _log.warning(
-                "%s is damaged: nothing is asked until what it held cannot count any more",
+                "%s is damaged or gone: nothing is asked until what it held cannot count any more",
                 self.path,
             )
             slots = Slots(closed_at=now)
