@@ -29,7 +29,7 @@ from second_gateway import FIELDS, History
 
 from intake_futu_short.errors import FutuShortError
 from intake_futu_short.opend import client as client_module
-from intake_futu_short.opend.patience import Patience
+from intake_futu_short.opend.retry_policy import RetryPolicy
 from intake_futu_short.opend.session import Sessions
 from intake_futu_short.source import FutuShortSource
 
@@ -67,8 +67,8 @@ def timed(fault: Fault, read: Reader) -> str:
 
 def ours(fault: Fault, port: int) -> str:
     """Read with this package, whose pauses are as they are for everybody."""
-    patience = Patience(**dict(fault.patience))  # type: ignore[arg-type]  # numbers, by name
-    client_module._sessions = Sessions(client_module._connect, patience)
+    policy = RetryPolicy(**dict(fault.policy))  # type: ignore[arg-type]  # numbers, by name
+    client_module._sessions = Sessions(client_module._connect, policy)
     url = f"opend://127.0.0.1:{port}?limit=1000/0.2"
     with closing(FutuShortSource("US.AAPL", gateway=url, timeout=fault.timeout_s)) as source:
         try:

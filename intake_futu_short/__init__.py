@@ -55,11 +55,11 @@ from intake_futu_short.errors import (
 
 if TYPE_CHECKING:
     from intake_futu_short.catalog_files import catalog_path
-    from intake_futu_short.history.syncing import sync
     from intake_futu_short.quote_context import RET_ERROR, RET_OK, OpenQuoteContext
     from intake_futu_short.reader import FutuShort
     from intake_futu_short.source import FutuShortSource
     from intake_futu_short.store import FutuShortStore
+    from intake_futu_short.syncing import sync
     from intake_futu_short.ticker_catalog import FutuShortCatalog
 
 __version__ = "0.1.0"
@@ -104,7 +104,7 @@ _HOMES = {
     "RET_ERROR": "intake_futu_short.quote_context",
     "RET_OK": "intake_futu_short.quote_context",
     "catalog_path": "intake_futu_short.catalog_files",
-    "sync": "intake_futu_short.history.syncing",
+    "sync": "intake_futu_short.syncing",
 }
 
 # Frames of Dask get theirs when there is Dask; it is not loaded for that.

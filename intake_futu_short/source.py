@@ -17,9 +17,9 @@ from intake_futu_short import __version__, arguments, table
 from intake_futu_short.dask_frames import carried, dask_frame, import_dask
 from intake_futu_short.described import DescribedSource
 from intake_futu_short.errors import ConfigError
+from intake_futu_short.fetcher import Fetcher, gateway_urls
 from intake_futu_short.history.stored import StoredTicker, lazy_parts, read_part
 from intake_futu_short.metrics.aggregates import aggregates_history
-from intake_futu_short.opening import Opening, gateway_urls
 from intake_futu_short.panel import Panel, Single
 from intake_futu_short.progress import Progress
 from intake_futu_short.security import Security
@@ -156,7 +156,7 @@ class FutuShortSource(DescribedSource):
         self._locks: dict[int, threading.RLock] = {}  # by process
         self._process = os.getpid()
         self._progress = Progress()
-        self._opening: Opening | None = None
+        self._fetcher: Fetcher | None = None
         self._partitions: Partitions | None = None
         self._store: FutuShortStore | None = None
         if given["store"] is not None:
@@ -312,13 +312,13 @@ class FutuShortSource(DescribedSource):
 
     def _close(self) -> None:
         # Before the lock: a reader that waits for the gateway in another thread ends with this.
-        opening = self._opening
-        if opening is not None and self._process == os.getpid():
-            opening.close()
+        fetcher = self._fetcher
+        if fetcher is not None and self._process == os.getpid():
+            fetcher.close()
         with self._alone():
-            if self._opening is not None:
-                self._opening.close()
-            self._opening = self._partitions = None
+            if self._fetcher is not None:
+                self._fetcher.close()
+            self._fetcher = self._partitions = None
             self._stored = []
             self._schema = None
             self.npartitions = None
@@ -335,8 +335,8 @@ class FutuShortSource(DescribedSource):
         with self._locks.setdefault(os.getpid(), threading.RLock()):
             if self._process != os.getpid():
                 self._process = os.getpid()
-                if self._opening is not None:
-                    self._opening.after_fork()
+                if self._fetcher is not None:
+                    self._fetcher.after_fork()
             yield
 
     # -- the rows ---------------------------------------------------------------------------
@@ -361,7 +361,7 @@ class FutuShortSource(DescribedSource):
 
     def _open(self) -> Partitions:
         if self._partitions is None:
-            self._opening = opening = Opening(
+            self._fetcher = fetcher = Fetcher(
                 self._gateways,
                 tickers=len(self._securities),
                 num=self._arguments["num"],
@@ -369,17 +369,17 @@ class FutuShortSource(DescribedSource):
                 progress=self._progress,
             )
             tickers = {
-                security: open_ticker(security, opening, self._store, self._arguments)
+                security: open_ticker(security, fetcher, self._store, self._arguments)
                 for security in self._securities
             }
             self._stored = [t for t in tickers.values() if isinstance(t, StoredTicker)]
             if self._is_panel:
                 warns = self._arguments["errors"] == "warn"
                 self._partitions = Panel(
-                    tickers, opening.together, opening.concerns_all, warns=warns
+                    tickers, fetcher.together, fetcher.concerns_all, warns=warns
                 )
             else:
-                self._partitions = Single(tickers[self._securities[0]], opening.together)
+                self._partitions = Single(tickers[self._securities[0]], fetcher.together)
         return self._partitions
 
     def _name(self) -> str:

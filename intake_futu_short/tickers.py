@@ -14,7 +14,7 @@ from intake_futu_short.partitions import WalkedTicker
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from intake_futu_short.opening import Opening
+    from intake_futu_short.fetcher import Fetcher
     from intake_futu_short.security import Security
     from intake_futu_short.store import FutuShortStore
 
@@ -23,7 +23,7 @@ __all__ = ["open_ticker"]
 
 def open_ticker(
     security: Security,
-    opening: Opening,
+    fetcher: Fetcher,
     store: FutuShortStore | None,
     arguments: Mapping[str, Any],
 ) -> WalkedTicker | StoredTicker:
@@ -33,17 +33,17 @@ def open_ticker(
     ----------
     security : Security
         Whose.
-    opening : Opening
+    fetcher : Fetcher
         The way to the gateway.
     store : FutuShortStore or None
         Where its history is kept.
     arguments : mapping of str to value
         ``num``, ``start``, ``end``, ``max_pages`` and ``refresh``, as a source has them.
     """
-    fetch = partial(opening.fetch, security)
+    fetch = partial(fetcher.fetch, security)
     bounds = {name: arguments[name] for name in ("start", "end", "max_pages")}
     if store is None:
-        return WalkedTicker(Walk(fetch, security, origin=opening.origin, **bounds), security)
+        return WalkedTicker(Walk(fetch, security, origin=fetcher.origin, **bounds), security)
     refresh = arguments["refresh"] or "auto"
-    keeper = Keeper(store, security, fetch, refresh=refresh, origin=opening.origin)
+    keeper = Keeper(store, security, fetch, refresh=refresh, origin=fetcher.origin)
     return StoredTicker(keeper, Slices(arguments["num"], **bounds))

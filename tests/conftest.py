@@ -17,7 +17,7 @@ from keys import rsa_pem
 from tenacity import wait_fixed
 
 from intake_futu_short.opend import client as client_module
-from intake_futu_short.opend.patience import Patience
+from intake_futu_short.opend.retry_policy import RetryPolicy
 from intake_futu_short.opend.session import Sessions
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def policy(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Short pauses between tries in every test; sets the bounds of clients made from now on."""
 
     def change(**bounds: Any) -> None:
         bounds = {"pause": wait_fixed(0.01), **bounds}
-        sessions = Sessions(client_module._connect, Patience(**bounds))
+        sessions = Sessions(client_module._connect, RetryPolicy(**bounds))
         monkeypatch.setattr(client_module, "_sessions", sessions)
 
     change()

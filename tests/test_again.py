@@ -37,7 +37,7 @@ from intake_futu_short.errors import (
 )
 from intake_futu_short.opend.address import GatewayURL
 from intake_futu_short.opend.client import GatewayClient
-from intake_futu_short.opend.patience import Patience
+from intake_futu_short.opend.retry_policy import RetryPolicy
 from intake_futu_short.security import Security
 
 if TYPE_CHECKING:
@@ -96,13 +96,13 @@ def test_every_time_that_a_page_is_asked_for_takes_a_slot_of_the_limit() -> None
     assert len(gateway.queries) == 3
 
 
-def test_the_pauses_grow_and_differ(patience: Callable[..., None]) -> None:
+def test_the_pauses_grow_and_differ(policy: Callable[..., None]) -> None:
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    patience(pause=Patience().pause, sleep=sleep, asks=7)
+    policy(pause=RetryPolicy().pause, sleep=sleep, asks=7)
     with (
         SecondGateway(HISTORIES, failing(1, 14)) as gateway,
         closing(client_of(gateway.url)) as client,
@@ -128,9 +128,9 @@ def test_a_gateway_that_hangs_up_after_each_handshake_is_given_up(options: str) 
 
 
 def test_a_gateway_that_went_away_is_sought_for_its_time_and_found_by_the_next_request(
-    patience: Callable[..., None], caplog: pytest.LogCaptureFixture
+    policy: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    patience(reconnect_s=0.5, pause=wait_fixed(0.05))
+    policy(reconnect_s=0.5, pause=wait_fixed(0.05))
     caplog.set_level(logging.INFO, "intake_futu_short")
     with SecondGateway(HISTORIES) as gateway:
         client = client_of(gateway.url)
@@ -151,8 +151,8 @@ def test_a_gateway_that_went_away_is_sought_for_its_time_and_found_by_the_next_r
     assert "connected to opend://127.0.0.1" in caplog.text
 
 
-def test_a_gateway_that_comes_back_in_time_is_found(patience: Callable[..., None]) -> None:
-    patience(pause=wait_fixed(0.02))
+def test_a_gateway_that_comes_back_in_time_is_found(policy: Callable[..., None]) -> None:
+    policy(pause=wait_fixed(0.02))
     with SecondGateway(HISTORIES) as gateway:
         client = client_of(gateway.url)
         rows_of(client)
@@ -230,9 +230,9 @@ def pausing() -> Iterator[Pausing]:
 
 @pytest.mark.parametrize("is_gone", [False, True], ids=["between asks", "between connections"])
 def test_closing_ends_a_pause_at_once(
-    is_gone: bool, patience: Callable[..., None], pausing: Pausing
+    is_gone: bool, policy: Callable[..., None], pausing: Pausing
 ) -> None:
-    patience(pause=wait_fixed(600), reconnect_s=6000)
+    policy(pause=wait_fixed(600), reconnect_s=6000)
     with SecondGateway(HISTORIES, failing(2, 2)) as gateway:
         client = client_of(gateway.url)
         rows_of(client)
@@ -252,12 +252,12 @@ import logging, sys
 from tenacity import wait_fixed
 from intake_futu_short.opend import client as client_module
 from intake_futu_short.opend.address import GatewayURL
-from intake_futu_short.opend.patience import Patience
+from intake_futu_short.opend.retry_policy import RetryPolicy
 from intake_futu_short.opend.session import Sessions
 from intake_futu_short.security import Security
 
 logging.basicConfig(stream=sys.stdout, format="%(levelname)s")
-client_module._sessions = Sessions(client_module._connect, Patience(pause=wait_fixed(600)))
+client_module._sessions = Sessions(client_module._connect, RetryPolicy(pause=wait_fixed(600)))
 client = client_module.GatewayClient(GatewayURL.parse(sys.argv[1]))
 try:
     client.daily_short_volume(Security.parse("US.AAPL"))
@@ -290,11 +290,11 @@ class Clock:
 
 
 def test_after_a_night_s_sleep_the_next_request_makes_a_new_connection(
-    patience: Callable[..., None],
+    policy: Callable[..., None],
 ) -> None:
     # The monotonic clock stood still meanwhile, and nothing told that the connection is dead.
     wall = Clock()
-    patience(wall_clock=wall)
+    policy(wall_clock=wall)
     with SecondGateway(HISTORIES) as gateway, closing(client_of(gateway.url)) as client:
         rows_of(client)
         wall.now += 32
@@ -305,9 +305,9 @@ def test_after_a_night_s_sleep_the_next_request_makes_a_new_connection(
     assert [query.connection for query in gateway.queries] == [1, 1, 2]
 
 
-def test_a_clock_that_is_set_back_does_no_harm(patience: Callable[..., None]) -> None:
+def test_a_clock_that_is_set_back_does_no_harm(policy: Callable[..., None]) -> None:
     wall = Clock()
-    patience(wall_clock=wall)
+    policy(wall_clock=wall)
     with SecondGateway(HISTORIES) as gateway, closing(client_of(gateway.url)) as client:
         rows_of(client)
         wall.now -= 8 * 3600
@@ -316,13 +316,13 @@ def test_a_clock_that_is_set_back_does_no_harm(patience: Callable[..., None]) ->
 
 
 def test_a_connection_without_heartbeats_is_given_up_while_nobody_asks(
-    patience: Callable[..., None],
+    policy: Callable[..., None],
 ) -> None:
     def silent(exchange: Exchange) -> None:
         if exchange.proto_id != KEEP_ALIVE:
             exchange.send(exchange.answer)
 
-    patience(silence_s=0.3)
+    policy(silence_s=0.3)
     with SecondGateway(HISTORIES, silent) as gateway, closing(client_of(gateway.url)) as client:
         rows_of(client)
         gateway.wait_until(lambda: not gateway.open_connections)
@@ -332,9 +332,9 @@ def test_a_connection_without_heartbeats_is_given_up_while_nobody_asks(
 
 
 def test_a_slow_answer_is_waited_for_as_long_as_heartbeats_are_answered(
-    patience: Callable[..., None],
+    policy: Callable[..., None],
 ) -> None:
-    patience(silence_s=0.9)
+    policy(silence_s=0.9)
 
     def slow(exchange: Exchange) -> None:
         if exchange.query is not None:

@@ -76,10 +76,10 @@ def test_a_walk_ends_whole_or_in_the_named_error(
     name: str,
     place: int,
     fault_table: dict[str, dict[int, str]],
-    patience: Callable[..., None],
+    policy: Callable[..., None],
 ) -> None:
     fault = FAULTS[name]
-    patience(**dict(fault.patience))
+    policy(**dict(fault.policy))
     with (
         Tricky(fault, place, HISTORIES) as gateway,
         FaultProxy(gateway.port, fault.act, place or None, always=fault.always) as proxy,
@@ -104,10 +104,10 @@ OF_THE_NETWORK = [
 
 @pytest.mark.parametrize("name", OF_THE_NETWORK)
 def test_so_does_a_walk_of_the_package_s_own_gateway(
-    name: str, fault_table: dict[str, dict[int, str]], patience: Callable[..., None]
+    name: str, fault_table: dict[str, dict[int, str]], policy: Callable[..., None]
 ) -> None:
     fault = FAULTS[name]
-    patience(**dict(fault.patience))
+    policy(**dict(fault.policy))
     with (
         Gateway({"US.AAPL": OWN}) as gateway,
         FaultProxy(gateway.port, fault.act, OWN_GATEWAY_PLACE, always=fault.always) as proxy,

@@ -15,7 +15,7 @@ import pytest
 from second_gateway import Exchange, History, SecondGateway, make_rows, obliging
 
 from intake_futu_short.errors import GatewayUnreachableError
-from intake_futu_short.opend import place, pool
+from intake_futu_short.opend import pool, pooled_gateway
 from intake_futu_short.opend.address import GatewayURL
 from intake_futu_short.opend.pool import GatewayPool
 from intake_futu_short.security import Security
@@ -130,7 +130,7 @@ def test_a_walk_that_waits_for_the_limit_of_a_gateway_that_dies_does_not_wait_fo
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (place, pool):
+    for module in (pooled_gateway, pool):
         monkeypatch.setattr(module, "SEEK_S", 0.1)
 
 
@@ -163,7 +163,7 @@ def test_when_all_die_all_are_sought_and_the_first_that_comes_back_goes_on(numbe
             target=lambda: answers.append(len(gateways.daily_short_volume(T0, "5", 50).us_items))
         )
         walk.start()
-        while not all(one.gone for one in gateways._places):
+        while not all(one.gone for one in gateways._gateways):
             time.sleep(0.01)
         with SecondGateway(KNOWN, port=lost[number].port):
             walk.join(PATIENCE_S)

@@ -821,7 +821,7 @@ def test_a_writer_who_makes_progress_is_waited_for_and_one_who_hangs_is_not() ->
     waits = 0
 
     def hold() -> None:
-        """Another writer comes on by two pages while the store's patience ends, three times."""
+        """Another writer comes on by two pages while the store's policy ends, three times."""
         nonlocal waits
         waits += 1
         desk.store.before_lock = lambda: None

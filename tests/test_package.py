@@ -33,11 +33,11 @@ ROOMS = [
     "opend.address",
     "opend.key_file",
     "opend.background",
-    "opend.patience",
+    "opend.retry_policy",
     "opend.link",
     "opend.session",
     "opend.client",
-    "opend.place",
+    "opend.pooled_gateway",
     "opend.pool",
     "arguments",
     "pages",
@@ -81,7 +81,7 @@ ROOMS = [
 # They join rooms to what a user sees, and are known to none of them; in order too.
 JOINERS = [
     "gateway.histories",
-    "gateway.desk",
+    "gateway.responder",
     "gateway.served",
     "gateway.aside",
     "gateway.listening",
@@ -92,10 +92,10 @@ JOINERS = [
     "catalog_files",
     "jobs",
     "progress",
-    "opening",
+    "fetcher",
     "history.keeper",
     "history.stored",
-    "history.syncing",
+    "syncing",
     "tickers",
     "described",
     "source",
@@ -111,11 +111,11 @@ JOINERS = [
 # What has a socket, a clock, a file system or a thread of its own is not pure.
 PURE = set(ROOMS) - {
     "after_import", "opend.messages_pb2", "opend.slot_file", "opend.turns", "opend.key_file",
-    "opend.background", "opend.patience", "opend.link", "opend.session", "opend.client",
-    "opend.place", "opend.pool", "arguments", "dask_frames", "store", "store.file_system",
+    "opend.background", "opend.retry_policy", "opend.link", "opend.session", "opend.client",
+    "opend.pooled_gateway", "opend.pool", "arguments", "dask_frames", "store", "store.file_system",
     "store.publishing", "store.universe", "plotting", "dask_accessor",
 }  # fmt: skip
-PURE |= {"gateway.desk"}
+PURE |= {"gateway.responder"}
 IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
           "random", "subprocess"}  # fmt: skip
 

@@ -23,8 +23,8 @@ from intake_futu_short.errors import (
 from intake_futu_short.gateway import Gateway, sample_histories
 from intake_futu_short.opend import client as client_module
 from intake_futu_short.opend.address import GatewayURL
-from intake_futu_short.opend.patience import Patience
 from intake_futu_short.opend.pool import GatewayPool
+from intake_futu_short.opend.retry_policy import RetryPolicy
 from intake_futu_short.opend.session import Sessions
 from intake_futu_short.security import Security
 from intake_futu_short.source import FutuShortSource
@@ -39,7 +39,7 @@ PATIENCE_S = 30.0
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway that was lost is sought for a moment only."""
-    sessions = Sessions(client_module._connect, Patience(asks=1, reconnect_s=0.05))
+    sessions = Sessions(client_module._connect, RetryPolicy(asks=1, reconnect_s=0.05))
     monkeypatch.setattr(client_module, "_sessions", sessions)
 
 

@@ -173,7 +173,7 @@ def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any
     """
     if not codes and watchlist is None:
         raise click.UsageError("Name codes, or a --watchlist.")
-    from intake_futu_short.history.syncing import sync as sync_tickers
+    from intake_futu_short.syncing import sync as sync_tickers
     from intake_futu_short.ticker_catalog import read_watchlist
 
     wanted = [*codes, *(read_watchlist(watchlist) if watchlist is not None else [])]

@@ -1,7 +1,7 @@
 """A gateway on loopback that serves rows from files: ``sample://``, replay, tests.
 
-Clients speak to it as to OpenD: over TCP, with the same frames and messages. `desk` decides what
-is answered; here are the sockets.
+Clients speak to it as to OpenD: over TCP, with the same frames and messages. `responder` decides
+what is answered; here are the sockets.
 """
 
 from __future__ import annotations
@@ -18,9 +18,14 @@ from typing import TYPE_CHECKING, Any
 from intake_futu_short import arguments
 from intake_futu_short.errors import ConfigError, GatewayError, ProtocolError
 from intake_futu_short.gateway.aside import Aside
-from intake_futu_short.gateway.desk import DAILY_SHORT_VOLUME, Desk, Request, Visitor
 from intake_futu_short.gateway.histories import History, read_histories, sample_histories
 from intake_futu_short.gateway.listening import check_host, listen
+from intake_futu_short.gateway.responder import (
+    DAILY_SHORT_VOLUME,
+    ConnectedClient,
+    Request,
+    Responder,
+)
 from intake_futu_short.opend import background, key_file
 from intake_futu_short.opend.address import GatewayURL
 from intake_futu_short.opend.wire import FrameReader, encode
@@ -107,7 +112,7 @@ class Gateway:
             raise ConfigError(f"max_connections must be 1 or more, not {max_connections!r}")
         self.host = host
         self._wanted_port = port
-        self._desk = Desk(histories, limit)
+        self._responder = Responder(histories, limit)
         self._blocks: bool = getattr(histories, "blocks", False)
         self._latency_s = latency_s
         self._max_connections = max_connections
@@ -132,7 +137,7 @@ class Gateway:
     @property
     def requests(self) -> list[Request]:
         """Requests for daily short volume as they arrived, over all runs; the newest 100,000."""
-        return list(self._desk.requests)
+        return list(self._responder.requests)
 
     def start(self) -> Self:
         """Listen. Harmless when it runs already.
@@ -173,7 +178,7 @@ class Gateway:
         self.close()
 
     def _new_connection(self, run: _Run) -> _Connection:
-        visitor = Visitor(
+        client = ConnectedClient(
             secrets.randbits(63),
             secrets.token_hex(8),
             secrets.token_hex(8) if self._aes_cbc else None,
@@ -181,8 +186,8 @@ class Gateway:
         )
         return _Connection(
             run,
-            self._desk,
-            visitor,
+            self._responder,
+            client,
             self._clock,
             latency_s=self._latency_s,
             max_connections=self._max_connections,
@@ -262,20 +267,20 @@ class _Connection(asyncio.Protocol):
     def __init__(
         self,
         run: _Run,
-        desk: Desk,
-        visitor: Visitor,
+        responder: Responder,
+        client: ConnectedClient,
         clock: Callable[[], float],
         *,
         latency_s: float,
         max_connections: int,
     ) -> None:
         self._run = run
-        self._desk = desk
+        self._responder = responder
         self._clock = clock
         self._latency_s = latency_s
         self._max_connections = max_connections
         self._reader = FrameReader(MAX_REQUEST_BYTES)
-        self._visitor = visitor
+        self._client = client
         self._transport: asyncio.Transport  # there is none before connection_made
 
     def abort(self) -> None:
@@ -307,13 +312,13 @@ class _Connection(asyncio.Protocol):
         self._transport.resume_reading()
 
     def _handle(self, frame: Frame) -> None:
-        cipher = self._visitor.cipher  # the handshake, which is still RSA's, changes it
+        cipher = self._client.cipher  # the handshake, which is still RSA's, changes it
         asked = frame.body if cipher is None else cipher.decrypt(frame.body)
         if asked is None or not frame.is_intact(asked):
             raise ProtocolError("the SHA-1 is not that of the body")
         answer = partial(
-            self._desk.answer,
-            self._visitor,
+            self._responder.answer,
+            self._client,
             replace(frame, body=asked),
             arrived_s=self._clock(),
             unix_s=int(time.time()),

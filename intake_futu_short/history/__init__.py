@@ -8,5 +8,4 @@
     refresh.py    the rules: which page to ask for next, what to keep of it   (pure, given a walk)
     keeper.py     one ticker: lock, load, refresh, save
     stored.py     its partitions, for a source
-    syncing.py    `sync`: many tickers at the same time
 """

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from intake_futu_short.opend.address import GatewayURL
     from intake_futu_short.opend.cipher import RsaKey
-    from intake_futu_short.opend.patience import Patience
+    from intake_futu_short.opend.retry_policy import RetryPolicy
     from intake_futu_short.opend.session import Session
     from intake_futu_short.security import Security
 
@@ -239,7 +239,7 @@ class GatewayClient:
 
 
 async def _connect(
-    gateway: GatewayURL, key: RsaKey | None, timeout: float, patience: Patience
+    gateway: GatewayURL, key: RsaKey | None, timeout: float, policy: RetryPolicy
 ) -> Link:
     """Connect and shake hands, all within `timeout` seconds or five."""
     timeout = min(timeout, CONNECT_TIMEOUT_S)
@@ -247,7 +247,7 @@ async def _connect(
     deadline = loop.time() + timeout
     sock = await _open_socket(gateway, deadline)
     host = _host_at(sock)
-    _, link = await loop.create_connection(lambda: Link(gateway, key, host, patience), sock=sock)
+    _, link = await loop.create_connection(lambda: Link(gateway, key, host, policy), sock=sock)
     try:
         await asyncio.wait_for(asyncio.shield(link.ready), deadline - loop.time())
     except asyncio.TimeoutError as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from intake_futu_short.errors import GatewayError
     from intake_futu_short.opend.address import GatewayURL
     from intake_futu_short.opend.cipher import RsaKey
-    from intake_futu_short.opend.patience import Patience
+    from intake_futu_short.opend.retry_policy import RetryPolicy
 
 __all__ = ["Link"]
 
@@ -35,7 +35,7 @@ class Link(asyncio.Protocol):
         Encrypts it.
     host : str
         Address at the other end, the same whatever name this host's own was reached by.
-    patience : Patience
+    policy : RetryPolicy
         When silence ends it.
 
     Attributes
@@ -47,12 +47,12 @@ class Link(asyncio.Protocol):
     """
 
     def __init__(
-        self, gateway: GatewayURL, key: RsaKey | None, host: str, patience: Patience
+        self, gateway: GatewayURL, key: RsaKey | None, host: str, policy: RetryPolicy
     ) -> None:
         self.host = host
         self._peer = str(gateway)
         self._connection = Connection(self._peer, key, gateway.algorithm)
-        self._patience = patience
+        self._policy = policy
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
@@ -144,7 +144,7 @@ class Link(asyncio.Protocol):
                 self.ready.set_result(event)
                 # More often than asked does no harm; more seldom, silence would prove nothing.
                 asked_for = HEARTBEAT_SHARE * event.keep_alive_s
-                self._schedule_heartbeat(min(asked_for, self._patience.silence_s / 3))
+                self._schedule_heartbeat(min(asked_for, self._policy.silence_s / 3))
             elif isinstance(event, Answer):
                 future = self._answers.get(event.serial)
                 if future is not None and not future.done():
@@ -163,13 +163,13 @@ class Link(asyncio.Protocol):
             self._schedule_heartbeat(interval)
 
     def _now(self) -> tuple[float, float]:
-        return self._loop.time(), self._patience.wall_clock()
+        return self._loop.time(), self._policy.wall_clock()
 
     def _give_up_in_silence(self) -> None:
         # By either clock: the monotonic one may stand still while the machine sleeps, the other
         # may be set back.
         silence = max(now - then for now, then in zip(self._now(), self._received, strict=True))
-        if silence >= self._patience.silence_s:
+        if silence >= self._policy.silence_s:
             self._fail(GatewayDisconnectedError(f"{self._peer} was silent for {silence:.0f} s"))
 
     def _flush(self) -> None:

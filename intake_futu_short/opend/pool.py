@@ -20,7 +20,7 @@ from intake_futu_short.errors import (
     ProtocolError,
     ReplyError,
 )
-from intake_futu_short.opend.place import SEEK_S, BusyError, Place
+from intake_futu_short.opend.pooled_gateway import SEEK_S, BusyError, PooledGateway
 from intake_futu_short.opend.replies import NO_MATTER_OF_THE_CURSOR, CursorRefusedError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class _Asked:
     security: Security
     next_key: str | None
     times_closed: int
-    failed_at: dict[Place, GatewayError] = field(default_factory=dict)
+    failed_at: dict[PooledGateway, GatewayError] = field(default_factory=dict)
     failed_since: float | None = None
 
 
@@ -80,8 +80,8 @@ class GatewayPool:
     ) -> None:
         self._on_wait = on_wait
         self._changed = threading.Condition()
-        self._places = [Place(gateway, timeout, on_wait) for gateway in gateways]
-        self._homes: dict[Security, Place] = {}
+        self._gateways = [PooledGateway(gateway, timeout, on_wait) for gateway in gateways]
+        self._homes: dict[Security, PooledGateway] = {}
         self._times_closed = 0
 
     def daily_short_volume(
@@ -101,51 +101,51 @@ class GatewayPool:
         with self._changed:
             asked = _Asked(security, next_key, self._times_closed)
             if not self._live():
-                for place in self._places:
-                    place.away_until = 0.0
+                for gateway in self._gateways:
+                    gateway.away_until = 0.0
         while True:
-            place, may_move = self._choose(asked)
+            gateway, may_move = self._choose(asked)
             try:
-                answer = place.ask(security, next_key, num, may_move=may_move)
+                answer = gateway.ask(security, next_key, num, may_move=may_move)
             except BusyError as busy:
                 with self._changed:
-                    place.busy_until = time.monotonic() + busy.wait_s
-                    place.is_back()
+                    gateway.busy_until = time.monotonic() + busy.wait_s
+                    gateway.is_back()
             except (GatewayUnreachableError, *_NO_ANSWER) as error:
-                self._leave_out(place, error, asked)
+                self._leave_out(gateway, error, asked)
             except ReplyError as refusal:
                 with self._changed:
-                    place.answered()
-                    asked.failed_at[place] = refusal
+                    gateway.answered()
+                    asked.failed_at[gateway] = refusal
                 if next_key is None or isinstance(refusal, NO_MATTER_OF_THE_CURSOR):
                     raise
             else:
-                if self._is_taken(place, answer, asked):
+                if self._is_taken(gateway, answer, asked):
                     return answer
             finally:
                 with self._changed:
-                    place.requests -= 1
+                    gateway.requests -= 1
 
     def close(self) -> None:
         """End the requests under way, and let go of the gateways; it can be asked again after."""
         with self._changed:
             self._times_closed += 1
             self._changed.notify_all()
-        for place in self._places:
-            place.close()
+        for gateway in self._gateways:
+            gateway.close()
 
-    def _live(self) -> list[Place]:
+    def _live(self) -> list[PooledGateway]:
         now = time.monotonic()
-        return [place for place in self._places if place.away_until <= now]
+        return [gateway for gateway in self._gateways if gateway.away_until <= now]
 
-    def _choose(self, asked: _Asked) -> tuple[Place, bool]:
+    def _choose(self, asked: _Asked) -> tuple[PooledGateway, bool]:
         """Where to ask, once that is known, and whether to go elsewhere if there is no slot."""
         with self._changed:
             while True:
                 if self._times_closed != asked.times_closed:
                     raise GatewayDisconnectedError(f"{asked.security}: closed here while it waited")
                 home = self._home(asked)
-                live = [place for place in self._live() if place not in asked.failed_at]
+                live = [gateway for gateway in self._live() if gateway not in asked.failed_at]
                 if not live or (
                     home is not None and isinstance(asked.failed_at.get(home), ReplyError)
                 ):
@@ -154,75 +154,77 @@ class GatewayPool:
                         continue
                     raise error
                 if home in live or len(live) == 1:
-                    place, may_move = (home if home in live else live[0]), False
-                    assert place is not None  # noqa: S101 - tells mypy
+                    gateway, may_move = (home if home in live else live[0]), False
+                    assert gateway is not None  # noqa: S101 - tells mypy
                     break
                 now = time.monotonic()
-                free = [place for place in live if place.busy_until <= now]
+                free = [gateway for gateway in live if gateway.busy_until <= now]
                 if free:
-                    place, may_move = min(free, key=lambda place: place.requests), True
+                    gateway, may_move = min(free, key=lambda gateway: gateway.requests), True
                     break
-                wait = min(place.busy_until for place in live) - now
+                wait = min(gateway.busy_until for gateway in live) - now
                 if self._on_wait is not None:
                     self._on_wait(wait)
                 self._changed.wait(wait)
-            place.requests += 1
-            if place.gone is not None:  # one request is enough to try it again
-                place.away_until = time.monotonic() + AWAY_S
-            return place, may_move
+            gateway.requests += 1
+            if gateway.gone is not None:  # one request is enough to try it again
+                gateway.away_until = time.monotonic() + AWAY_S
+            return gateway, may_move
 
-    def _home(self, asked: _Asked) -> Place | None:
+    def _home(self, asked: _Asked) -> PooledGateway | None:
         """Who gave the cursor, where that is known."""
         return None if asked.next_key is None else self._homes.get(asked.security)
 
-    def _is_taken(self, place: Place, answer: DailyShortVolume.S2C, asked: _Asked) -> bool:
+    def _is_taken(
+        self, gateway: PooledGateway, answer: DailyShortVolume.S2C, asked: _Asked
+    ) -> bool:
         """Note who answered, unless it is no answer to the cursor."""
         with self._changed:
-            place.answered()
+            gateway.answered()
             home = self._home(asked)
-            if home is None or home is place or answer.us_items or answer.hk_items:
-                self._homes[asked.security] = place
+            if home is None or home is gateway or answer.us_items or answer.hk_items:
+                self._homes[asked.security] = gateway
                 return True
             # Where cursors are of another kind, this one may lie behind the end.
-            words = f"{place.gateway} has no rows behind {asked.next_key!r} of {home.gateway}"
-            asked.failed_at[place] = ReplyError(
+            words = f"{gateway.url} has no rows behind {asked.next_key!r} of {home.url}"
+            asked.failed_at[gateway] = ReplyError(
                 f"{asked.security}: {words}", ret_type=0, err_code=0, message=words
             )
             return False
 
-    def _leave_out(self, place: Place, error: GatewayError, asked: _Asked) -> None:
+    def _leave_out(self, gateway: PooledGateway, error: GatewayError, asked: _Asked) -> None:
         """Leave a gateway out that cannot be reached, or never answered anything."""
         with self._changed:
             if self._times_closed != asked.times_closed:
                 raise error  # it was closed here
-            asked.failed_at[place] = error
+            asked.failed_at[gateway] = error
             asked.failed_since = asked.failed_since or time.monotonic()
-            if not isinstance(error, GatewayUnreachableError) and place.has_answered:
-                place.is_back()
+            if not isinstance(error, GatewayUnreachableError) and gateway.has_answered:
+                gateway.is_back()
                 return
-            place.away_until = time.monotonic() + AWAY_S
-            is_news, place.gone = place.gone is None, error
+            gateway.away_until = time.monotonic() + AWAY_S
+            is_news, gateway.gone = gateway.gone is None, error
             if is_news and self._live():
-                _log.warning("%s is left out, the others go on: %s", place.gateway, error)
+                _log.warning("%s is left out, the others go on: %s", gateway.url, error)
             self._changed.notify_all()
 
     def _seek(self, asked: _Asked) -> bool:
         """Let the gateways that were lost be asked once more, as long as they are sought."""
         now = time.monotonic()
-        if now - (asked.failed_since or now) >= AWAY_S - SEEK_S * len(self._places):
+        if now - (asked.failed_since or now) >= AWAY_S - SEEK_S * len(self._gateways):
             return False
         lost = [
-            place
-            for place in self._places
-            if place.has_answered
-            and isinstance(asked.failed_at.get(place, place.gone), GatewayUnreachableError)
+            gateway
+            for gateway in self._gateways
+            if gateway.has_answered
+            and isinstance(asked.failed_at.get(gateway, gateway.gone), GatewayUnreachableError)
         ]
-        for place in lost:
-            place.away_until = 0.0
-            asked.failed_at.pop(place, None)
+        for gateway in lost:
+            gateway.away_until = 0.0
+            asked.failed_at.pop(gateway, None)
         return bool(lost)
 
-    def _failure(self, asked: _Asked, home: Place | None) -> GatewayError:
+    def _failure(self, asked: _Asked, home: PooledGateway | None) -> GatewayError:
         """What it means that nobody is left to be asked."""
         refusals = [error for error in asked.failed_at.values() if isinstance(error, ReplyError)]
         if refusals:
@@ -231,8 +233,8 @@ class GatewayPool:
             return refusals[-1] if is_final else CursorRefusedError.of(refusals[-1])
         if self._live():
             return list(asked.failed_at.values())[-1]
-        names = " and ".join(str(place.gateway) for place in self._places)
-        last = self._places[-1].gone
+        names = " and ".join(str(gateway.url) for gateway in self._gateways)
+        last = self._gateways[-1].gone
         error = GatewayUnreachableError(
             f"{asked.security}: none of {names} answers. The last: {last}"
         )

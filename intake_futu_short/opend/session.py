@@ -27,7 +27,7 @@ from intake_futu_short.errors import (
     ReplyError,
 )
 from intake_futu_short.opend import background
-from intake_futu_short.opend.patience import Patience
+from intake_futu_short.opend.retry_policy import RetryPolicy
 from intake_futu_short.opend.turns import Turns, WaitEndedError
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from intake_futu_short.opend.limiter import Limit
     from intake_futu_short.opend.link import Link
 
-    # gateway, key, seconds, patience → a link that has shaken hands
-    Connect = Callable[[GatewayURL, RsaKey | None, float, Patience], Coroutine[Any, Any, Link]]
+    # gateway, key, seconds, policy → a link that has shaken hands
+    Connect = Callable[[GatewayURL, RsaKey | None, float, RetryPolicy], Coroutine[Any, Any, Link]]
     # A connection is shared by those who encrypt it alike: host, port, fingerprint, algorithm.
     Identity = tuple[str, int, str | None, int]
 
@@ -56,9 +56,9 @@ _log = logging.getLogger(__name__)
 class Sessions:
     """The sessions of a process, one a gateway, counted."""
 
-    def __init__(self, connect: Connect, patience: Patience | None = None) -> None:
+    def __init__(self, connect: Connect, policy: RetryPolicy | None = None) -> None:
         self._connect = connect
-        self._patience = patience or Patience()
+        self._policy = policy or RetryPolicy()
         self._lock = threading.Lock()
         self._held: dict[Identity, tuple[Session, int]] = {}
 
@@ -69,7 +69,7 @@ class Sessions:
         with self._lock:
             session, users = self._held.get(identity, (None, 0))
             if session is None:
-                session = Session(gateway, key, identity, self._connect, self._patience)
+                session = Session(gateway, key, identity, self._connect, self._policy)
             session.tighten(gateway.limit)
             self._held[identity] = (session, users + 1)
             return session
@@ -96,14 +96,14 @@ class Session:
         key: RsaKey | None,
         identity: Identity,
         connect: Connect,
-        patience: Patience,
+        policy: RetryPolicy,
     ) -> None:
         self.identity = identity
         self.lease = background.Lease()
         self._gateway = gateway
         self._key = key
         self._connect = connect
-        self._patience = patience
+        self._policy = policy
         self._limit: Limit | None = None
         self._is_closed = False
         self._link: Link | None = None
@@ -160,13 +160,13 @@ class Session:
                 level,
                 "%s from %s is asked for again in %.1f s (time %d of %d): %s",
                 what, self._gateway, _pause_of(state), state.attempt_number + 1,
-                self._patience.asks, error,
+                self._policy.asks, error,
             )  # fmt: skip
 
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._asking.add(task)
         try:
-            async for attempt in self._tries(stop_after_attempt(self._patience.asks), say):
+            async for attempt in self._tries(stop_after_attempt(self._policy.asks), say):
                 # Outside of the attempt: that no connection can be had has its own bounds.
                 link, turns, slot = await self._turn(timeout, on_wait, seek_s)
                 with attempt:
@@ -176,7 +176,7 @@ class Session:
                         if turns is not None:
                             await turns.end(slot)
         except RetryError as given_up:
-            _raise_last(given_up, f"asked {self._patience.asks} times, and at last")
+            _raise_last(given_up, f"asked {self._policy.asks} times, and at last")
         finally:
             self._asking.discard(task)
         raise AssertionError("an attempt ends in an answer or in an error")  # pragma: no cover
@@ -195,8 +195,8 @@ class Session:
         return AsyncRetrying(
             retry=retry_if_exception(self._may_pass),
             stop=stop,
-            wait=self._patience.pause,
-            sleep=self._patience.sleep,
+            wait=self._policy.pause,
+            sleep=self._policy.sleep,
             before_sleep=say,
         )
 
@@ -242,7 +242,7 @@ class Session:
         connecting = self._connecting
         if connecting is None:
             connect = (
-                self._connect(self._gateway, self._key, timeout, self._patience)
+                self._connect(self._gateway, self._key, timeout, self._policy)
                 if self._link is None
                 else self._connect_again(timeout)
             )
@@ -268,19 +268,19 @@ class Session:
             )  # fmt: skip
 
         time = asyncio.get_running_loop().time
-        deadline = time() + self._patience.reconnect_s
+        deadline = time() + self._policy.reconnect_s
         try:
-            async for attempt in self._tries(stop_before_delay(self._patience.reconnect_s), say):
+            async for attempt in self._tries(stop_before_delay(self._policy.reconnect_s), say):
                 with attempt:
                     left = min(timeout, deadline - time())
-                    link = await self._connect(self._gateway, self._key, left, self._patience)
+                    link = await self._connect(self._gateway, self._key, left, self._policy)
                     _log.info("connected to %s again", self._gateway)
                     return link
         except RetryError as given_up:
             tries = given_up.last_attempt.attempt_number
             _raise_last(
                 given_up,
-                f"the connection was lost, {tries} tries within {self._patience.reconnect_s:g} s "
+                f"the connection was lost, {tries} tries within {self._policy.reconnect_s:g} s "
                 "made no new one, and at last",
             )
         raise AssertionError("an attempt ends in a link or in an error")  # pragma: no cover

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Answer = InitConnect.Response | KeepAlive.Response | DailyShortVolume.Response
 
-__all__ = ["DAILY_SHORT_VOLUME", "Desk", "Request", "Visitor"]
+__all__ = ["DAILY_SHORT_VOLUME", "ConnectedClient", "Request", "Responder"]
 
 DAILY_SHORT_VOLUME = 3248
 
@@ -49,7 +49,7 @@ _CHECK_BYTES = 5
 
 
 @dataclass
-class Visitor:
+class ConnectedClient:
     """Who is at the other end of one connection.
 
     Attributes
@@ -61,7 +61,7 @@ class Visitor:
     aes_cbc_iv : str or None
         16 characters; None when AES_CBC is not to be had, as in an old OpenD.
     cipher : Cipher or None
-        Deciphers what the visitor sends next: the RSA key until InitConnect has been answered, AES
+        Deciphers what the client sends next: the RSA key until InitConnect has been answered, AES
         from then on. None: nothing is enciphered.
     is_known : bool
         Whether InitConnect has been answered.
@@ -96,7 +96,7 @@ class Request:
     num: int | None
 
 
-class Desk:
+class Responder:
     """Answers one frame after the other.
 
     Parameters
@@ -105,7 +105,7 @@ class Desk:
         By code. Looked up at every request, so that a trading day may be added meanwhile; its
         `StoreError` is answered as a refusal.
     limit : (int, float), optional
-        Requests for daily short volume within how many seconds, over all visitors: more than so
+        Requests for daily short volume within how many seconds, over all clients: more than so
         many seconds must lie between the first of them and the next one. What is refused for
         this does not count itself; what is refused for another reason does.
 
@@ -123,12 +123,14 @@ class Desk:
         self._arrivals: deque[float] = deque()
         self.requests: deque[Request] = deque(maxlen=MAX_REQUESTS)
 
-    def answer(self, visitor: Visitor, frame: Frame, *, arrived_s: float, unix_s: int) -> bytes:
+    def answer(
+        self, client: ConnectedClient, frame: Frame, *, arrived_s: float, unix_s: int
+    ) -> bytes:
         """Body of the answer to an intact frame.
 
         Parameters
         ----------
-        visitor : Visitor
+        client : ConnectedClient
             Who asks.
         frame : Frame
             What is asked.
@@ -137,14 +139,16 @@ class Desk:
         unix_s : int
             The time of day, as Unix seconds.
         """
-        return self._answer(visitor, frame, arrived_s, unix_s).SerializeToString()
+        return self._answer(client, frame, arrived_s, unix_s).SerializeToString()
 
-    def _answer(self, visitor: Visitor, frame: Frame, arrived_s: float, unix_s: int) -> Answer:
+    def _answer(
+        self, client: ConnectedClient, frame: Frame, arrived_s: float, unix_s: int
+    ) -> Answer:
         if frame.body_format != PROTOBUF:
             return _refusal("only protobuf bodies (format 0) are supported")
         if frame.proto_id == INIT_CONNECT:
-            return _init_connect(visitor, frame.body)
-        if not visitor.is_known:
+            return _init_connect(client, frame.body)
+        if not client.is_known:
             return _refusal("InitConnect first")
         if frame.proto_id == KEEP_ALIVE:
             return _keep_alive(frame.body, unix_s)
@@ -208,34 +212,34 @@ def _refusal(words: str) -> Answer:
     return InitConnect.Response(ret_type=FAILED, ret_msg=words)
 
 
-def _init_connect(visitor: Visitor, body: bytes) -> Answer:
+def _init_connect(client: ConnectedClient, body: bytes) -> Answer:
     asked = _parse(InitConnect.Request(), body)
     if asked is None:
         return _refusal("the body is no InitConnect.Request")
     algorithm = asked.c2s.packet_enc_algo
-    if visitor.cipher is not None and algorithm not in set(Algorithm):
+    if client.cipher is not None and algorithm not in set(Algorithm):
         return _refusal(f"packetEncAlgo must be one of {[*map(int, Algorithm)]}, not {algorithm}")
-    visitor.is_known = True
+    client.is_known = True
     s2c = InitConnect.S2C(
         server_ver=SERVER_VERSION,
         login_user_id=0,
-        conn_id=visitor.connection_id,
-        conn_aes_key=visitor.aes_key,
+        conn_id=client.connection_id,
+        conn_aes_key=client.aes_key,
         keep_alive_interval=KEEP_ALIVE_S,
     )
-    if visitor.cipher is not None:
-        visitor.cipher = _agreed(Algorithm(algorithm), visitor, s2c)
+    if client.cipher is not None:
+        client.cipher = _agreed(Algorithm(algorithm), client, s2c)
     return InitConnect.Response(ret_type=OK, s2c=s2c)
 
 
-def _agreed(asked: Algorithm, visitor: Visitor, s2c: InitConnect.S2C) -> Aes:
-    """The cipher of what follows the handshake, whose answer tells the visitor of it."""
+def _agreed(asked: Algorithm, client: ConnectedClient, s2c: InitConnect.S2C) -> Aes:
+    """The cipher of what follows the handshake, whose answer tells the client of it."""
     if asked is not Algorithm.AES_CBC:
-        return Aes(asked, visitor.aes_key.encode())
-    if visitor.aes_cbc_iv is None:
-        return Aes(Algorithm.FTAES_ECB, visitor.aes_key.encode())
-    s2c.aes_cbc_iv = visitor.aes_cbc_iv
-    return Aes(asked, visitor.aes_key.encode(), visitor.aes_cbc_iv.encode())
+        return Aes(asked, client.aes_key.encode())
+    if client.aes_cbc_iv is None:
+        return Aes(Algorithm.FTAES_ECB, client.aes_key.encode())
+    s2c.aes_cbc_iv = client.aes_cbc_iv
+    return Aes(asked, client.aes_key.encode(), client.aes_cbc_iv.encode())
 
 
 def _keep_alive(body: bytes, unix_s: int) -> Answer:

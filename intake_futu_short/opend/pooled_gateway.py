@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from intake_futu_short.opend.messages_pb2 import DailyShortVolume
     from intake_futu_short.security import Security
 
-__all__ = ["SEEK_S", "BusyError", "Place"]
+__all__ = ["SEEK_S", "BusyError", "PooledGateway"]
 
 # How long a request waits for a connection that was lost before it goes elsewhere.
 SEEK_S = 1.5
@@ -34,7 +34,7 @@ class BusyError(Exception):
         self.wait_s = wait_s
 
 
-class Place:
+class PooledGateway:
     """One gateway of a pool; what is no method belongs to the pool and its lock.
 
     Attributes
@@ -54,7 +54,7 @@ class Place:
     def __init__(
         self, gateway: GatewayURL, timeout: float, on_wait: Callable[[float], None] | None
     ) -> None:
-        self.gateway = gateway
+        self.url = gateway
         self.requests = 0
         self.busy_until = 0.0
         self.has_answered = False
@@ -63,8 +63,8 @@ class Place:
         self._timeout = timeout
         self._on_wait = on_wait
         self._lock = threading.Lock()
-        self._seats: list[_Seat] = []
-        self._idle: list[_Seat] = []
+        self._clients: list[_PooledClient] = []
+        self._idle: list[_PooledClient] = []
         self._cursors: Cursors = {}
 
     def ask(
@@ -73,21 +73,23 @@ class Place:
         """Ask here; with `may_move` there is a `BusyError` instead of a wait for the limit."""
         with self._lock:
             if not self._idle:
-                self._idle.append(_Seat(self.gateway, self._timeout, self._on_wait, self._cursors))
-                self._seats += self._idle
-            seat = self._idle.pop()
+                self._idle.append(
+                    _PooledClient(self.url, self._timeout, self._on_wait, self._cursors)
+                )
+                self._clients += self._idle
+            client = self._idle.pop()
         try:
-            return seat.ask(security, next_key, num, may_move=may_move)
+            return client.ask(security, next_key, num, may_move=may_move)
         finally:
             with self._lock:
-                self._idle.append(seat)
+                self._idle.append(client)
 
     def close(self) -> None:
         """Close every client."""
         with self._lock:
-            seats = list(self._seats)
-        for seat in seats:
-            seat.client.close()
+            clients = list(self._clients)
+        for each in clients:
+            each.client.close()
         self.gone = None
         self.away_until = 0.0
 
@@ -99,12 +101,12 @@ class Place:
     def is_back(self) -> None:
         """Note that it can be reached."""
         if self.gone is not None:
-            _log.info("%s is back", self.gateway)
+            _log.info("%s is back", self.url)
         self.gone = None
         self.away_until = 0.0
 
 
-class _Seat:
+class _PooledClient:
     """One request at a time. All clients of a gateway share its connection and its limit."""
 
     def __init__(

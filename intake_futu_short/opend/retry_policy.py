@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from tenacity.wait import WaitBaseT
 
-__all__ = ["Patience"]
+__all__ = ["RetryPolicy"]
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """The bounds within which a session tries again.
 
     Attributes

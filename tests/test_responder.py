@@ -343,7 +343,7 @@ def test_requests_are_kept_as_they_arrived() -> None:
 
 
 def test_of_many_requests_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intake_futu_short.gateway.desk.MAX_REQUESTS", 2)
+    monkeypatch.setattr("intake_futu_short.gateway.responder.MAX_REQUESTS", 2)
     with Gateway(sample()) as running, Peer(running) as peer:
         for num in (1, 2, 3):
             peer.page(num=num)

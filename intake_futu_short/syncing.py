@@ -10,10 +10,10 @@ import pandas as pd
 
 from intake_futu_short import arguments, table
 from intake_futu_short.errors import ConfigError, PanelError, PanelWarning
+from intake_futu_short.fetcher import Fetcher, gateway_urls
 from intake_futu_short.history import joining
 from intake_futu_short.history.keeper import Keeper
 from intake_futu_short.history.slices import Slices
-from intake_futu_short.opening import Opening, gateway_urls
 from intake_futu_short.progress import Progress
 from intake_futu_short.security import Security
 from intake_futu_short.store import FutuShortStore
@@ -96,7 +96,7 @@ def sync(
         raise ConfigError("refresh='never' asks no gateway: there would be nothing to sync")
     key = arguments.rsa_key(rsa_key)
     progress = Progress()
-    opening = Opening(
+    fetcher = Fetcher(
         [url.with_rsa_key(key) for url in gateway_urls(arguments.gateways(gateway))],
         tickers=len(securities),
         num=arguments.rows_a_page(num),
@@ -109,8 +109,8 @@ def sync(
         return slices.of(joining.days_of(kept.rows), is_complete=kept.is_complete)[1]
 
     def job(security: Security) -> Callable[[], None]:
-        fetch = partial(opening.fetch, security)
-        keeper = Keeper(place, security, fetch, refresh=mode, origin=opening.origin)
+        fetch = partial(fetcher.fetch, security)
+        keeper = Keeper(place, security, fetch, refresh=mode, origin=fetcher.origin)
 
         def run() -> None:
             outcomes[security.code] = keeper.update(is_enough)
@@ -119,9 +119,9 @@ def sync(
 
     try:
         with progress.shown(callback, len(securities)):
-            numbered = opening.together([job(security) for security in securities])
+            numbered = fetcher.together([job(security) for security in securities])
     finally:
-        opening.close()
+        fetcher.close()
     failures = {securities[i].code: numbered[i] for i in sorted(numbered)}
     frame = _frame([security.code for security in securities], outcomes, failures)
     if failures:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from intake_futu_short.progress import Progress
     from intake_futu_short.security import Security
 
-__all__ = ["Opening", "gateway_urls"]
+__all__ = ["Fetcher", "gateway_urls"]
 
 # A gateway's limit lets so many out at once; each waits in a thread.
 AT_ONCE = 32
@@ -41,7 +41,7 @@ _NO_ANSWER = (GatewayTimeoutError, GatewayDisconnectedError)
 _log = logging.getLogger(__name__)
 
 
-class Opening:
+class Fetcher:
     """Asks one gateway or several; safe to use from several threads. Making one asks nothing.
 
     Parameters
