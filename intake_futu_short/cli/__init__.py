@@ -118,7 +118,7 @@ def read(
     if form is None:
         form = _format(output)
     elif form == "parquet" and output is None and sys.stdout.isatty():
-        raise click.UsageError("Parquet is no text: give a file with -o FILE, or a pipe.")
+        raise click.UsageError("Parquet is not text: give a file with -o FILE, or a pipe.")
     frame = _read(codes, given)
     if metrics:
         frame = frame.shortvol.with_metrics()

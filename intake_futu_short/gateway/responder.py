@@ -159,7 +159,7 @@ class Responder:
     def _daily_short_volume(self, body: bytes, arrived_s: float) -> Answer:
         asked = _parse(DailyShortVolume.Request(), body)
         if asked is None:
-            return _refusal("the body is no Qot_GetDailyShortVolume.Request")
+            return _refusal("the body is not a Qot_GetDailyShortVolume.Request")
         c2s = asked.c2s
         market = _MARKETS_BY_NUMBER.get(c2s.security.market)
         request = Request(
@@ -215,7 +215,7 @@ def _refusal(words: str) -> Answer:
 def _init_connect(client: ConnectedClient, body: bytes) -> Answer:
     asked = _parse(InitConnect.Request(), body)
     if asked is None:
-        return _refusal("the body is no InitConnect.Request")
+        return _refusal("the body is not an InitConnect.Request")
     algorithm = asked.c2s.packet_enc_algo
     if client.cipher is not None and algorithm not in set(Algorithm):
         return _refusal(f"packetEncAlgo must be one of {[*map(int, Algorithm)]}, not {algorithm}")
@@ -244,7 +244,7 @@ def _agreed(asked: Algorithm, client: ConnectedClient, s2c: InitConnect.S2C) -> 
 
 def _keep_alive(body: bytes, unix_s: int) -> Answer:
     if _parse(KeepAlive.Request(), body) is None:
-        return _refusal("the body is no KeepAlive.Request")
+        return _refusal("the body is not a KeepAlive.Request")
     return KeepAlive.Response(ret_type=OK, s2c=KeepAlive.S2C(time=unix_s))
 
 

@@ -130,7 +130,7 @@ class GatewayClient:
         GatewayTimeoutError
             When the answer did not come in time.
         ProtocolError
-            When what came was no valid frame or message.
+            When what came was not a valid frame or message.
         RateLimitError
             When the gateway still says "too frequent".
         CursorRefusedError
