@@ -27,8 +27,14 @@ from intake_futu_short.errors import (
 from intake_futu_short.gateway.shared_sample import SharedSample
 from intake_futu_short.opend import key_file, replies
 from intake_futu_short.opend.address import DEFAULT_URL, ENVIRONMENT_VARIABLE, GatewayURL
-from intake_futu_short.opend.client import CONNECT_TIMEOUT_S, DAILY_SHORT_VOLUME
-from intake_futu_short.opend.connection import Answer, Connection, Failed, Ready
+from intake_futu_short.opend.client import CONNECT_TIMEOUT_S, host_at
+from intake_futu_short.opend.connection import (
+    DAILY_SHORT_VOLUME,
+    Answer,
+    Connection,
+    Failed,
+    Ready,
+)
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
 from intake_futu_short.opend.slot_file import BusyError, SlotFile
 from intake_futu_short.opend.turns import Turns
@@ -230,9 +236,7 @@ class _Examination:
         """Address and port by which requests are counted, as the client names them."""
         assert self._address is not None  # noqa: S101 - run() sees to it
         assert self._socket is not None  # noqa: S101 - tells mypy that it is open
-        peer, own = self._socket.getpeername()[0], self._socket.getsockname()[0]
-        host = "127.0.0.1" if peer == own else str(peer).removeprefix("::ffff:")
-        return host, self._address.port
+        return host_at(self._socket), self._address.port
 
     def _limit(self) -> str:
         assert self._address is not None  # noqa: S101 - run() sees to it

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from intake_futu_short.arguments import MAX_ROWS_A_PAGE
 from intake_futu_short.errors import StoreError
 from intake_futu_short.opend.cipher import Aes, Algorithm
-from intake_futu_short.opend.connection import INIT_CONNECT, KEEP_ALIVE
+from intake_futu_short.opend.connection import DAILY_SHORT_VOLUME, INIT_CONNECT, KEEP_ALIVE
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume, InitConnect, KeepAlive
 from intake_futu_short.opend.replies import OK
 from intake_futu_short.opend.wire import PROTOBUF
@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 
     Answer = InitConnect.Response | KeepAlive.Response | DailyShortVolume.Response
 
-__all__ = ["DAILY_SHORT_VOLUME", "ConnectedClient", "Request", "Responder"]
-
-DAILY_SHORT_VOLUME = 3248
+__all__ = ["ConnectedClient", "Request", "Responder"]
 
 FAILED = -1
 
