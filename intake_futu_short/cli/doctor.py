@@ -72,7 +72,9 @@ class Finding:
     text: str
 
 
-def examine(gateway: str | None = None, code: str = "HK.00700") -> Iterator[Finding]:
+def examine(
+    gateway: str | None = None, code: str = "HK.00700", rsa_key: str | None = None
+) -> Iterator[Finding]:
     """Look at everything a read needs, in order; each finding comes as soon as it is there.
 
     Parameters
@@ -81,14 +83,19 @@ def examine(gateway: str | None = None, code: str = "HK.00700") -> Iterator[Find
         As ``gateway=`` of a source.
     code : str
         The ticker that the one request asks for.
+    rsa_key : str, optional
+        Path of the key, as ``rsa_key=`` of a source.
     """
     with ExitStack() as opened:
-        yield from _Examination(gateway, code, opened).run()
+        yield from _Examination(gateway, code, rsa_key, opened).run()
 
 
 class _Examination:
-    def __init__(self, gateway: str | None, code: str, opened: ExitStack) -> None:
+    def __init__(
+        self, gateway: str | None, code: str, rsa_key: str | None, opened: ExitStack
+    ) -> None:
         self._given = gateway
+        self._rsa_key = rsa_key
         self._security = Security.parse(code)
         self._opened = opened
         self._url: GatewayURL | None = None  # as the user means it
@@ -134,7 +141,7 @@ class _Examination:
                 f"{len(given)} gateways are named ({', '.join(given)}; {origin}): look at one at a "
                 "time, which --gateway names"
             )
-        self._url = GatewayURL.parse(given)
+        self._url = GatewayURL.parse(given).with_rsa_key(arguments.rsa_key(self._rsa_key))
         return f"{self._url} ({origin})"
 
     def _connect(self) -> str:
