@@ -106,7 +106,7 @@ def date(name: str, value: Any) -> str | None:
     try:
         return dt.date.fromisoformat(match[1]).isoformat()
     except ValueError as error:
-        raise ConfigError(f"{name} is no date: {value!r} ({error})") from error
+        raise ConfigError(f"{name} is not a date: {value!r} ({error})") from error
 
 
 def interval(start: object, end: object) -> tuple[str | None, str | None]:

@@ -89,7 +89,7 @@ class GatewayTimeoutError(GatewayError, TimeoutError):
 
 
 class ProtocolError(GatewayError):
-    """What came is no valid frame or message."""
+    """What came is not a valid frame or message."""
 
 
 class ReplyError(GatewayError):

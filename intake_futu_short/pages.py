@@ -336,7 +336,7 @@ def _aggregates(answer: DailyShortVolume.S2C, market: Market) -> Aggregates:
     if not market.has_aggregates:
         return Aggregates()
     ratio = answer.aggregated_short_ratio
-    # What is no number is none: attributes are JSON, which has no NaN.
+    # NaN and infinities become None: attributes are JSON, which has neither.
     has_ratio = answer.HasField("aggregated_short_ratio") and isfinite(ratio)
     return Aggregates(
         answer.aggregated_short if answer.HasField("aggregated_short") else None,
@@ -350,5 +350,5 @@ def _text(answer: DailyShortVolume.S2C, field: str) -> str | None:
         return None
     value = getattr(answer, field)
     if not isinstance(value, str):
-        raise ProtocolError(f"{field} is no UTF-8: {value!r}")
+        raise ProtocolError(f"{field} is not UTF-8: {value!r}")
     return value

@@ -175,7 +175,7 @@ class Security:
         prefix, dot, symbol = code.partition(".")
         if prefix in MARKETS and dot and _is_symbol(symbol):
             return cls(MARKETS[prefix], symbol)
-        raise ConfigError(f"{code!r} is no code: expected {_ACCEPTED}.{_advice(code)}")
+        raise ConfigError(f"{code!r} is not a code: expected {_ACCEPTED}.{_advice(code)}")
 
 
 def _is_symbol(text: str) -> bool:

@@ -49,8 +49,8 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
     Raises
     ------
     ConfigError
-        For neither or both of `codes` and `watchlist`, for what is no code (naming the line), and
-        for an argument that cannot work.
+        For neither or both of `codes` and `watchlist`, for what is not a code (naming the line),
+        and for an argument that cannot work.
     OSError
         When the watchlist cannot be read; only as soon as an entry is wanted.
     """

@@ -388,5 +388,5 @@ def test_all_metrics_of_frames_as_the_official_client_makes_them() -> None:
 
 def test_a_column_of_words_is_named() -> None:
     frame = real().assign(volume="N/A")
-    with pytest.raises(ConfigError, match=r"volume holds what is no number.*'N/A'"):
+    with pytest.raises(ConfigError, match=r"volume holds something that is not a number.*'N/A'"):
         shortvol(frame).short_ratio()

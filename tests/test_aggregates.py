@@ -128,8 +128,8 @@ def test_a_panel_is_given_mappings() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"aggregated_short": "many"}, "aggregated_short is no number"),
-        ({"new_time_str": "some day"}, "new_time_str is no day"),
+        ({"aggregated_short": "many"}, "aggregated_short is not a number"),
+        ({"new_time_str": "some day"}, "new_time_str is not a day"),
     ],
 )
 def test_values_that_are_none_are_refused(given: dict[str, Any], message: str) -> None:

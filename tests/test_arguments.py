@@ -49,7 +49,7 @@ def test_an_empty_day_is_no_day(value: object) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_trading_day_is_refused_with_the_accepted_form(value: object) -> None:
-    with pytest.raises(ConfigError, match=r"start .*(2026-01-02|no date)"):
+    with pytest.raises(ConfigError, match=r"start .*(2026-01-02|not a date)"):
         arguments.date("start", value)
 
 

@@ -159,7 +159,7 @@ def test_what_is_no_handshake_deciphers_to_nothing(pem: bytes, body: bytes) -> N
         (lambda: rsa_pem(1024).replace(b"MII", b"NII"), "not a private key"),
         (public_pem, "not a private key"),
         (lambda: rsa_pem(1024, is_locked=True), "has a password"),
-        (elliptic_pem, "no RSA key"),
+        (elliptic_pem, "not an RSA key"),
         (lambda: rsa_pem(3072), "3072 bits"),
     ],
     ids=["nothing", "text", "damaged", "public", "password", "elliptic curve", "3072 bits"],

@@ -200,7 +200,7 @@ def test_at_a_terminal_a_read_is_a_table(tmp_path: Path) -> None:
         (["read", "US.AAPL", "-o", "no/such/place/rows.csv"], 2, "no directory 'no/such/place'"),
         (["read", "US.AAPL", "-o", "none/rows", "--format", "csv"], 2, "no directory 'none'"),
         (["plot", "US.AAPL", "-o", "none/figure.png"], 2, "no directory 'none'"),
-        (["read", "us.aapl"], 1, "Error: 'us.aapl' is no code"),
+        (["read", "us.aapl"], 1, "Error: 'us.aapl' is not a code"),
         (["read", "US.AAPL", "--num", "51"], 1, "Error: num must be a whole number, 1 to 50"),
         (["read", "US.NOSUCH", "--gateway", "sample://"], 1, "Unknown stock"),
         (["plot", "US.AAPL"], 2, "-o"),

@@ -257,7 +257,7 @@ def test_a_refused_handshake_says_what_the_gateway_said() -> None:
 
 HANDSHAKES = {
     "without s2c": (b"\x08\x00", "no content"),
-    "undecodable": (b"\xff\xff\xff", "is no message of the protocol"),
+    "undecodable": (b"\xff\xff\xff", "is not a message of the protocol"),
     "s2c cut short": (b"\x08\x00\x22\x40\x08", "(5 bytes) is no"),
     "empty": (b"", "no retType"),
 }

@@ -170,8 +170,11 @@ def test_encryption_is_told_without_the_key(key_file: Callable[..., Path]) -> No
         assert states(findings) == {}
         assert f"encrypted with the key in {path}" in findings["handshake"][1]
         assert path.read_text().splitlines()[1] not in str(findings)
-        plain = found(f"opend://{gateway.host}:{gateway.port}")
-        assert states(plain) == {"handshake": "failed", "request": "not tried"}
+        plain = f"opend://{gateway.host}:{gateway.port}"
+        assert states(found(plain)) == {"handshake": "failed", "request": "not tried"}
+        run = CliRunner().invoke(main, ["doctor", "--gateway", plain, "--rsa-key", str(path)])
+        assert run.exit_code == 0
+        assert f"encrypted with the key in {path}" in run.output
 
 
 def test_a_cache_that_is_a_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

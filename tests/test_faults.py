@@ -108,7 +108,7 @@ DAY = {"timestamp": 1781755200, "timestampStr": "2026-06-18"}
 # No good frame, or no good message.
 BROKEN = {
     "wrong SHA-1": Fault(raw(b"\x08\x00", sha1=bytes(20)), ProtocolError, "SHA-1"),
-    "no message": Fault(raw(UNDECODABLE), ProtocolError, "is no message of the protocol"),
+    "no message": Fault(raw(UNDECODABLE), ProtocolError, "is not a message of the protocol"),
     "2 GiB": Fault(raw(b"", length=2**31), ProtocolError, "claims a body of 2147483648 bytes"),
     "4 GiB": Fault(raw(b"", length=2**32 - 1), ProtocolError, "claims a body of 4294967295 bytes"),
     "another version": Fault(raw(b"", version=1), ProtocolError, "version 1"),
@@ -162,11 +162,11 @@ REFUSED = {
 }
 # A message whose content cannot be.
 ABSURD = {
-    "a day that is no UTF-8": Fault(
+    "a day that is not UTF-8": Fault(
         page(b"2026-06-18", usItemList=[DAY]), ProtocolError, "trading day"
     ),
-    "a cursor that is no UTF-8": Fault(
-        page(b"KEY", usItemList=[DAY], nextKey="KEY"), ProtocolError, "next_key is no UTF-8"
+    "a cursor that is not UTF-8": Fault(
+        page(b"KEY", usItemList=[DAY], nextKey="KEY"), ProtocolError, "next_key is not UTF-8"
     ),
     "a row without a day": Fault(
         page(usItemList=[DAY, {"volume": 5}]), ProtocolError, "neither timestamp nor timestamp_str"
@@ -180,10 +180,10 @@ ABSURD = {
     "rows of HK": Fault(page(hkItemList=[DAY]), ProtocolError, "another market"),
 }
 ABSURD_AT_ONCE = {
-    "a date that is no UTF-8": Fault(
+    "a date that is not UTF-8": Fault(
         page(b"DATE", hkItemList=[DAY], newTimeStr="DATE"),
         ProtocolError,
-        "new_time_str is no UTF-8",
+        "new_time_str is not UTF-8",
         "HK.00700",
     ),
     "rows of US": Fault(page(usItemList=[DAY]), ProtocolError, "another market", "HK.00700"),

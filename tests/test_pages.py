@@ -366,7 +366,7 @@ def test_rows_of_another_market_are_an_error() -> None:
 
 def test_a_cursor_that_is_no_text_is_an_error() -> None:
     broken = DailyShortVolume.S2C.FromString(b"\x1a\x02\xff\xfe")  # field 3, two bytes of no UTF-8
-    with pytest.raises(ProtocolError, match="next_key is no UTF-8"):
+    with pytest.raises(ProtocolError, match="next_key is not UTF-8"):
         Walk(Script(broken), AAPL).next_page()
 
 

@@ -310,7 +310,9 @@ def test_no_rows_no_periods() -> None:
 
 @pytest.mark.parametrize("freq", ["weekly", "XX", "-1W", 5.5, None, ""])
 def test_what_is_no_period_is_refused(freq: Any) -> None:
-    with pytest.raises(ConfigError, match="is no period that this pandas knows, such as 'W', 'ME'"):
+    with pytest.raises(
+        ConfigError, match="is not a period that this pandas knows, such as 'W', 'ME'"
+    ):
         metrics.resample(real(), freq)
 
 

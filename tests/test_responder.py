@@ -260,7 +260,7 @@ def test_a_body_that_is_no_request_is_refused(gateway: Gateway, proto_id: int, b
     with Peer(gateway) as peer:
         answer = peer.ask(proto_id, body, "Qot_GetDailyShortVolume_pb2")
         assert answer.retType == -1
-        assert answer.retMsg.startswith("the body is no ")
+        assert answer.retMsg.startswith("the body is not a")
         assert peer.page().retType == 0
     assert len(gateway.requests) == 1
 

@@ -39,10 +39,14 @@ def test_a_row_without_timestamp_str_takes_its_day_from_timestamp() -> None:
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("timestamp_str", "18/06/2026", "timestamp_str holds what is no trading day"),
+        ("timestamp_str", "18/06/2026", "timestamp_str holds something that is not a trading day"),
         ("timestamp_str", None, "1 of 2 rows have no trading day"),
-        ("timestamp", 1781755200_000_000_000, "timestamp holds what is no trading day"),
-        ("timestamp", 1781755200_000, "timestamp holds what is no trading day"),
+        (
+            "timestamp",
+            1781755200_000_000_000,
+            "timestamp holds something that is not a trading day",
+        ),
+        ("timestamp", 1781755200_000, "timestamp holds something that is not a trading day"),
         ("timestamp", None, "1 of 2 rows have no trading day"),
     ],
 )

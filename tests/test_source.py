@@ -310,13 +310,13 @@ source.read_partition(0)
 held, done = threading.Event(), threading.Event()
 
 def hold():
-    with source._alone(), source._opening._lock:
+    with source._alone(), source._fetcher._lock:
         held.set()
         done.wait()
 
 holder = threading.Thread(target=hold)
 holder.start()
-held.wait()
+assert held.wait(20)
 child = os.fork()
 if not child:
     faulthandler.dump_traceback_later(20, exit=True)

@@ -118,7 +118,7 @@ def read(
     if form is None:
         form = _format(output)
     elif form == "parquet" and output is None and sys.stdout.isatty():
-        raise click.UsageError("Parquet is no text: give a file with -o FILE, or a pipe.")
+        raise click.UsageError("Parquet is not text: give a file with -o FILE, or a pipe.")
     frame = _read(codes, given)
     if metrics:
         frame = frame.shortvol.with_metrics()
@@ -208,12 +208,13 @@ def plot(codes: tuple[str, ...], output: str, **given: Any) -> None:
 @main.command()
 @click.option("--gateway", help="opend://HOST:PORT or sample://; else $FUTU_OPEND, else the usual.")
 @click.option("--code", default="HK.00700", show_default=True, help="The ticker to ask for.")
-def doctor(gateway: str | None, code: str) -> None:
+@_options("rsa-key")
+def doctor(gateway: str | None, code: str, rsa_key: str | None) -> None:
     """Find out what keeps reading from working. Takes one request."""
     from intake_futu_short.cli.doctor import examine
 
     failed = False
-    for finding in examine(gateway, code):
+    for finding in examine(gateway, code, rsa_key):
         failed |= finding.state == "failed"
         click.echo(f"{finding.state:<10} {finding.step:<11} {finding.text}")
     if failed:

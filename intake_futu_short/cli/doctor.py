@@ -27,8 +27,14 @@ from intake_futu_short.errors import (
 from intake_futu_short.gateway.shared_sample import SharedSample
 from intake_futu_short.opend import key_file, replies
 from intake_futu_short.opend.address import DEFAULT_URL, ENVIRONMENT_VARIABLE, GatewayURL
-from intake_futu_short.opend.client import CONNECT_TIMEOUT_S, DAILY_SHORT_VOLUME
-from intake_futu_short.opend.connection import Answer, Connection, Failed, Ready
+from intake_futu_short.opend.client import CONNECT_TIMEOUT_S, host_at
+from intake_futu_short.opend.connection import (
+    DAILY_SHORT_VOLUME,
+    Answer,
+    Connection,
+    Failed,
+    Ready,
+)
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
 from intake_futu_short.opend.slot_file import BusyError, SlotFile
 from intake_futu_short.opend.turns import Turns
@@ -66,7 +72,9 @@ class Finding:
     text: str
 
 
-def examine(gateway: str | None = None, code: str = "HK.00700") -> Iterator[Finding]:
+def examine(
+    gateway: str | None = None, code: str = "HK.00700", rsa_key: str | None = None
+) -> Iterator[Finding]:
     """Look at everything a read needs, in order; each finding comes as soon as it is there.
 
     Parameters
@@ -75,14 +83,19 @@ def examine(gateway: str | None = None, code: str = "HK.00700") -> Iterator[Find
         As ``gateway=`` of a source.
     code : str
         The ticker that the one request asks for.
+    rsa_key : str, optional
+        Path of the key, as ``rsa_key=`` of a source.
     """
     with ExitStack() as opened:
-        yield from _Examination(gateway, code, opened).run()
+        yield from _Examination(gateway, code, rsa_key, opened).run()
 
 
 class _Examination:
-    def __init__(self, gateway: str | None, code: str, opened: ExitStack) -> None:
+    def __init__(
+        self, gateway: str | None, code: str, rsa_key: str | None, opened: ExitStack
+    ) -> None:
         self._given = gateway
+        self._rsa_key = rsa_key
         self._security = Security.parse(code)
         self._opened = opened
         self._url: GatewayURL | None = None  # as the user means it
@@ -128,7 +141,7 @@ class _Examination:
                 f"{len(given)} gateways are named ({', '.join(given)}; {origin}): look at one at a "
                 "time, which --gateway names"
             )
-        self._url = GatewayURL.parse(given)
+        self._url = GatewayURL.parse(given).with_rsa_key(arguments.rsa_key(self._rsa_key))
         return f"{self._url} ({origin})"
 
     def _connect(self) -> str:
@@ -230,9 +243,7 @@ class _Examination:
         """Address and port by which requests are counted, as the client names them."""
         assert self._address is not None  # noqa: S101 - run() sees to it
         assert self._socket is not None  # noqa: S101 - tells mypy that it is open
-        peer, own = self._socket.getpeername()[0], self._socket.getsockname()[0]
-        host = "127.0.0.1" if peer == own else str(peer).removeprefix("::ffff:")
-        return host, self._address.port
+        return host_at(self._socket), self._address.port
 
     def _limit(self) -> str:
         assert self._address is not None  # noqa: S101 - run() sees to it

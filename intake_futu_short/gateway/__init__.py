@@ -21,13 +21,13 @@ from intake_futu_short.gateway.aside import Aside
 from intake_futu_short.gateway.histories import History, read_histories, sample_histories
 from intake_futu_short.gateway.listening import check_host, listen
 from intake_futu_short.gateway.responder import (
-    DAILY_SHORT_VOLUME,
     ConnectedClient,
     Request,
     Responder,
 )
 from intake_futu_short.opend import background, key_file
 from intake_futu_short.opend.address import GatewayURL
+from intake_futu_short.opend.connection import DAILY_SHORT_VOLUME
 from intake_futu_short.opend.wire import FrameReader, encode
 
 if TYPE_CHECKING:

@@ -87,11 +87,13 @@ class History:
         if not self.security.market.has_aggregates:
             raise ConfigError(f"{self.security}: there are no aggregates in this market")
         if short is not None and (type(short) is not int or not -(2**63) <= short < 2**63):
-            raise ConfigError(f"{self.security}: aggregated_short {short!r} is no count of shares")
+            raise ConfigError(
+                f"{self.security}: aggregated_short {short!r} is not a count of shares"
+            )
         if ratio is not None and not _is_number(ratio):
-            raise ConfigError(f"{self.security}: aggregated_short_ratio {ratio!r} is no number")
+            raise ConfigError(f"{self.security}: aggregated_short_ratio {ratio!r} is not a number")
         if day is not None and not _is_day(day):
-            raise ConfigError(f"{self.security}: new_time_str {day!r} is no day like 2026-04-30")
+            raise ConfigError(f"{self.security}: new_time_str {day!r} is not a day like 2026-04-30")
 
 
 def _day_of(market: Market, row: Row) -> str:
@@ -125,7 +127,7 @@ def _check(column: Column, value: object) -> None:
     else:
         fits = _is_day(value) if column.kind == "day" else _is_number(value)
     if not fits:
-        raise ConfigError(f"{column.name} {value!r} is no {column.kind}")
+        raise ConfigError(f"{column.name} {value!r} is not a {column.kind}")
 
 
 def _is_number(value: object) -> bool:
@@ -225,7 +227,7 @@ def _value(column: Column, cell: str, line: int) -> Value:
         is_finite = False
     # Python reads underscores in numbers; nobody else does.
     if not is_finite or "_" in cell:
-        raise ConfigError(f"line {line}: {column.name} {cell!r} is no {column.kind}")
+        raise ConfigError(f"line {line}: {column.name} {cell!r} is not a {column.kind}")
     return value
 
 

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from intake_futu_short.arguments import MAX_ROWS_A_PAGE
 from intake_futu_short.errors import StoreError
 from intake_futu_short.opend.cipher import Aes, Algorithm
-from intake_futu_short.opend.connection import INIT_CONNECT, KEEP_ALIVE
+from intake_futu_short.opend.connection import DAILY_SHORT_VOLUME, INIT_CONNECT, KEEP_ALIVE
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume, InitConnect, KeepAlive
 from intake_futu_short.opend.replies import OK
 from intake_futu_short.opend.wire import PROTOBUF
@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 
     Answer = InitConnect.Response | KeepAlive.Response | DailyShortVolume.Response
 
-__all__ = ["DAILY_SHORT_VOLUME", "ConnectedClient", "Request", "Responder"]
-
-DAILY_SHORT_VOLUME = 3248
+__all__ = ["ConnectedClient", "Request", "Responder"]
 
 FAILED = -1
 
@@ -159,7 +157,7 @@ class Responder:
     def _daily_short_volume(self, body: bytes, arrived_s: float) -> Answer:
         asked = _parse(DailyShortVolume.Request(), body)
         if asked is None:
-            return _refusal("the body is no Qot_GetDailyShortVolume.Request")
+            return _refusal("the body is not a Qot_GetDailyShortVolume.Request")
         c2s = asked.c2s
         market = _MARKETS_BY_NUMBER.get(c2s.security.market)
         request = Request(
@@ -215,7 +213,7 @@ def _refusal(words: str) -> Answer:
 def _init_connect(client: ConnectedClient, body: bytes) -> Answer:
     asked = _parse(InitConnect.Request(), body)
     if asked is None:
-        return _refusal("the body is no InitConnect.Request")
+        return _refusal("the body is not an InitConnect.Request")
     algorithm = asked.c2s.packet_enc_algo
     if client.cipher is not None and algorithm not in set(Algorithm):
         return _refusal(f"packetEncAlgo must be one of {[*map(int, Algorithm)]}, not {algorithm}")
@@ -244,7 +242,7 @@ def _agreed(asked: Algorithm, client: ConnectedClient, s2c: InitConnect.S2C) -> 
 
 def _keep_alive(body: bytes, unix_s: int) -> Answer:
     if _parse(KeepAlive.Request(), body) is None:
-        return _refusal("the body is no KeepAlive.Request")
+        return _refusal("the body is not a KeepAlive.Request")
     return KeepAlive.Response(ret_type=OK, s2c=KeepAlive.S2C(time=unix_s))
 
 

@@ -131,7 +131,7 @@ def _kept(frame: pd.DataFrame, name: str, kind: type) -> Any:
     try:
         kept = json.loads(text)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"attrs[{name!r}] is no JSON text: {error}") from error
+        raise ConfigError(f"attrs[{name!r}] is not JSON text: {error}") from error
     if not isinstance(kept, kind):
         raise ConfigError(f"attrs[{name!r}] is a {type(kept).__name__} of JSON, no {kind.__name__}")
     return kept
@@ -216,17 +216,17 @@ class AsOf:
         try:
             values = [np.nan if pd.isna(v) else float(v) for v in self._columns[name]]
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"{name} is no number: {error}") from error
+            raise ConfigError(f"{name} is not a number: {error}") from error
         return np.array(values, dtype=np.float64)
 
     def days(self) -> NDArray[np.datetime64]:
         """As-of date of each ticker; NaT where there is none."""
-        # One that the gateway has sent and that is no day costs that ticker's answers only.
+        # One that the gateway has sent and that is not a day costs that ticker's answers only.
         errors: Literal["raise", "coerce"] = "raise" if self._day_is_given else "coerce"
         try:
             return as_of_days(self._columns["new_time_str"], errors=errors).to_numpy()
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"new_time_str is no day like 2026-04-30: {error}") from error
+            raise ConfigError(f"new_time_str is not a day like 2026-04-30: {error}") from error
 
 
 def _lost(metric: str, missing: list[str], panel: bool) -> str:
@@ -272,7 +272,7 @@ def days_to_cover(
     -------
     pandas.Series
         ``days_to_cover_<n>``. NaN also of tickers of which nothing is reported or whose as-of date
-        is no day, and where the mean volume is 0.
+        is not a day, and where the mean volume is 0.
 
     Raises
     ------

@@ -125,7 +125,8 @@ def _labels(days: NDArray[np.datetime64], freq: Any) -> NDArray[np.datetime64]:
         periods = pd.Series(1, index=pd.DatetimeIndex(distinct)).resample(freq).count()
     except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"{freq!r} is no period that this pandas knows, such as 'W', 'ME', 'QE', 'YE': {error}"
+            f"{freq!r} is not a period that this pandas knows, such as 'W', 'ME', 'QE', 'YE': "
+            f"{error}"
         ) from error
     labels = pd.DatetimeIndex(periods.index).as_unit("ns").to_numpy()
     return np.repeat(labels, periods.to_numpy())[which]

@@ -284,7 +284,7 @@ def _days(name: str, values: Any, *, zone: str | None = None, **how: Any) -> NDA
         # The first sentence says which; pandas goes on with advice on its own arguments.
         what = str(error).splitlines()[0].removesuffix(". You might want to try:")
         raise ConfigError(
-            f"{name} holds what is no trading day: {what}. Days are "
+            f"{name} holds something that is not a trading day: {what}. Days are "
             + ("seconds since 1970" if zone else "like 2026-01-02, or datetimes")
         ) from error
     return np.append(days, np.datetime64("NaT", "ns"))[which]  # a missing value is -1
@@ -301,6 +301,6 @@ def _floats(name: str, column: pd.Series[Any] | pd.Index[Any]) -> NDArray[np.flo
     try:
         values: NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{name} holds what is no number: {error}") from error
+        raise ConfigError(f"{name} holds something that is not a number: {error}") from error
     finite = np.isfinite(values)
     return values if finite.all() else np.where(finite, values, np.nan)

@@ -128,7 +128,7 @@ def _load(pem: bytes) -> RSAPrivateKey | str:
             "documentation says how to make one"
         )
     if not isinstance(key, RSAPrivateKey):
-        return "the key is no RSA key"
+        return "the key is not an RSA key"
     if key.key_size not in SEGMENT_BYTES:
         return f"the key has {key.key_size} bits; only 1024 and 2048 are spoken here"
     return key

@@ -28,6 +28,7 @@ from intake_futu_short.errors import (
 )
 from intake_futu_short.opend import background, key_file, replies
 from intake_futu_short.opend.address import ENVIRONMENT_VARIABLE, SAMPLE_URL
+from intake_futu_short.opend.connection import DAILY_SHORT_VOLUME
 from intake_futu_short.opend.link import Link
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
 from intake_futu_short.opend.replies import NO_MATTER_OF_THE_CURSOR, CursorRefusedError
@@ -45,11 +46,9 @@ if TYPE_CHECKING:
     # The last cursor of each ticker, and the connection that it came over.
     Cursors = dict[Security, tuple[str, Link | None]]
 
-__all__ = ["CONNECT_TIMEOUT_S", "GatewayClient"]
+__all__ = ["CONNECT_TIMEOUT_S", "GatewayClient", "host_at"]
 
 T = TypeVar("T")
-
-DAILY_SHORT_VOLUME = 3248
 
 CONNECT_TIMEOUT_S = 5.0
 # A page refused as too frequent is asked for again after a window, so many times in all: five
@@ -130,7 +129,7 @@ class GatewayClient:
         GatewayTimeoutError
             When the answer did not come in time.
         ProtocolError
-            When what came was no valid frame or message.
+            When what came was not a valid frame or message.
         RateLimitError
             When the gateway still says "too frequent".
         CursorRefusedError
@@ -246,7 +245,7 @@ async def _connect(
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
     sock = await _open_socket(gateway, deadline)
-    host = _host_at(sock)
+    host = host_at(sock)
     _, link = await loop.create_connection(lambda: Link(gateway, key, host, policy), sock=sock)
     try:
         await asyncio.wait_for(asyncio.shield(link.ready), deadline - loop.time())
@@ -263,7 +262,7 @@ async def _connect(
     return link
 
 
-def _host_at(sock: socket.socket) -> str:
+def host_at(sock: socket.socket) -> str:
     """Address at the other end; of this host itself always the same one."""
     try:
         peer, own = sock.getpeername()[0], sock.getsockname()[0]

@@ -77,7 +77,7 @@ class CursorRefusedError(ReplyError):
 
 
 def text(value: str | bytes) -> str:
-    """Text of a protobuf string; what is no UTF-8, which protobuf hands over as bytes, included."""
+    """Text of a protobuf string, also where it is not UTF-8 and protobuf hands over bytes."""
     return value if isinstance(value, str) else value.decode("utf-8", errors="replace")
 
 
@@ -105,8 +105,8 @@ def decode(kind: type[Response], body: bytes, asked: str) -> Response:
         response.ParseFromString(body)
     except DecodeError as error:
         raise ProtocolError(
-            f"{asked}: the body of the answer ({len(body)} bytes) is no message of the protocol. "
-            f"{ADVICE}"
+            f"{asked}: the body of the answer ({len(body)} bytes) is not a message of the "
+            f"protocol. {ADVICE}"
         ) from error
     if not response.HasField("ret_type"):
         raise ProtocolError(

@@ -333,7 +333,7 @@ def _state(metadata: pq.FileMetaData, security: Security, where: str) -> State:
 def _corrupt(where: str, why: object) -> CorruptStoreError:
     """Error of a file that is damaged or foreign, with the way out."""
     return CorruptStoreError(
-        f"{where} is damaged or is no file of this store: {sentence(why)} {_WAY_OUT}"
+        f"{where} is damaged or is not a file of this store: {sentence(why)} {_WAY_OUT}"
     )
 
 
