@@ -20,6 +20,7 @@ from intake_futu_short.metrics.columns import Columns, answer
 from intake_futu_short.metrics.sessions import Sessions, code_of, refuse_periods
 from intake_futu_short.metrics.window_metrics import trailing, window
 from intake_futu_short.metrics.windows import quotient
+from intake_futu_short.security import AGGREGATE_NAMES
 from intake_futu_short.table import text_dtype
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ __all__ = [
     "implied_shares",
 ]
 
-_NAMES = ("aggregated_short", "aggregated_short_ratio", "new_time_str")
 _VOLUME = {"HK": ("volume",)}
 
 
@@ -61,16 +61,16 @@ def aggregates(frame: pd.DataFrame) -> pd.DataFrame:
     if tickers is None:  # attrs of one ticker, which say themselves whose they are
         tickers = {frame.attrs.get("code") or code_of(frame): frame.attrs}
     rows = [
-        (code, *(values.get(name) for name in _NAMES))
+        (code, *(values.get(name) for name in AGGREGATE_NAMES))
         for code, values in tickers.items()
-        if any(values.get(name) is not None for name in _NAMES)
+        if any(values.get(name) is not None for name in AGGREGATE_NAMES)
     ]
     text = text_dtype()
     dtypes = (text, "Int64", "float64", text)
     return pd.DataFrame(
         {
             name: pd.Series([row[i] for row in rows], dtype=dtype)
-            for i, (name, dtype) in enumerate(zip(("code", *_NAMES), dtypes, strict=True))
+            for i, (name, dtype) in enumerate(zip(("code", *AGGREGATE_NAMES), dtypes, strict=True))
         }
     )
 
@@ -99,7 +99,7 @@ def aggregates_history(frame: pd.DataFrame) -> pd.DataFrame:
     kept = _kept(frame, "aggregates_history", list)
     if kept is None:
         now = aggregates(frame)
-        columns = [now[n].tolist() for n in ("code", "new_time_str", *_NAMES[:2])]
+        columns = [now[n].tolist() for n in ("code", "new_time_str", *AGGREGATE_NAMES[:2])]
         rows = list(zip(*columns, strict=True))
     else:
         rows = kept

@@ -10,7 +10,7 @@ import pandas as pd
 
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.metrics.sessions import RESAMPLED, Sessions, market_of, numbers
-from intake_futu_short.metrics.windows import quotient
+from intake_futu_short.metrics.windows import are_counts, quotient
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,8 +26,6 @@ _LAST = {"close_price"}
 _DROPPED = {"timestamp", "timestamp_str", "daily_trade_avg_ratio"}
 # Periods of these are the days themselves.
 _DAYS = {"D", "B"}
-# Above this a float is no longer sure to hold a count as it is.
-_EXACT = 2.0**53
 
 
 def resample(frame: pd.DataFrame, freq: Any) -> pd.DataFrame:
@@ -134,7 +132,6 @@ def _labels(days: NDArray[np.datetime64], freq: Any) -> NDArray[np.datetime64]:
 
 def _counts(sums: NDArray[np.float64]) -> Any:
     """Whole numbers as Int64; counts that are none, or too large to be exact, as they are."""
-    known = sums[~np.isnan(sums)]
-    if np.all(known == np.floor(known)) and np.all(np.abs(known) < _EXACT):
+    if are_counts(sums[~np.isnan(sums)]):
         return pd.Series(sums).astype("Int64").array
     return sums

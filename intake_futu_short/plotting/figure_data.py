@@ -11,9 +11,8 @@ import pandas as pd
 
 from intake_futu_short import metrics
 from intake_futu_short.metrics.aggregates import as_of_days
-from intake_futu_short.metrics.columns import SHORT_AND_VOLUME
 from intake_futu_short.metrics.sessions import RESAMPLED, Sessions, market_of, numbers
-from intake_futu_short.security import HK, US
+from intake_futu_short.security import US
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -236,11 +235,7 @@ def _columns(rows: pd.DataFrame, market: Market, sessions: Sessions) -> pd.DataF
     table = pd.DataFrame({**columns, "date": sessions.days})
     # Sums and quotients that no window may mix over tickers.
     table["code"] = sessions.first
-    short, _ = SHORT_AND_VOLUME[market.name]
-    if market is HK:
-        table["short_value"] = table["short_sell_turnover"]
-    else:
-        table["short_value"] = table[short] * table["close_price"]
+    table["short_value"] = metrics.short_value(table)
     table["short_ratio"] = metrics.short_ratio(table)
     table["pooled"] = metrics.pooled_short_ratio(table, WINDOW)
     table["reported_pooled"] = table["daily_trade_avg_ratio"] / 100
