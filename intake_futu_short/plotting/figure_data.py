@@ -46,8 +46,9 @@ class Step(NamedTuple):
         if RESAMPLED not in frame.attrs:
             return cls()
         offset = pd.tseries.frequencies.to_offset(frame.attrs[RESAMPLED])
-        name = _PERIODS.get(offset.freqstr.removeprefix("B")[0], "period")
-        name = name if offset.n == 1 else "period"
+        # W-FRI is a week, BME and MS are months; WOM-1MON, a Monday of each month, is neither.
+        alias = offset.freqstr.partition("-")[0].removeprefix("B").rstrip("ES")
+        name = _PERIODS.get(alias, "period")
         some = pd.Timestamp("2026-01-01") + offset
         return cls(name, f"{name}s", (some + offset - some) / pd.Timedelta(days=1))
 
