@@ -122,6 +122,7 @@ def _labels(days: NDArray[np.datetime64], freq: Any) -> tuple[NDArray[np.datetim
     try:
         offset = pd.tseries.frequencies.to_offset(freq)
         spelt = offset.freqstr
+        pd.tseries.frequencies.to_offset(spelt)  # not every offset has a name to be known by
         _check_length(offset)
         periods = pd.Series(1, index=pd.DatetimeIndex(distinct)).resample(freq).count()
     except (AttributeError, IndexError, NotImplementedError, TypeError, ValueError) as error:
