@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import os
 import re
 from collections import Counter
@@ -244,14 +245,25 @@ def read_watchlist(url: str, storage_options: Mapping[str, Any] | None = None) -
     Raises
     ------
     ConfigError
-        For a line that holds no code.
+        For a line that holds no code, and a URL that fsspec does not know.
     OSError
         When the file cannot be read.
+    ImportError
+        When the package of the URL's file system is not installed.
     """
     import fsspec  # noqa: PLC0415 - not everybody has a watchlist
 
-    with fsspec.open(url, "rb", **(storage_options or {})) as file:
-        data: bytes = file.read()
+    try:
+        with fsspec.open(url, "rb", **(storage_options or {})) as file:
+            data: bytes = file.read()
+    except ValueError as error:  # fsspec knows no such protocol
+        raise ConfigError(f"watchlist {url!r} cannot be opened: {error}") from error
+    except FileNotFoundError as error:  # of which some file systems say no more than the name
+        raise FileNotFoundError(errno.ENOENT, "There is no such watchlist", url) from error
+    except (ImportError, OSError):
+        raise
+    except Exception as error:  # some file systems have errors of their own kind
+        raise OSError(f"watchlist {url!r} cannot be read: {error}") from error
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -10,10 +10,12 @@ import intake
 import numpy as np
 import pandas as pd
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from intake_futu_short import FutuShortCatalog
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.gateway import Gateway, sample_histories
+from intake_futu_short.ticker_catalog import read_watchlist
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,6 +144,20 @@ def test_storage_options_are_those_of_the_watchlists_file_system(tmp_path: Path)
     catalog = FutuShortCatalog(watchlist=f"simplecache::file://{path}", storage_options=options)
     assert "US.AAPL" in catalog
     assert list((tmp_path / "cache").iterdir())
+
+
+def test_a_watchlist_that_cannot_be_read_is_named_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"'s3x://desk/list' cannot be opened: .*s3x"):
+        read_watchlist("s3x://desk/list")
+    with pytest.raises(FileNotFoundError, match=r"no such watchlist: 'memory://desk/none\.txt'"):
+        read_watchlist("memory://desk/none.txt")
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no credentials")  # as botocore's, which is no OSError either
+
+    monkeypatch.setattr(MemoryFileSystem, "_open", fail)
+    with pytest.raises(OSError, match="'memory://list' cannot be read: no credentials"):
+        read_watchlist("memory://list")
 
 
 @pytest.mark.parametrize(
