@@ -27,6 +27,7 @@ __all__ = [
     "errors",
     "gateways",
     "interval",
+    "metadata",
     "pages",
     "refresh",
     "rows_a_page",
@@ -184,6 +185,15 @@ def storage_options(value: object) -> dict[str, Any] | None:
                 f"or a list or mapping of these), not {type(option).__name__}"
             )
     return {name: copy.deepcopy(options[name]) for name in sorted(options)} or None
+
+
+def metadata(value: object) -> dict[str, Any]:
+    """``metadata``: a copy of the caller's mapping; an empty one when left open."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"metadata must be a mapping, not {value!r}")
+    return copy.deepcopy(dict(value))
 
 
 def refresh(value: object, store: str | None) -> str | None:

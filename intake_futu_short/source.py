@@ -6,7 +6,6 @@ import contextlib
 import copy
 import os
 import threading
-from collections.abc import Mapping
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ import intake_futu_short.accessor  # noqa: F401 - df.shortvol on what is read, a
 from intake_futu_short import __version__, arguments, table
 from intake_futu_short.dask_frames import carried, dask_frame, import_dask
 from intake_futu_short.described import DescribedSource
-from intake_futu_short.errors import ConfigError
 from intake_futu_short.fetcher import Fetcher, gateway_urls
 from intake_futu_short.history.stored import StoredTicker, lazy_parts, read_part
 from intake_futu_short.metrics.aggregates import aggregates_history
@@ -28,7 +26,7 @@ from intake_futu_short.tickers import open_ticker
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import dask.dataframe as dd
     import pandas as pd
@@ -142,15 +140,13 @@ class FutuShortSource(DescribedSource):
             "timeout": arguments.seconds(timeout),
             "errors": arguments.errors(errors),
         }
-        if metadata is not None and not isinstance(metadata, Mapping):
-            raise ConfigError(f"metadata must be a mapping, not {metadata!r}")
         self._gateways = [
             url.with_rsa_key(given["rsa_key"]) for url in gateway_urls(given["gateway"])
         ]
         self._is_panel = isinstance(given["code"], list)
         codes = given["code"] if self._is_panel else [given["code"]]
         self._securities = [Security.parse(one) for one in codes]
-        self._describe(given, copy.deepcopy(dict(metadata or {})))
+        self._describe(given, arguments.metadata(metadata))
         super().__init__(storage_options={}, metadata=copy.deepcopy(self._given_metadata))
 
         self._locks: dict[int, threading.RLock] = {}  # by process

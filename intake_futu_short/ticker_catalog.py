@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import errno
 import os
 import re
 from collections import Counter
@@ -13,6 +15,8 @@ from intake.catalog.local import LocalCatalogEntry
 
 from intake_futu_short import __version__, watchlist
 from intake_futu_short.arguments import any_codes
+from intake_futu_short.arguments import metadata as plain_metadata
+from intake_futu_short.arguments import storage_options as plain_options
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.security import MARKETS, Security
 from intake_futu_short.source import FutuShortSource
@@ -73,25 +77,25 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
                 "a catalog takes either codes=[...] or watchlist=URL, "
                 + ("not both" if url else "and neither was given")
             )
-        if storage_options and arguments.get("store"):
-            arguments["storage_options"] = dict(storage_options)
+        options, notes = plain_options(storage_options), plain_metadata(metadata)
+        if options and arguments.get("store"):
+            arguments["storage_options"] = options
         # Arguments are checked now, whatever the list will hold, and kept as plain values.
         checked = FutuShortSource(code="US.AAPL", **arguments)
         plain = dict(checked._captured_init_kwargs)  # what yaml() prints
         del plain["code"]
         self._arguments = {k: plain[k] for k in plain if k in arguments}
         self._watchlist = url
-        self._watchlist_options = dict(storage_options or {})
+        self._watchlist_options = options or {}
         self._codes = listed
 
-        super().__init__(name=type(self).name, metadata=dict(metadata or {}), ttl=None)
+        super().__init__(name=type(self).name, metadata=copy.deepcopy(notes), ttl=None)
         # Intake prints, pickles, compares and copies sources by these.
         self._captured_init_args = ()
         given = {"codes": self._codes, "watchlist": url, **self._arguments}
-        if storage_options:
-            given["storage_options"] = dict(storage_options)
-        if metadata:
-            given["metadata"] = dict(metadata)
+        given["storage_options"] = options
+        # Where a catalog lay is Intake's note for this process; it is of no use to others.
+        given["metadata"] = {k: v for k, v in notes.items() if k != "catalog_dir"}
         self._captured_init_kwargs = {k: v for k, v in given.items() if v is not None}
 
     def reload(self) -> None:
@@ -228,7 +232,7 @@ def _codes(given: object) -> list[str] | None:
 
 
 def _url(watchlist: object) -> str | None:
-    if watchlist is None or watchlist == "":
+    if watchlist is None or (isinstance(watchlist, str) and not watchlist.strip()):
         return None
     if isinstance(watchlist, (str, os.PathLike)):
         return os.fspath(watchlist)
@@ -241,14 +245,25 @@ def read_watchlist(url: str, storage_options: Mapping[str, Any] | None = None) -
     Raises
     ------
     ConfigError
-        For a line that holds no code.
+        For a line that holds no code, and a URL that fsspec does not know.
     OSError
         When the file cannot be read.
+    ImportError
+        When the package of the URL's file system is not installed.
     """
     import fsspec  # noqa: PLC0415 - not everybody has a watchlist
 
-    with fsspec.open(url, "rb", **(storage_options or {})) as file:
-        data: bytes = file.read()
+    try:
+        with fsspec.open(url, "rb", **(storage_options or {})) as file:
+            data: bytes = file.read()
+    except ValueError as error:  # fsspec knows no such protocol
+        raise ConfigError(f"watchlist {url!r} cannot be opened: {error}") from error
+    except FileNotFoundError as error:  # of which some file systems say no more than the name
+        raise FileNotFoundError(errno.ENOENT, "There is no such watchlist", url) from error
+    except (ImportError, OSError):
+        raise
+    except Exception as error:  # some file systems have errors of their own kind
+        raise OSError(f"watchlist {url!r} cannot be read: {error}") from error
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

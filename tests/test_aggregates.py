@@ -180,6 +180,26 @@ def test_a_ticker_of_null_has_no_report() -> None:
     assert metrics.days_to_cover(frame, 2).dropna().tolist() == [60 / 25]
 
 
+@pytest.mark.parametrize(
+    "reports",
+    ["[[1]]", "[5]", '[["HK.1", "2026-06-05", "x", 1]]', '[["HK.1", "2026-06-05", 0.5, 1]]'],
+)
+def test_a_history_of_what_are_no_reports_is_named(reports: str) -> None:
+    frame = sample.frame("HK.SAMPLE").head(3)
+    frame.attrs["aggregates_history"] = reports
+    with pytest.raises(
+        ConfigError, match=r"attrs\['aggregates_history'\] holds what is not a report"
+    ):
+        metrics.aggregates_history(frame)
+
+
+def test_a_position_that_is_no_number_is_named() -> None:
+    frame = sample.frame("HK.SAMPLE").head(3)
+    frame.attrs["aggregated_short"] = [1]
+    with pytest.raises(ConfigError, match="attrs holds what is not a report"):
+        metrics.aggregates(frame)
+
+
 @pytest.mark.parametrize("value", ["{", 5, "[]", '{"HK.1": 5}'])
 def test_what_is_no_json_is_named(value: Any) -> None:
     frame = panel()

@@ -314,6 +314,23 @@ def test_a_figure_of_another_kind_is_refused_before_anything_is_read() -> None:
     assert "png, pdf, svg" in result.output
 
 
+def test_without_matplotlib_nothing_is_asked_for_a_figure(tmp_path: Path) -> None:
+    code = (
+        "import sys\nsys.modules['matplotlib'] = None\n"
+        "from intake_futu_short.cli import main\nmain()\n"
+    )
+    with Gateway(sample_histories()) as gateway:
+        result = subprocess.run(
+            [sys.executable, "-c", code, "plot", "US.AAPL", "--gateway", gateway.url,
+             "-o", "figure.png"],
+            capture_output=True, text=True, check=False, cwd=tmp_path,
+        )  # fmt: skip
+        assert gateway.requests == []
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: plots need matplotlib (")
+    assert result.stderr.endswith("pip install 'intake-futu-short[plot]'\n")
+
+
 def test_whatever_can_be_read_can_be_drawn() -> None:
     read, plot = (
         {option.name for option in main.commands[name].params} for name in ("read", "plot")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import math
 from typing import TYPE_CHECKING, Any
@@ -257,9 +258,10 @@ def test_what_is_of_days_refuses_weeks() -> None:
     assert [n for n in metrics.metrics(frame) if n not in metrics.metrics(weeks)] == [
         "days_to_cover_5", "days_to_cover_20",
     ]  # fmt: skip
-    days = metrics.resample(frame, "D")
-    assert "resampled" not in days.attrs
-    assert metrics.days_to_cover(days).notna().any()
+    for freq in ("D", "B", "C", dt.timedelta(days=1)):
+        days = metrics.resample(frame, freq)
+        assert "resampled" not in days.attrs
+        assert metrics.days_to_cover(days).notna().any()
 
 
 @pytest.mark.parametrize("freq", ["W", "W-FRI", "ME", "QE", "YE", "MS", pd.offsets.MonthEnd()])
@@ -308,7 +310,10 @@ def test_no_rows_no_periods() -> None:
         assert len(metrics.resample(frame, "W")) == 0
 
 
-@pytest.mark.parametrize("freq", ["weekly", "XX", "-1W", 5.5, None, ""])
+@pytest.mark.parametrize(
+    "freq",
+    ["weekly", "XX", "-1W", 5.5, None, "", "0D", "ns", "h", "36h", "bh", pd.DateOffset(months=1)],
+)
 def test_what_is_no_period_is_refused(freq: Any) -> None:
     with pytest.raises(
         ConfigError, match="is not a period that this pandas knows, such as 'W', 'ME'"

@@ -288,7 +288,15 @@ def test_windows_of_weeks_are_named_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("freq", "name"), [("ME", "month"), ("QS", "quarter"), ("YE", "year"), ("2W", "period")]
+    ("freq", "name"),
+    [
+        ("ME", "month"),
+        ("W-FRI", "week"),
+        ("QS", "quarter"),
+        ("BYE", "year"),
+        ("2W", "period"),
+        ("WOM-1MON", "period"),
+    ],
 )
 def test_other_periods_are_named_and_make_lines(freq: str, name: str) -> None:
     periods = sample("US.SAMPLE").shortvol.resample(freq)

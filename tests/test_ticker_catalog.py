@@ -10,10 +10,12 @@ import intake
 import numpy as np
 import pandas as pd
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from intake_futu_short import FutuShortCatalog
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.gateway import Gateway, sample_histories
+from intake_futu_short.ticker_catalog import read_watchlist
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,6 +146,20 @@ def test_storage_options_are_those_of_the_watchlists_file_system(tmp_path: Path)
     assert list((tmp_path / "cache").iterdir())
 
 
+def test_a_watchlist_that_cannot_be_read_is_named_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"'s3x://desk/list' cannot be opened: .*s3x"):
+        read_watchlist("s3x://desk/list")
+    with pytest.raises(FileNotFoundError, match=r"no such watchlist: 'memory://desk/none\.txt'"):
+        read_watchlist("memory://desk/none.txt")
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no credentials")  # as botocore's, which is no OSError either
+
+    monkeypatch.setattr(MemoryFileSystem, "_open", fail)
+    with pytest.raises(OSError, match="'memory://list' cannot be read: no credentials"):
+        read_watchlist("memory://list")
+
+
 @pytest.mark.parametrize(
     "codes",
     [
@@ -228,6 +244,45 @@ def test_a_copy_is_equal_and_changed_arguments_make_another() -> None:
     other = catalog(codes=["HK.00700"])
     assert list(other) == ["HK.00700", "HK"]
     assert other != catalog
+
+
+def test_what_the_caller_does_to_its_arguments_later_changes_nothing() -> None:
+    notes, options = {"desk": {"name": "a"}}, {"client": {"region": "b"}}
+    catalog = sample(metadata=notes, store="memory://short", storage_options=options)
+    notes["desk"]["name"] = options["client"]["region"] = "changed"
+    assert catalog.metadata == {"desk": {"name": "a"}}
+    assert "changed" not in catalog.yaml()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"metadata": 5}, "metadata must be a mapping, not 5"),
+        ({"storage_options": 5}, "storage_options must be a mapping"),
+        ({"storage_options": "secret"}, "storage_options must be a mapping"),
+        ({"storage_options": {"key": object()}}, "must be a plain value"),
+    ],
+)
+def test_what_cannot_stand_in_a_catalog_is_refused(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        sample(**wrong)
+
+
+def test_options_may_come_from_a_template(tmp_path: Path) -> None:
+    path = written(tmp_path / "list.txt", "US.AAPL\n")
+    options: Any = "{'auto_mkdir': True}"
+    catalog = FutuShortCatalog(codes="", watchlist=path, storage_options=options)
+    assert list(catalog) == ["US.AAPL", "US"]
+    with pytest.raises(ConfigError, match="neither was given"):
+        FutuShortCatalog(codes="", watchlist=" ")
+
+
+def test_where_a_catalog_lay_is_not_printed(tmp_path: Path) -> None:
+    catalog = sample()
+    path = written(tmp_path / "desk.yaml", catalog.yaml())
+    again = intake.open_catalog(path)["futu_short_catalog"]
+    assert str(tmp_path) not in again.yaml()
+    assert again == catalog
 
 
 def test_its_entries_can_be_searched_and_saved(tmp_path: Path) -> None:

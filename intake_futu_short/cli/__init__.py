@@ -202,6 +202,7 @@ def plot(codes: tuple[str, ...], output: str, **given: Any) -> None:
 
     if not output.lower().endswith(tuple(f".{name}" for name in plotting.FORMATS)):
         raise click.UsageError(f"{output!r} must end in one of {', '.join(plotting.FORMATS)}.")
+    plotting.check_installed()
     click.echo(f"{plotting.save(_read(codes, given), output)}", err=True)
 
 

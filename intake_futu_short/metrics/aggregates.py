@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import contextmanager
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,9 +21,12 @@ from intake_futu_short.metrics.columns import Columns, answer
 from intake_futu_short.metrics.sessions import Sessions, code_of, refuse_periods
 from intake_futu_short.metrics.window_metrics import trailing, window
 from intake_futu_short.metrics.windows import quotient
+from intake_futu_short.security import AGGREGATE_NAMES
 from intake_futu_short.table import text_dtype
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 __all__ = [
@@ -34,7 +38,6 @@ __all__ = [
     "implied_shares",
 ]
 
-_NAMES = ("aggregated_short", "aggregated_short_ratio", "new_time_str")
 _VOLUME = {"HK": ("volume",)}
 
 
@@ -61,18 +64,15 @@ def aggregates(frame: pd.DataFrame) -> pd.DataFrame:
     if tickers is None:  # attrs of one ticker, which say themselves whose they are
         tickers = {frame.attrs.get("code") or code_of(frame): frame.attrs}
     rows = [
-        (code, *(values.get(name) for name in _NAMES))
+        (code, *(values.get(name) for name in AGGREGATE_NAMES))
         for code, values in tickers.items()
-        if any(values.get(name) is not None for name in _NAMES)
+        if any(values.get(name) is not None for name in AGGREGATE_NAMES)
     ]
     text = text_dtype()
     dtypes = (text, "Int64", "float64", text)
-    return pd.DataFrame(
-        {
-            name: pd.Series([row[i] for row in rows], dtype=dtype)
-            for i, (name, dtype) in enumerate(zip(("code", *_NAMES), dtypes, strict=True))
-        }
-    )
+    with _told("attrs"):
+        table = pd.DataFrame(rows, columns=["code", *AGGREGATE_NAMES], dtype=object)
+        return table.astype(dict(zip(table, dtypes, strict=True)))
 
 
 def aggregates_history(frame: pd.DataFrame) -> pd.DataFrame:
@@ -99,21 +99,31 @@ def aggregates_history(frame: pd.DataFrame) -> pd.DataFrame:
     kept = _kept(frame, "aggregates_history", list)
     if kept is None:
         now = aggregates(frame)
-        columns = [now[n].tolist() for n in ("code", "new_time_str", *_NAMES[:2])]
+        columns = [now[n].tolist() for n in ("code", "new_time_str", *AGGREGATE_NAMES[:2])]
         rows = list(zip(*columns, strict=True))
     else:
         rows = kept
-    codes, days, shares, percents = ([row[i] for row in rows] for i in range(4))
-    history = pd.DataFrame(
-        {
-            "code": pd.Series(codes, dtype=text_dtype()),
-            "date": as_of_days(days, errors="coerce"),
-            "aggregated_short": pd.array(shares, dtype="Int64"),
-            "aggregated_short_ratio": pd.Series(percents, dtype="float64"),
-        }
-    )
+    with _told("attrs['aggregates_history']"):
+        codes, days, shares, percents = ([row[i] for row in rows] for i in range(4))
+        history = pd.DataFrame(
+            {
+                "code": pd.Series(codes, dtype=text_dtype()),
+                "date": as_of_days(days, errors="coerce"),
+                "aggregated_short": pd.array(shares, dtype="Int64"),
+                "aggregated_short_ratio": pd.Series(percents, dtype="float64"),
+            }
+        )
     dated = history.dropna(subset="date")
     return dated.sort_values(["code", "date"], kind="stable", ignore_index=True)
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Say of reports that are none where they stand."""
+    try:
+        yield
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{where} holds what is not a report of HKEX: {error}") from error
 
 
 def as_of_days(values: list[Any], *, errors: Literal["raise", "coerce"]) -> pd.DatetimeIndex:

@@ -26,6 +26,7 @@ from intake_futu_short.metrics.trailing import (
     short_volume_surge,
 )
 from intake_futu_short.metrics.window_metrics import KINDS, trailing
+from intake_futu_short.security import AGGREGATE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["by_name", "metrics", "with_metrics"]
 
-_REPORTED = ("aggregated_short", "new_time_str", "aggregated_short_ratio")
+_POSITION = ("aggregated_short", "new_time_str")
 _WINDOWED = {
     "short_ratio_mean": short_ratio_mean,
     "pooled_short_ratio": pooled_short_ratio,
@@ -98,7 +99,7 @@ def metrics(
         if not columns.lacks({market: recipe.roles for market, recipe in recipes.items()})
     }
     if columns.market == "HK":
-        with_base = _reported(frame, sessions, "implied_shares", *_REPORTED)
+        with_base = _reported(frame, sessions, "implied_shares", *AGGREGATE_NAMES)
         if with_base is not None:
             found["implied_shares"] = base(sessions, with_base)
     found |= _trailing(frame, columns, sessions, ns, min_periods)
@@ -118,7 +119,7 @@ def _trailing(
     names = [kind for kind, needed in KINDS.items() if not columns.lacks(needed)]
     reported = None
     if RESAMPLED not in frame.attrs and not columns.lacks({"HK": ("volume",)}):
-        reported = _reported(frame, sessions, "days_to_cover", *_REPORTED[:2])
+        reported = _reported(frame, sessions, "days_to_cover", *_POSITION)
     kinds = names if reported is None else [*names, "mean_volume"]
     values = trailing(columns, sessions, kinds, ns, min_periods)
     found: dict[str, NDArray[np.float64]] = {}

@@ -10,7 +10,7 @@ import pandas as pd
 
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.metrics.sessions import RESAMPLED, Sessions, market_of, numbers
-from intake_futu_short.metrics.windows import quotient
+from intake_futu_short.metrics.windows import are_counts, quotient
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,9 +25,7 @@ _FIRST = {"open_price", "last_close_price"}
 _LAST = {"close_price"}
 _DROPPED = {"timestamp", "timestamp_str", "daily_trade_avg_ratio"}
 # Periods of these are the days themselves.
-_DAYS = {"D", "B"}
-# Above this a float is no longer sure to hold a count as it is.
-_EXACT = 2.0**53
+_DAYS = {"D", "B", "C", "24h"}
 
 
 def resample(frame: pd.DataFrame, freq: Any) -> pd.DataFrame:
@@ -53,7 +51,8 @@ def resample(frame: pd.DataFrame, freq: Any) -> pd.DataFrame:
         Rows of one ticker or of several; ``df`` of ``df.shortvol``.
     freq : str or pandas.DateOffset
         Period, as `pandas.DataFrame.resample` takes it: ``"W"`` (weeks to Sunday), ``"W-FRI"``,
-        ``"ME"``, ``"QE"``, ``"YE"``. (Write ``"ME"`` and not ``"M"``, which pandas gave up.)
+        ``"ME"``, ``"QE"``, ``"YE"``; of whole days, and one that pandas has such a name for. (Write
+        ``"ME"`` and not ``"M"``, which pandas gave up.)
 
     Returns
     -------
@@ -69,7 +68,7 @@ def resample(frame: pd.DataFrame, freq: Any) -> pd.DataFrame:
     NotShortVolumeError
         When no column or index level says the days.
     ConfigError
-        When pandas knows no such period, a ticker has a day twice, or a row has no day.
+        When it is no such period, a ticker has a day twice, or a row has no day.
 
     Examples
     --------
@@ -83,7 +82,7 @@ def resample(frame: pd.DataFrame, freq: Any) -> pd.DataFrame:
     market = market_of(frame)
     sessions = Sessions.of(frame)
     sessions.refuse_repeated_days("resample")
-    labels = _labels(sessions.days, freq)
+    labels, spelt = _labels(sessions.days, freq)
     ticker = np.repeat(np.arange(len(sessions.begins)), sessions.lengths)
     new = np.ones(len(labels), dtype=bool)
     new[1:] = (labels[1:] != labels[:-1]) | (ticker[1:] != ticker[:-1])
@@ -112,29 +111,39 @@ def resample(frame: pd.DataFrame, freq: Any) -> pd.DataFrame:
         short, volume = numbers(periods, "total_shares_short"), numbers(periods, "volume")
         periods["short_percent"] = quotient(100 * short, volume)
     periods.attrs = copy.deepcopy(frame.attrs)
-    spelt = pd.tseries.frequencies.to_offset(freq).freqstr
     if spelt not in _DAYS:
         periods.attrs[RESAMPLED] = spelt
     return periods
 
 
-def _labels(days: NDArray[np.datetime64], freq: Any) -> NDArray[np.datetime64]:
-    """Label of the period of each day."""
+def _labels(days: NDArray[np.datetime64], freq: Any) -> tuple[NDArray[np.datetime64], str]:
+    """Label of the period of each day; and the period as pandas spells it."""
     distinct, which = np.unique(days, return_inverse=True)
     try:
+        offset = pd.tseries.frequencies.to_offset(freq)
+        spelt = offset.freqstr
+        pd.tseries.frequencies.to_offset(spelt)  # not every offset has a name to be known by
+        _check_length(offset)
         periods = pd.Series(1, index=pd.DatetimeIndex(distinct)).resample(freq).count()
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, NotImplementedError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{freq!r} is not a period that this pandas knows, such as 'W', 'ME', 'QE', 'YE': "
             f"{error}"
         ) from error
     labels = pd.DatetimeIndex(periods.index).as_unit("ns").to_numpy()
-    return np.repeat(labels, periods.to_numpy())[which]
+    return np.repeat(labels, periods.to_numpy())[which], spelt
+
+
+def _check_length(offset: pd.DateOffset) -> None:
+    """Raise ValueError for hours and the like: pandas would make a row of each, days or none."""
+    midnight = pd.Timestamp("2026-01-01")
+    end = midnight + offset
+    if end < midnight + pd.Timedelta(days=1) or end != end.normalize():
+        raise ValueError("it is not one of whole days")
 
 
 def _counts(sums: NDArray[np.float64]) -> Any:
     """Whole numbers as Int64; counts that are none, or too large to be exact, as they are."""
-    known = sums[~np.isnan(sums)]
-    if np.all(known == np.floor(known)) and np.all(np.abs(known) < _EXACT):
+    if are_counts(sums[~np.isnan(sums)]):
         return pd.Series(sums).astype("Int64").array
     return sums

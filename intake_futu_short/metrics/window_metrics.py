@@ -12,6 +12,7 @@ import numpy as np
 from intake_futu_short.metrics.columns import Columns, whole_number
 from intake_futu_short.metrics.windows import (
     Totals,
+    are_counts,
     before,
     blocks,
     quotient,
@@ -27,10 +28,7 @@ if TYPE_CHECKING:
     from intake_futu_short.metrics.sessions import Sessions
     from intake_futu_short.metrics.windows import Block, Floats
 
-__all__ = ["KINDS", "Pool", "pool", "trailing", "whole_counts", "window"]
-
-# Above this a float is no longer sure to hold a count as it is.
-_EXACT = 2.0**53
+__all__ = ["KINDS", "Pool", "pool", "trailing", "window"]
 
 # Rows, 16 years of days: more than a gateway has.
 _ABSURD = 4096
@@ -178,17 +176,15 @@ def pool(
     """ΣS and ΣV of each window over its days that have both counts, and how many those are."""
     both = np.isfinite(short) & np.isfinite(volume)
     return Pool(
-        sessions.window_sum(whole_counts(np.where(both, short, 0.0)), n),
-        sessions.window_sum(whole_counts(np.where(both, volume, 0.0)), n),
+        sessions.window_sum(_whole_counts(np.where(both, short, 0.0)), n),
+        sessions.window_sum(_whole_counts(np.where(both, volume, 0.0)), n),
         sessions.window_sum(both.astype(np.int64), n),
     )
 
 
-def whole_counts(values: NDArray[Any]) -> NDArray[Any]:
+def _whole_counts(values: NDArray[Any]) -> NDArray[Any]:
     """Counts as integers, whose sums are exact; floats that are no counts as they are."""
-    if np.all(values == np.floor(values)) and np.all(np.abs(values) < _EXACT):
-        return values.astype(np.int64)
-    return values
+    return values.astype(np.int64) if are_counts(values) else values
 
 
 def window(n: Any, min_periods: Any) -> tuple[int, int | None]:

@@ -22,10 +22,22 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Block", "Totals", "before", "blocks", "quotient", "scores", "sliding_ranks"]
+__all__ = [
+    "Block",
+    "Totals",
+    "are_counts",
+    "before",
+    "blocks",
+    "quotient",
+    "scores",
+    "sliding_ranks",
+]
 
 # Values in a block: 256 kB in float64, so that a handful of them stay in the cache.
 _BLOCK = 1 << 15
+
+# Above this a float is no longer sure to hold a count as it is.
+_EXACT = 2.0**53
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,11 @@ def quotient(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
     # Dividing all and then blanking some is several times faster than dividing some.
     np.copyto(quotients, np.nan, where=~(whole > 0))
     return quotients
+
+
+def are_counts(values: NDArray[Any]) -> bool:
+    """Whether all are whole numbers that a float holds exactly; a missing one is none."""
+    return bool(np.all(values == np.floor(values)) and np.all(np.abs(values) < _EXACT))
 
 
 def before(laid: Floats) -> Floats:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from intake_futu_short.plotting.figure_data import Ticker
 
-__all__ = ["Options", "interactive", "plot", "save"]
+__all__ = ["Options", "check_installed", "interactive", "plot", "save"]
 
 MOST_PANELS = 12
 FORMATS = ("png", "pdf", "svg")
@@ -57,6 +57,17 @@ class Options:
                 f"last must be a whole number of at least 1 (trading days), not {self.last!r}"
             )
         return arguments.interval(self.start, self.end)
+
+
+def check_installed() -> None:
+    """See to it that figures can be drawn, before rows are read for one.
+
+    Raises
+    ------
+    ImportError
+        When matplotlib is not installed; it says what to do.
+    """
+    _drawing()
 
 
 def plot(

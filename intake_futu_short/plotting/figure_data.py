@@ -11,9 +11,8 @@ import pandas as pd
 
 from intake_futu_short import metrics
 from intake_futu_short.metrics.aggregates import as_of_days
-from intake_futu_short.metrics.columns import SHORT_AND_VOLUME
 from intake_futu_short.metrics.sessions import RESAMPLED, Sessions, market_of, numbers
-from intake_futu_short.security import HK, US
+from intake_futu_short.security import US
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +46,9 @@ class Step(NamedTuple):
         if RESAMPLED not in frame.attrs:
             return cls()
         offset = pd.tseries.frequencies.to_offset(frame.attrs[RESAMPLED])
-        name = _PERIODS.get(offset.freqstr.removeprefix("B")[0], "period")
-        name = name if offset.n == 1 else "period"
+        # W-FRI is a week, BME and MS are months; WOM-1MON, a Monday of each month, is neither.
+        alias = offset.freqstr.partition("-")[0].removeprefix("B").rstrip("ES")
+        name = _PERIODS.get(alias, "period")
         some = pd.Timestamp("2026-01-01") + offset
         return cls(name, f"{name}s", (some + offset - some) / pd.Timedelta(days=1))
 
@@ -236,11 +236,7 @@ def _columns(rows: pd.DataFrame, market: Market, sessions: Sessions) -> pd.DataF
     table = pd.DataFrame({**columns, "date": sessions.days})
     # Sums and quotients that no window may mix over tickers.
     table["code"] = sessions.first
-    short, _ = SHORT_AND_VOLUME[market.name]
-    if market is HK:
-        table["short_value"] = table["short_sell_turnover"]
-    else:
-        table["short_value"] = table[short] * table["close_price"]
+    table["short_value"] = metrics.short_value(table)
     table["short_ratio"] = metrics.short_ratio(table)
     table["pooled"] = metrics.pooled_short_ratio(table, WINDOW)
     table["reported_pooled"] = table["daily_trade_avg_ratio"] / 100
