@@ -192,6 +192,16 @@ def obliging(exchange: Exchange) -> None:
     exchange.send(exchange.answer)
 
 
+def silent(_: Exchange) -> None:
+    """Send nothing."""
+
+
+def silent_after_the_handshake(exchange: Exchange) -> None:
+    """Shake hands, and then send nothing."""
+    if exchange.proto_id == INIT_CONNECT:
+        exchange.send(exchange.answer)
+
+
 def sha1_of(data: bytes) -> bytes:
     return hashlib.sha1(data, usedforsecurity=False).digest()
 
