@@ -188,6 +188,18 @@ def test_when_all_die_for_good_the_error_names_them_once_they_were_sought_as_lon
     assert len(left_out(caplog)) == 1
 
 
+def test_a_pool_that_was_closed_seeks_no_gateway_before_it_has_answered_again() -> None:
+    lost = [SecondGateway(KNOWN), SecondGateway(KNOWN)]
+    with contextlib.closing(GatewayPool([GatewayURL.parse(one.url) for one in lost])) as gateways:
+        with lost[0], lost[1]:
+            ask_both(gateways, *lost)
+        gateways.close()
+        begin = time.monotonic()
+        with pytest.raises(GatewayUnreachableError):
+            gateways.daily_short_volume(T0, None, 5)
+        assert time.monotonic() - begin < SOON_S
+
+
 @pytest.mark.usefixtures("hurried")
 def test_a_gateway_that_was_left_out_is_tried_again_after_a_while_and_used_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -266,6 +266,34 @@ def test_what_a_dead_writer_was_about_to_put_holds_up_no_refresh(store: FutuShor
     assert (kept.is_complete, kept.staged, kept.superseded) == (True, None, None)
 
 
+def test_prices_adjusted_while_two_writers_refresh_are_those_of_the_later_one(
+    store: FutuShortStore,
+) -> None:
+    model, security = ModelGateway(60, num=5), Security.parse("US.A")
+
+    def refresh(now_s: float) -> None:
+        keeper = Keeper(
+            FutuShortStore(store.url), security, model.fetch, refresh="always", clock=lambda: now_s
+        )
+        keeper.update(lambda kept: kept.is_complete)
+
+    def overtaken(path: str) -> None:
+        if path.endswith(".parquet"):
+            Bucket.before_put = None
+            model.adjust(back=0, factor=0.9)
+            model.add(1)
+            refresh(2e9 + 60)
+
+    refresh(1e9)
+    Bucket.before_put = overtaken
+    refresh(2e9)  # and puts what it asked for before the adjustment over what came after it
+    kept = store.load(security)
+    assert kept is not None
+    pd.testing.assert_frame_equal(kept.rows[::-1].reset_index(drop=True), model.frame())
+    assert (kept.is_complete, kept.staged, kept.superseded) == (True, None, None)
+    assert kept.checked_s == 2e9 + 60
+
+
 def test_a_save_that_cannot_read_what_others_wrote_leaves_nothing_behind(
     store: FutuShortStore,
 ) -> None:

@@ -44,7 +44,7 @@ class PooledGateway:
     busy_until : float
         On the monotonic clock: no slot is free before.
     has_answered : bool
-        Whether it ever did.
+        Whether it did, since the pool was last closed.
     gone : GatewayError or None
         Why it is left out, or was and has not come back since.
     away_until : float
@@ -90,6 +90,8 @@ class PooledGateway:
             clients = list(self._clients)
         for each in clients:
             each.client.close()
+        # The next connection is a first one, which is not sought.
+        self.has_answered = False
         self.gone = None
         self.away_until = 0.0
 

@@ -158,9 +158,10 @@ class _Announced:
         if content is None:  # taken back: what it said stands in the file, or is announced anew
             return kept
         said = store_files.decode(content, self._security, self._files.show(name))
-        # What is only there counts as it is said. What may yet be published, or never, is not
-        # preferred to what is known here, and its walk under way is its own.
-        said = replace(said, staged=None, checked_s=kept.checked_s)
+        said = replace(said, staged=None)  # a walk under way is its writer's own
+        if name.endswith(_OPEN):
+            # What may yet be published, or never, is not preferred to what is known here.
+            said = replace(said, checked_s=kept.checked_s)
         return merge(kept, said)
 
     def _announce(self, name: str, content: bytes) -> None:
