@@ -10,6 +10,7 @@ its users write; ours is what ``FutuShortSource.read`` does. The two run in turn
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import tempfile
 import time
@@ -19,17 +20,20 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from intake_futu_short import table
+from intake_futu_short import schema
+from intake_futu_short.calls import SHORT_VOLUME, Reply, Ticker
 from intake_futu_short.gateway import Gateway, sample_histories
 from intake_futu_short.opend import replies
 from intake_futu_short.opend.address import GatewayURL
-from intake_futu_short.opend.client import GatewayClient
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
-from intake_futu_short.pages import Page, Walk
+from intake_futu_short.reading import open_gateways, read
 from intake_futu_short.security import Security
+from intake_futu_short.walk import Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
+
+    from intake_futu_short.calls import Question
 
 PAGES = 30
 ROWS = 50
@@ -38,33 +42,36 @@ ROUNDS = 40
 
 def captured_answers(code: str) -> list[bytes]:
     """Bodies of the answers to a walk of 30 pages of 50 rows each."""
-    bodies = []
-    with Gateway(sample_histories()) as gateway:
-        client = GatewayClient(GatewayURL.parse(gateway.url))
+    ticker = Ticker(Security.parse(code), SHORT_VOLUME)
+    bodies: list[bytes] = []
+
+    def capture() -> Generator[Question, Reply, None]:
         key: str | None = None
         for _ in range(PAGES):
-            s2c = client.daily_short_volume(Security.parse(code), key, ROWS)
-            key = s2c.next_key
-            response = DailyShortVolume.Response(ret_type=0, s2c=s2c)
+            answer = (yield ticker.question(key, ROWS)).answer
+            key = answer.next_key
+            response = DailyShortVolume.Response(ret_type=0, s2c=answer)
             bodies.append(response.SerializeToString())
-        client.close()
+
+    with Gateway(sample_histories()) as gateway:
+        gateways = open_gateways([GatewayURL.parse(f"{gateway.url}?limit=off")], 12.0)
+        read({code: capture()}, gateways)
+        gateways.close()
     return bodies
 
 
 def ours(bodies: Sequence[bytes], code: str) -> pd.DataFrame:
     """What `FutuShortSource.read` does with the answers."""
-    security = Security.parse(code)
-    answers = iter(bodies)
-
-    def fetch(_cursor: str | None) -> DailyShortVolume.S2C:
-        return replies.decode(DailyShortVolume.Response, next(answers), "benchmark").s2c
-
-    walk = Walk(fetch, security, max_pages=PAGES)
-    pages: list[Page] = []
-    while (page := walk.next_page()) is not None:
-        pages.append(page)
-    frame = table.to_frame(pages, security.market)
-    frame.attrs.update(table.attributes(security, walk.next_key, walk.aggregates))
+    ticker = Ticker(Security.parse(code), SHORT_VOLUME)
+    walk = Walk(ticker, num=ROWS, max_pages=PAGES)
+    questions = walk.load()
+    next(questions)
+    for body in bodies:
+        answer = replies.decode(DailyShortVolume.Response, body, "benchmark").s2c
+        with contextlib.suppress(StopIteration):
+            questions.send(Reply(answer))
+    frame = schema.to_frame(walk.pages, ticker.table)
+    frame.attrs.update(schema.attributes(ticker, walk.next_key, walk.attrs))
     return frame
 
 

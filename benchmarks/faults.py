@@ -28,9 +28,8 @@ from fault_table import FAULTS, ROWS, Fault, Tricky
 from second_gateway import FIELDS, History
 
 from intake_futu_short.errors import FutuShortError
-from intake_futu_short.opend import client as client_module
-from intake_futu_short.opend.retry_policy import RetryPolicy
-from intake_futu_short.opend.session import Sessions
+from intake_futu_short.opend import ask as ask_module
+from intake_futu_short.opend.line import Patience
 from intake_futu_short.source import FutuShortSource
 
 if TYPE_CHECKING:
@@ -67,8 +66,8 @@ def timed(fault: Fault, read: Reader) -> str:
 
 def ours(fault: Fault, port: int) -> str:
     """Read with this package, whose pauses are as they are for everybody."""
-    policy = RetryPolicy(**dict(fault.policy))  # type: ignore[arg-type]  # numbers, by name
-    client_module._sessions = Sessions(client_module._connect, policy)
+    patience = Patience(**dict(fault.patience))  # type: ignore[arg-type]  # numbers, by name
+    ask_module.PATIENCE = patience  # type: ignore[attr-defined]  # the bounds of every source
     url = f"opend://127.0.0.1:{port}?limit=1000/0.2"
     with closing(FutuShortSource("US.AAPL", gateway=url, timeout=fault.timeout_s)) as source:
         try:

@@ -1,4 +1,4 @@
-"""How much of the gateway's limit is used, by 1, 2 and 4 processes of several threads each.
+"""How much of the gateway's limit is used, by 1, 2, 4 and 8 processes.
 
 The gateway counts arrivals in a sliding window and refuses what is too much. So many requests take
 at least a window for each further batch of them; the share is that time over the time from the
@@ -20,43 +20,47 @@ from intake_futu_short.gateway import Gateway, sample_histories
 REQUESTS = 300
 LIMIT = 30
 SECONDS = 3.0
-THREADS = 4
 SCRIPT = """
 import sys, time
-from concurrent.futures import ThreadPoolExecutor
+from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.opend.address import GatewayURL
-from intake_futu_short.opend.client import GatewayClient
+from intake_futu_short.reading import open_gateways, read
 from intake_futu_short.security import Security
 
-url, requests, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-client, code = GatewayClient(GatewayURL.parse(url)), Security.parse("US.AAPL")
-pool = ThreadPoolExecutor(threads)
+url, requests = sys.argv[1], int(sys.argv[2])
+ticker = Ticker(Security.parse("US.AAPL"), SHORT_VOLUME)
+
+def ask():
+    reply = yield ticker.question(None)
+    assert reply.error is None, reply.error
+
+gateways = open_gateways([GatewayURL.parse(url)], 12.0)
 print("ready", flush=True)
 sys.stdin.readline()
 begin = time.monotonic()
-for page in [pool.submit(client.daily_short_volume, code) for _ in range(requests)]:
-    page.result()
+read({number: ask() for number in range(requests)}, gateways)
 print(begin, time.monotonic())
-client.close()
+gateways.close()
 """
 
 
 def main() -> None:
     """Print the share for each number of processes."""
-    fastest = (math.ceil(REQUESTS / LIMIT) - 1) * SECONDS
-    for number in (1, 2, 4):
+    for number in (1, 2, 4, 8):
+        requests = REQUESTS // number * number
+        fastest = (math.ceil(requests / LIMIT) - 1) * SECONDS
         with Gateway(sample_histories(), limit=(LIMIT, SECONDS)) as gateway:
             took = run(number, f"{gateway.url}?limit={LIMIT}/{SECONDS:g}")
-            refused = len(gateway.requests) - REQUESTS
+            refused = len(gateway.requests) - requests
         print(
-            f"{number} x {THREADS} threads: {REQUESTS} requests at {LIMIT} per {SECONDS:g} s in "
+            f"{number} processes: {requests} requests at {LIMIT} per {SECONDS:g} s in "
             f"{took:.2f} s, {100 * fastest / took:.1f} % of the limit, {refused} refused"
         )
 
 
 def run(number: int, url: str) -> float:
     """Seconds from the first request to the last answer of so many processes."""
-    arguments = [sys.executable, "-c", SCRIPT, url, str(REQUESTS // number), str(THREADS)]
+    arguments = [sys.executable, "-c", SCRIPT, url, str(REQUESTS // number)]
     with tempfile.TemporaryDirectory() as cache:
         environment = {**os.environ, "XDG_CACHE_HOME": cache}
         processes = [

@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 import pyarrow.dataset
 
-from intake_futu_short import FutuShortStore, table
-from intake_futu_short.kept import Kept
+from intake_futu_short import FutuShortStore, schema
+from intake_futu_short.calls import SHORT_VOLUME, Ticker
+from intake_futu_short.history.ticker_history import TickerHistory
 from intake_futu_short.security import US, Security
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def made_up_rows(seed: int) -> pd.DataFrame:
         "last_close_price": np.roll(price, 1),
         "daily_trade_avg_ratio": np.round(random.uniform(5, 20, ROWS), 2),
     }
-    return pd.DataFrame(values).astype(table.dtypes(US))
+    return pd.DataFrame(values).astype(schema.dtypes(SHORT_VOLUME.table(US)))
 
 
 def seconds(function: Callable[[], pd.DataFrame]) -> float:
@@ -73,8 +74,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         store = FutuShortStore(directory)
         for number in range(TICKERS):
-            kept = Kept(made_up_rows(number), is_complete=True, checked_s=0.0)
-            store.save(Security(US, f"T{number:04}"), kept)
+            history = TickerHistory(made_up_rows(number), is_complete=True, checked_s=0.0)
+            store.save(Ticker(Security(US, f"T{number:04}"), SHORT_VOLUME), history)
         market = Path(directory, "short_volume", "market=US")
         size = sum(file.stat().st_size for file in market.rglob("*.parquet"))
         print(f"{TICKERS} tickers of {ROWS} rows: {size / TICKERS / 1e3:.0f} kB a file")

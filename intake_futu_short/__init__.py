@@ -2,28 +2,29 @@
 
 ::
 
-    OpenD ──TCP──▶ opend/      the gateway's protocol: frames, handshake, limit, requests
-                     │
-                     ▼
-                  pages.py     cursor walk: complete, no trading day twice
-                  table.py     the one schema: columns, dtypes, attributes
-                     │
-                     ├──▶ store/    Parquet on fsspec: rows and state, whole or absent
-                     │    history/  what is kept, brought up to date by the fewest requests
-                     ▼
-                  panel.py     many tickers as one: read together, failing apart
-                     │
-                     ▼
-                  source.py    the Intake driver: intake.open_futu_short(code); reader.py: Intake 2
-                     │
-                     ▼
-                  accessor.py  df.shortvol, over metrics/, checks.py and plotting/
+    source.py  reader.py  syncing.py  cli/  quote_context.py     who asks
+       │
+       ▼
+    reading.py        one read: runs the generators, shows progress
+       │                 walk.py            the cursor walk: which page next             (pure)
+       │                 history/update.py  a stored history, by the rules of refresh.py
+       ▼
+    opend/ask.py      the one loop: send what the limit lets out, listen, ask again, give up
+       │                 line.py dial.py limit.py               one gateway, its slots
+       │                 connection.py wire.py cipher.py replies.py                     (pure)
+       ▼
+      TCP
 
-Beside it stand ``gateway/``, which serves rows over the same protocol (``sample://``,
-replay, tests), and ``cli/``, the command ``futu-short``.
+A read is a function call: the caller's own thread asks, listens and returns. A walk is a generator
+that yields the question it wants asked and is sent the reply. ``calls.py`` describes each call of
+the gateway. ``schema.py`` makes frames of its messages, ``partitions.py`` and ``stored.py`` cut
+them into pages, and ``store/`` keeps them as Parquet. ``accessor.py`` is ``df.shortvol``, over
+``metrics/``, ``checks.py`` and ``plotting/``. ``gateway/`` serves rows over the same protocol
+(``sample://``, replay, tests).
 
-Importing this package registers ``df.shortvol``, of Dask frames as soon as Dask is imported, and
-does nothing else; the rest is imported when it is first used.
+Importing this package registers ``df.shortvol`` and does nothing else; the rest is imported when it
+is first used. Dask frames have ``ddf.shortvol`` after ``import intake_futu_short.dask``, and when
+they come from `to_dask`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 import intake_futu_short.accessor  # noqa: F401 - registers df.shortvol
-from intake_futu_short.after_import import after_import
 from intake_futu_short.errors import (
     ConfigError,
     CorruptStoreError,
@@ -94,7 +94,7 @@ __all__ = [
     "sync",
 ]
 
-# Intake, protobuf and asyncio are not loaded for the accessor's sake.
+# Intake and protobuf are not loaded for the accessor's sake.
 _HOMES = {
     "FutuShort": "intake_futu_short.reader",
     "FutuShortCatalog": "intake_futu_short.ticker_catalog",
@@ -106,9 +106,6 @@ _HOMES = {
     "catalog_path": "intake_futu_short.catalog_files",
     "sync": "intake_futu_short.syncing",
 }
-
-# Frames of Dask get theirs when there is Dask; it is not loaded for that.
-after_import("dask.dataframe", lambda: importlib.import_module("intake_futu_short.dask_accessor"))
 
 
 if not TYPE_CHECKING:  # to which every name, also a mistyped one, would be there

@@ -14,8 +14,8 @@ from intake_futu_short import calendars
 from intake_futu_short.metrics.columns import SHORT_AND_TOTAL_TURNOVER, SHORT_AND_VOLUME
 from intake_futu_short.metrics.sessions import Sessions, market_of, numbers, refuse_periods
 from intake_futu_short.metrics.window_metrics import pool
+from intake_futu_short.schema import text_dtype
 from intake_futu_short.security import HK, US
-from intake_futu_short.table import text_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

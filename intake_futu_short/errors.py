@@ -26,6 +26,8 @@ Where a builtin says the same thing, the error is that builtin too, so that
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -174,6 +176,51 @@ class PanelError(FutuShortError):
 
 class PanelWarning(UserWarning):
     """Some tickers of many failed and were left out, as ``errors="warn"`` asks."""
+
+
+def settle(
+    failures: Mapping[str, Exception],
+    tickers: int,
+    partial: pd.DataFrame | None,
+    *,
+    warns: bool,
+    advice: str,
+) -> None:
+    """Raise an error for the tickers that failed, or warn that they are left out.
+
+    Parameters
+    ----------
+    failures : mapping of str to Exception
+        By code; nothing happens when it is empty.
+    tickers : int
+        How many there were.
+    partial : pandas.DataFrame or None
+        The rows of the others.
+    warns : bool
+        Whether to warn.
+    advice : str
+        What the error says beside the failures, as sentences.
+
+    Raises
+    ------
+    PanelError
+        Unless it warns.
+    """
+    if not failures:
+        return
+    summary = PanelError.summary(failures, tickers)
+    if warns:
+        warnings.warn(f"{summary} Read without them.", PanelWarning, stacklevel=_to_caller())
+        return
+    raise PanelError(f"{summary} {advice}", failures, partial) from next(iter(failures.values()))
+
+
+def _to_caller() -> int:
+    """Frames from who calls this to who called the package: a warning is for them."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("intake_futu_short"):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 class StoreError(FutuShortError, OSError):

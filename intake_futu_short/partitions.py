@@ -1,59 +1,119 @@
 """What a source reads: rows in partitions, as far as they were called for.
 
-One ticker's come from a walk; whatever else has the same face can stand behind a source.
+A ticker's partitions come from a walk or from a store. Those of a panel are its tickers', one after
+the other. Nothing is read before it is called for, and nothing twice.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from intake_futu_short import table
-from intake_futu_short.errors import ProtocolError
+from intake_futu_short import schema
+from intake_futu_short.errors import ProtocolError, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
-    from intake_futu_short.pages import Page, Walk
-    from intake_futu_short.security import Security
+    from intake_futu_short.calls import Reply, Ticker
+    from intake_futu_short.walk import Page, Walk
 
-__all__ = ["Partitions", "WalkedTicker"]
+    Job = Generator[Any, Reply, Any]
+    # Runs generators together, and returns the errors of those that failed, by code.
+    Run = Callable[[Mapping[str, Job]], Mapping[str, Exception]]
+
+__all__ = ["Panel", "Slices", "TickerPartitions", "WalkedTicker"]
 
 
-class Partitions(Protocol):
-    """Rows in partitions. Nothing is read before it is called for, and nothing twice."""
+class TickerPartitions(ABC):
+    """Partitions of one ticker.
+
+    Parameters
+    ----------
+    ticker : Ticker
+        Whose rows.
+    run : callable
+        Runs generators.
+    """
+
+    def __init__(self, ticker: Ticker, run: Run) -> None:
+        self.ticker = ticker
+        self._run = run
 
     @property
+    @abstractmethod
     def is_finished(self) -> bool:
         """Whether all partitions are known."""
 
     @property
+    @abstractmethod
     def sizes(self) -> Sequence[int]:
         """Rows of each partition known so far."""
 
+    @abstractmethod
+    def reach(self, number: int | None) -> Job:
+        """Read on until partition `number` is known, or there are fewer; None reads to the end."""
+
+    @abstractmethod
+    def look(self) -> Job:
+        """Ask for the newest page if nothing has been read yet."""
+
+    @abstractmethod
+    def known(self, number: int) -> pd.DataFrame | None:
+        """Partition `number`, which was reached; None when there are fewer."""
+
+    @abstractmethod
+    def known_frame(self) -> pd.DataFrame:
+        """Every row read so far, with the attributes of the whole."""
+
+    @abstractmethod
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the whole, as far as it was read."""
+
     def get(self, number: int) -> pd.DataFrame | None:
         """Partition `number`, 0 or more; None when there are fewer."""
+        self._do(self.reach(number))
+        return self.known(number)
 
     def load(self) -> None:
         """Read to the end."""
+        if not self.is_finished:
+            self._do(self.reach(None))
 
     def frame(self) -> pd.DataFrame:
         """Every row, with the attributes of the whole; reads to the end."""
-
-    def attributes(self) -> dict[str, Any]:
-        """What the whole bears in ``attrs``, as far as it was read."""
+        self.load()
+        return self.known_frame()
 
     def aggregates(self) -> dict[str, Any]:
-        """Reported open short position as of now; asks for one page at most."""
+        """What the gateway says beside the rows, as of now; asks for one page at most."""
+        self._do(self.look())
+        return self.known_aggregates()
+
+    def known_aggregates(self) -> dict[str, Any]:
+        """What the gateway said beside the rows, as far as it was read."""
+        attrs = self.attributes()
+        # A market without such values has the names of one that has them.
+        tables = self.ticker.call.tables.values()
+        return {name: attrs.get(name) for table in tables for name in table.attr_names}
+
+    def _do(self, job: Job) -> None:
+        for error in self._run({self.ticker.code: job}).values():
+            raise error
 
 
-class WalkedTicker:
+class WalkedTicker(TickerPartitions):
     """The pages of one ticker, walked; a partition is a page."""
 
-    def __init__(self, walk: Walk, security: Security) -> None:
+    def __init__(self, walk: Walk, ticker: Ticker, run: Run) -> None:
+        super().__init__(ticker, run)
         self._walk = walk
-        self._security = security
 
     @property
     def is_finished(self) -> bool:
@@ -65,40 +125,218 @@ class WalkedTicker:
         """Rows of each page walked so far."""
         return [len(page.rows) for page in self._walk.pages]
 
-    def get(self, number: int) -> pd.DataFrame | None:
-        """Page `number`, with its own cursor and aggregates in ``attrs``."""
-        while len(self._walk.pages) <= number:
-            if self._walk.next_page() is None:
-                return None
+    def reach(self, number: int | None) -> Job:
+        """Walk on until page `number` is there, or to the end."""
+        while number is None or len(self._walk.pages) <= number:
+            if (yield from self._walk.next_page()) is None:
+                return
+
+    def look(self) -> Job:
+        """Ask for the newest page if no page was."""
+        yield from self._walk.look()
+
+    def known(self, number: int) -> pd.DataFrame | None:
+        """Page `number`, with its own cursor and values in ``attrs``."""
+        if number >= len(self._walk.pages):
+            return None
         page: Page = self._walk.pages[number]
         frame = self._framed([page])
-        frame.attrs.update(table.attributes(self._security, page.next_key, page.aggregates))
+        frame.attrs.update(schema.attributes(self.ticker, page.next_key, page.attrs))
         return frame
 
-    def load(self) -> None:
-        """Walk to the end."""
-        while self._walk.next_page() is not None:
-            pass
-
-    def frame(self) -> pd.DataFrame:
-        """Every page's rows in one frame."""
-        self.load()
+    def known_frame(self) -> pd.DataFrame:
+        """Rows of every page walked so far in one frame."""
         frame = self._framed(self._walk.pages)
         frame.attrs.update(self.attributes())
         return frame
 
-    def _framed(self, pages: Sequence[Page]) -> pd.DataFrame:
-        try:
-            return table.to_frame(pages, self._security.market)
-        except ProtocolError as error:
-            raise ProtocolError(f"{self._security}: {error}") from error.__cause__
-
     def attributes(self) -> dict[str, Any]:
         """Attributes of the whole, as far as it was walked."""
-        return table.attributes(self._security, self._walk.next_key, self._walk.aggregates)
+        return schema.attributes(self.ticker, self._walk.next_key, self._walk.attrs)
+
+    def _framed(self, pages: Sequence[Page]) -> pd.DataFrame:
+        try:
+            return schema.to_frame(pages, self.ticker.table)
+        except ProtocolError as error:
+            raise ProtocolError(f"{self.ticker}: {error}") from error.__cause__
+
+
+class Panel:
+    """Partitions of several tickers, those of the first one first.
+
+    Parameters
+    ----------
+    tickers : sequence of TickerPartitions
+        In the order of the rows; at least one, all of one market and one call.
+    run : callable
+        Runs generators together. An error that ends all of them it raises at once.
+    warns : bool
+        A ticker that fails is left out for good, with a warning; else it makes an error once the
+        others are read.
+    """
+
+    def __init__(self, tickers: Sequence[TickerPartitions], run: Run, *, warns: bool) -> None:
+        self._tickers = {one.ticker.code: one for one in tickers}
+        self._table = tickers[0].ticker.table
+        self._run = run
+        self._warns = warns
+        self._left_out: set[str] = set()
+        # Partitions that somebody has keep their numbers: their tickers stay.
+        self._given: set[str] = set()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all partitions of all tickers are known."""
+        return all(ticker.is_finished for ticker in self._read().values())
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Rows of each partition whose number is known so far."""
+        sizes: list[int] = []
+        for ticker in self._read().values():
+            sizes += ticker.sizes
+            if not ticker.is_finished:
+                break
+        return sizes
+
+    def get(self, number: int) -> pd.DataFrame | None:
+        """Partition `number` with its column ``code``, reading no ticker behind it."""
+        for code, ticker in self._read().items():
+            if not ticker.is_finished:
+                failures = self._run({code: ticker.reach(number)})
+                if failures:
+                    self._settle(failures)
+                    continue
+            part = ticker.known(number)
+            if part is not None:
+                self._given.add(code)
+                panel = schema.with_code([part], [code])
+                panel.attrs.update(part.attrs)
+                return panel
+            number -= len(ticker.sizes)
+        return None
+
+    def load(self) -> None:
+        """Read every ticker to its end, several at a time."""
+        # Also those that are finished: what shows the read counts all of them.
+        self._settle(self._run({c: ticker.reach(None) for c, ticker in self._read().items()}))
+
+    def frame(self) -> pd.DataFrame:
+        """Every ticker's rows in one frame."""
+        if not self.is_finished:
+            self.load()
+        return self._frame(self._left_out if self._warns else None)
+
+    def attributes(self) -> dict[str, Any]:
+        """``market``, ``aggregates`` in JSON, and ``failed`` when failures only warn."""
+        return self._attributes(self._read(), self._left_out if self._warns else None)
 
     def aggregates(self) -> dict[str, Any]:
-        """Aggregates of the newest page, which is asked for if it has not been."""
-        if self._walk.next_key is None:
-            self._walk.next_page()
-        return self._walk.aggregates.as_dict()
+        """What the gateway says beside the rows, as of now, by code."""
+        if self._table.attrs:
+            self._settle(self._run({c: ticker.look() for c, ticker in self._read().items()}))
+        return {code: ticker.known_aggregates() for code, ticker in self._read().items()}
+
+    def _read(self) -> dict[str, TickerPartitions]:
+        return {c: ticker for c, ticker in self._tickers.items() if c not in self._left_out}
+
+    def _settle(self, failures: Mapping[str, Exception]) -> None:
+        """Raise an error for the tickers that failed, or warn and leave them out."""
+        failures = {code: failures[code] for code in self._tickers if code in failures}
+        if self._warns:
+            left_out = {c: error for c, error in failures.items() if c not in self._given}
+            self._left_out |= left_out.keys()
+            settle(left_out, len(self._tickers), None, warns=True, advice="")
+            failures = {c: error for c, error in failures.items() if c in self._given}
+        if failures:
+            advice = (
+                "This error's `failures` has every error, its `partial` the others' rows; reading "
+                "again asks for what is missing, and errors='warn' does without it."
+            )
+            partial = self._frame(failures)
+            settle(failures, len(self._tickers), partial, warns=False, advice=advice)
+
+    def _frame(self, failed: Collection[str] | None) -> pd.DataFrame:
+        """Rows of the tickers that are read; `failed` as attributes name them."""
+        read = {code: ticker for code, ticker in self._read().items() if ticker.is_finished}
+        frames = [ticker.known_frame() for ticker in read.values()]
+        # Without tickers there are the columns still.
+        frame = schema.with_code(
+            frames or [schema.to_frame([], self._table)], [*read] if frames else [""]
+        )
+        # concat() keeps one ticker's attrs when there is only one; a panel has its own.
+        frame.attrs.clear()
+        frame.attrs.update(self._attributes(read, failed))
+        return frame
+
+    def _attributes(
+        self, tickers: Mapping[str, TickerPartitions], failed: Collection[str] | None
+    ) -> dict[str, Any]:
+        attrs: dict[str, Any] = {"market": self._table.market.name}
+        if self._table.attrs:
+            # A string: pandas copies attributes deeply at every operation.
+            attrs["aggregates"] = json.dumps({c: t.known_aggregates() for c, t in tickers.items()})
+            # Over a store, every report that was seen: rows that begin with their code.
+            told = [ticker.attributes().get("aggregates_history") for ticker in tickers.values()]
+            if any(told):
+                attrs["aggregates_history"] = json.dumps(
+                    [row for rows in told for row in json.loads(rows or "[]")]
+                )
+        if failed is not None:
+            attrs["failed"] = [code for code in self._tickers if code in failed]
+        return attrs
+
+
+@dataclass(frozen=True)
+class Slices:
+    """What is wanted of a stored history, cut into the pages in which the gateway would send it.
+
+    A page is so many rows, counted from the newest, of which those outside of `start` and `end` are
+    left out; a page left empty is none.
+
+    Attributes
+    ----------
+    num : int
+        Rows a page.
+    start, end : str or None
+        First and last trading day wanted, ``YYYY-MM-DD``.
+    max_pages : int or None
+        How many partitions at most.
+    """
+
+    num: int = 50
+    start: str | None = None
+    end: str | None = None
+    max_pages: int | None = None
+
+    def of(
+        self, days: NDArray[np.str_], *, is_complete: bool
+    ) -> tuple[list[tuple[int, int]], bool]:
+        """Cut a history.
+
+        Parameters
+        ----------
+        days : numpy.ndarray
+            Its trading days, ascending.
+        is_complete : bool
+            Whether there are no older ones than these.
+
+        Returns
+        -------
+        list of (int, int)
+            Begin and end of each partition that is known whole, counted from the newest row.
+        bool
+            Whether these are all.
+        """
+        rows = len(days)
+        first = 0 if self.end is None else rows - int(days.searchsorted(self.end, side="right"))
+        last = rows if self.start is None else rows - int(days.searchsorted(self.start))
+        pages = range(first // self.num, -(-last // self.num)) if first < last else range(0)
+        cut = [(max(first, p * self.num), min(last, (p + 1) * self.num)) for p in pages]
+        reaches_start = self.start is not None and rows > 0 and bool(days[0] <= self.start)
+        is_finished = is_complete or reaches_start
+        if not is_finished and cut and (pages[-1] + 1) * self.num > rows:
+            cut.pop()  # older rows may belong to it
+        if self.max_pages is not None and len(cut) >= self.max_pages:
+            return cut[: self.max_pages], True
+        return cut, is_finished

@@ -1,17 +1,13 @@
-"""How far a long read has come, for whoever looks: a bar, or a program's own fsspec callback.
-
-What reads counts here, from any thread; what shows does so in the thread of who called.
-"""
+"""How far a long read has come: a bar for a person, or a program's own fsspec callback."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import logging
 import sys
-import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from intake_futu_short.errors import ConfigError
 
@@ -20,164 +16,167 @@ if TYPE_CHECKING:
 
     from fsspec.callbacks import Callback
 
-__all__ = ["Progress"]
+__all__ = ["Display", "shown"]
 
 # What is done sooner shows no bar.
 SHOWN_AFTER_S = 1.0
+# A shorter wait for the limit is over before anybody has read of it.
+WAIT_SHOWN_FROM_S = 0.1
+
+_log = logging.getLogger(__name__)
 
 
-class Progress:
-    """Counts of one read after another, and their display.
+class Display(Protocol):
+    """Shows the counts of one read, in the thread that reads."""
 
-    Parameters
-    ----------
-    clock : callable
-        Seconds that never go back.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._display: _Display | None = None
-        self._pages = self._rows = 0
-        self._wait: _Wait | None = None
-
-    def after_fork(self) -> None:
-        """Show nothing of what the parent reads, some thread of which may have held the lock."""
-        self._lock = threading.Lock()
-        self._display = None
-
-    def page(self, rows: int) -> None:
-        """Count an answer."""
-        with self._lock:
-            self._pages += 1
-            self._rows += rows
-
-    def waiting(self, seconds: float) -> None:
-        """Note that requests wait for the gateway's limit."""
-        with self._lock:
-            self._wait = _Wait(seconds, self._clock() + seconds, _in(seconds))
-
-    @contextlib.contextmanager
-    def shown(self, callback: object, tickers: int | None) -> Iterator[None]:
-        """Show the read that happens within.
+    def show(self, tickers: int, pages: int, rows: int, wait_s: float) -> None:
+        """Bring it up to date.
 
         Parameters
         ----------
-        callback : fsspec.callbacks.Callback or None
-            What shows it; None shows a bar when a person looks.
-        tickers : int or None
-            How many there are, which is what is counted then; None counts pages.
-
-        Raises
-        ------
-        ConfigError
-            When it is no callback.
+        tickers : int
+            How many are done.
+        pages, rows : int
+            How many came.
+        wait_s : float
+            Seconds for which the gateway's limit lets nothing out.
         """
-        display: _Display | None = None
-        if callback is not None:
-            display = _Told(_checked(callback), tickers)
-        elif _somebody_looks():
-            display = _Bar(tickers, self._clock)
-        with self._lock:
-            self._pages = self._rows = 0
-            self._wait = None
-        self._display = display
-        try:
-            yield
-        finally:
-            self._display = None
-            if display is not None:
-                display.close()
-
-    def show(self, tickers_done: int) -> None:
-        """Bring the display up to date; to be called in the thread of who reads."""
-        if self._display is None:
-            return
-        with self._lock:
-            pages, rows, wait = self._pages, self._rows, self._wait
-        if wait is not None and wait.ends <= self._clock():
-            wait = None
-        self._display.show(tickers_done, pages, rows, wait)
-
-
-@dataclass(frozen=True)
-class _Wait:
-    """A wait for the gateway's limit: seconds, when it ends by the clock, and by the wall's."""
-
-    seconds: float
-    ends: float
-    until: str
-
-
-def _in(seconds: float) -> str:
-    then = dt.datetime.now().astimezone() + dt.timedelta(seconds=seconds)
-    return f"{then:%H:%M:%S}"
-
-
-class _Display:
-    """Shows the counts in one way or another."""
-
-    def show(self, tickers: int, pages: int, rows: int, wait: _Wait | None) -> None:
-        raise NotImplementedError
 
     def close(self) -> None:
         """Put it away."""
 
 
-class _Told(_Display):
+@contextlib.contextmanager
+def shown(
+    callback: object, tickers: int | None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Display | None]:
+    """Give what shows the read that happens within; None when nobody looks.
+
+    Parameters
+    ----------
+    callback : fsspec.callbacks.Callback or None
+        What shows it; None shows a bar on a terminal or in a notebook.
+    tickers : int or None
+        How many there are, which is what is counted then; None counts pages.
+    clock : callable
+        Seconds that never go back.
+
+    Raises
+    ------
+    ConfigError
+        When it is no callback.
+    """
+    display: Display | None = None
+    if callback is not None:
+        display = _CallbackDisplay(_checked(callback), tickers, clock)
+    elif _somebody_looks():
+        display = _Bar(tickers, clock)
+    try:
+        yield display
+    finally:
+        if display is not None:
+            display.close()
+
+
+class _Wait:
+    """The wait for the limit that is being shown: its end, by the clock and in words."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._ends = 0.0
+        self.until = ""
+
+    def begins(self, wait_s: float) -> bool:
+        """Note how long there is to wait; whether that is a wait not noted before."""
+        now = self._clock()
+        if wait_s < WAIT_SHOWN_FROM_S:
+            if wait_s <= 0:
+                self.until = ""
+            return False
+        # The same wait is told again at every tick, and is a little shorter each time.
+        if self.until and abs(now + wait_s - self._ends) < WAIT_SHOWN_FROM_S:
+            return False
+        self._ends = now + wait_s
+        then = dt.datetime.now().astimezone() + dt.timedelta(seconds=wait_s)
+        self.until = f"{then:%H:%M:%S}"
+        return True
+
+
+class _CallbackDisplay:
     """A callback of fsspec's kind."""
 
-    def __init__(self, callback: Callback, tickers: int | None) -> None:
+    def __init__(self, callback: Callback, tickers: int | None, clock: Callable[[], float]) -> None:
         self._callback = callback
         self._counts_pages = tickers is None
         self._said: int | None = None
-        self._wait: _Wait | None = None
+        self._wait = _Wait(clock)
         if tickers is not None:
             callback.set_size(tickers)
 
-    def show(self, tickers: int, pages: int, rows: int, wait: _Wait | None) -> None:
+    def show(self, tickers: int, pages: int, rows: int, wait_s: float) -> None:
         value = pages if self._counts_pages else tickers
         if value != self._said:
             self._said = value
             self._callback.absolute_update(value)
-        if wait is not None and wait is not self._wait:
-            self._wait = wait
-            self._callback.call(hook_name="waiting", seconds=wait.seconds, until=wait.until)
+        if self._wait.begins(wait_s):
+            self._callback.call(hook_name="waiting", seconds=wait_s, until=self._wait.until)
+
+    def close(self) -> None:
+        pass
 
 
-class _Bar(_Display):
+class _Bar:
     """A bar of tqdm's on standard error or in a notebook, gone when the read is done."""
 
     def __init__(self, tickers: int | None, clock: Callable[[], float]) -> None:
         self._tickers = tickers
         self._clock = clock
         self._began = clock()
+        self._wait = _Wait(clock)
+        self._shown = (-1, "")
         self._bar: Any = None
+        self._is_broken = False
 
-    def show(self, tickers: int, pages: int, rows: int, wait: _Wait | None) -> None:
-        if self._bar is None:
-            if wait is None and self._clock() - self._began < SHOWN_AFTER_S:
-                return
-            self._bar = self._make()
-        bar = self._bar
+    def show(self, tickers: int, pages: int, rows: int, wait_s: float) -> None:
+        self._wait.begins(wait_s)
+        is_early = not self._wait.until and self._clock() - self._began < SHOWN_AFTER_S
+        if self._is_broken or (self._bar is None and is_early):
+            return
         words = f"{rows} rows" if self._tickers is None else f"{pages} pages, {rows} rows"
-        if wait is not None:
-            words += f", waiting for the limit until {wait.until}"
-        bar.n = pages if self._tickers is None else tickers
-        bar.set_postfix_str(words)
+        if self._wait.until:
+            words += f", waiting for the limit until {self._wait.until}"
+        done = pages if self._tickers is None else tickers
+        if (done, words) != self._shown:
+            self._shown = done, words
+            self._draw(done, words)
 
     def close(self) -> None:
         if self._bar is not None:
-            self._bar.close()
+            with self._harmless():
+                self._bar.close()
 
-    def _make(self) -> Any:
-        from tqdm.auto import tqdm  # noqa: PLC0415 - most reads show no bar
+    def _draw(self, done: int, words: str) -> None:
+        with self._harmless():
+            if self._bar is None:
+                from tqdm.auto import tqdm  # noqa: PLC0415 - most reads show no bar
 
-        unit = " pages" if self._tickers is None else "ticker"
-        bar = tqdm(total=self._tickers, unit=unit, desc="short volume", leave=False)
-        bar.start_t -= self._clock() - self._began
-        return bar
+                unit = " pages" if self._tickers is None else "ticker"
+
+                class Bar(tqdm):  # type: ignore[misc]  # tqdm has no types
+                    monitor_interval = 0  # its thread would outlive the read
+
+                self._bar = Bar(total=self._tickers, unit=unit, desc="short volume", leave=False)
+            self._bar.n = done
+            self._bar.set_postfix_str(words)
+
+    @contextlib.contextmanager
+    def _harmless(self) -> Iterator[None]:
+        """A bar that cannot be drawn is left away; the read goes on."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever a terminal or a notebook may raise
+            self._is_broken = True
+            _log.debug("no progress bar: %r", error)
 
 
 def _checked(callback: Any) -> Callback:
@@ -190,7 +189,8 @@ def _checked(callback: Any) -> Callback:
 
 def _somebody_looks() -> bool:
     """Whether standard error is a terminal, or this is a notebook."""
-    if sys.stderr is not None and sys.stderr.isatty():
-        return True
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # None, closed, or an odd object
+        if sys.stderr.isatty():
+            return True
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return "IPKernelApp" in getattr(shell, "config", {})

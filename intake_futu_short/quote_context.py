@@ -5,26 +5,28 @@ For code written against the official client: only the import changes.
 
 from __future__ import annotations
 
+import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from intake_futu_short import arguments
+from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.errors import ConfigError, FutuShortError
 from intake_futu_short.opend.address import DEFAULT_PORT, GatewayURL
-from intake_futu_short.opend.client import GatewayClient
-from intake_futu_short.pages import END
-from intake_futu_short.security import AGGREGATE_NAMES, HK, US, Security
+from intake_futu_short.reading import open_gateways, read
+from intake_futu_short.security import HK, US, Security
+from intake_futu_short.walk import END
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
     from os import PathLike
     from types import TracebackType
 
     from typing_extensions import Self
 
-    from intake_futu_short.pages import Item
-    from intake_futu_short.security import Market
+    from intake_futu_short.calls import Question, Reply, Table
 
 __all__ = ["RET_ERROR", "RET_OK", "OpenQuoteContext"]
 
@@ -73,7 +75,9 @@ class OpenQuoteContext:
                 f"is_encrypt={is_encrypt!r} contradicts rsa_key={path!r}: with rsa_key=PATH a "
                 "connection is encrypted, and without it plain"
             )
-        self._client = GatewayClient(GatewayURL.of(host, port).with_rsa_key(path))
+        url = GatewayURL.of(host, port).with_rsa_key(path)
+        self._gateways = open_gateways([url], arguments.DEFAULT_TIMEOUT_S)
+        self._locks: dict[int, threading.RLock] = {}  # by process
 
     def __enter__(self) -> Self:
         return self
@@ -88,7 +92,9 @@ class OpenQuoteContext:
 
     def close(self) -> None:
         """Let the connection go. A later call makes a new one."""
-        self._client.close()
+        self._gateways.stop()
+        with self._alone():
+            self._gateways.close()
 
     def get_daily_short_volume(
         self, code: str, next_key: str | None = None, num: int | None = None
@@ -122,17 +128,37 @@ class OpenQuoteContext:
             security = Security.parse(code)
             rows = None if num is None else arguments.rows_a_page(num)
             _check_key(next_key)
-            s2c = self._client.daily_short_volume(security, next_key, rows)
+            s2c = self._ask(Ticker(security, SHORT_VOLUME).question(next_key, rows))
         except FutuShortError as error:
             return RET_ERROR, str(error), None
+        us, hk = (SHORT_VOLUME.table(market) for market in (US, HK))
         attrs: dict[str, Any] = {"next_key": s2c.next_key if s2c.HasField("next_key") else END}
-        us_df = _official_frame(s2c.us_items, US)
+        us_df = _official_frame(s2c.us_items, us)
         us_df.attrs.update(attrs)
-        hk_df = _official_frame(s2c.hk_items, HK)
-        for name in AGGREGATE_NAMES:
+        hk_df = _official_frame(s2c.hk_items, hk)
+        for name in hk.attr_names:
             attrs[name] = getattr(s2c, name) if s2c.HasField(name) else None
         hk_df.attrs.update(attrs)
         return RET_OK, us_df, hk_df
+
+    def _ask(self, question: Question) -> Any:
+        """Content of the answer to one question."""
+        with self._alone():
+            results, failures = read({"": _answer(question)}, self._gateways)
+        for error in failures.values():
+            raise error
+        return results[""]
+
+    def _alone(self) -> threading.RLock:
+        """Lock of the connection; a forked child, whose parent may hold it, has its own."""
+        return self._locks.setdefault(os.getpid(), threading.RLock())
+
+
+def _answer(question: Question) -> Generator[Question, Reply, Any]:
+    reply = yield question
+    if reply.error is not None:
+        raise reply.error
+    return reply.answer
 
 
 def _check_key(next_key: object) -> None:
@@ -142,15 +168,15 @@ def _check_key(next_key: object) -> None:
         raise ConfigError(f"next_key must be that of the page before, not {next_key!r}")
 
 
-def _official_frame(items: Sequence[Item], market: Market) -> pd.DataFrame:
+def _official_frame(items: Sequence[Any], table: Table) -> pd.DataFrame:
     """Frame with the dtypes that the official client gives.
 
     They depend on what came: whole numbers are int64, float64 as soon as one is missing, and a
     column that is missing everywhere holds None.
     """
     rows = [{field.name: value for field, value in item.ListFields()} for item in items]
-    frame = pd.DataFrame(rows, columns=market.column_names) if not rows else pd.DataFrame(rows)
-    for name in market.column_names:
+    frame = pd.DataFrame(rows, columns=table.column_names) if not rows else pd.DataFrame(rows)
+    for name in table.column_names:
         if name not in frame.columns:
             frame[name] = None
-    return frame[market.column_names]
+    return frame[table.column_names]

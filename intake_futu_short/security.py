@@ -1,4 +1,4 @@
-"""Securities and markets: ``"HK.00700"`` → `Security`, and what the rows of a market hold.
+"""Securities and markets: ``"HK.00700"`` → `Security`.
 
 Pure: knows no socket, file or clock.
 """
@@ -8,31 +8,11 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 from zoneinfo import ZoneInfo
 
 from intake_futu_short.errors import ConfigError
 
-__all__ = ["AGGREGATE_NAMES", "HK", "MARKETS", "US", "Column", "Market", "Security"]
-
-Kind = Literal["timestamp", "day", "count", "number"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a market's rows; message fields bear the same names.
-
-    Attributes
-    ----------
-    name : str
-        Column name, as in the gateway's documentation.
-    kind : {"timestamp", "day", "count", "number"}
-        Unix seconds of market-local midnight; that day as ``YYYY-MM-DD``; a count of shares;
-        a price, an amount or a percentage.
-    """
-
-    name: str
-    kind: Kind
+__all__ = ["HK", "MARKETS", "US", "Market", "Security"]
 
 
 @dataclass(frozen=True)
@@ -47,22 +27,11 @@ class Market:
         ``QotMarket`` of the protocol.
     time_zone : str
         IANA name; trading days begin and end there.
-    columns : tuple of Column
-        In the order of the documentation.
-    has_aggregates : bool
-        Whether the gateway sends reported open short positions beside the rows.
     """
 
     name: str
     number: int
     time_zone: str
-    columns: tuple[Column, ...]
-    has_aggregates: bool
-
-    @property
-    def column_names(self) -> list[str]:
-        """Names of the columns, in order."""
-        return [column.name for column in self.columns]
 
     def midnight(self, day: str) -> int:
         """Unix seconds at which the day ``YYYY-MM-DD`` begins in this market."""
@@ -85,46 +54,9 @@ def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
-US = Market(
-    name="US",
-    number=11,
-    time_zone="America/New_York",
-    columns=(
-        Column("timestamp", "timestamp"),
-        Column("timestamp_str", "day"),
-        Column("total_shares_short", "count"),
-        Column("nasdaq_shares_short", "count"),
-        Column("nyse_shares_short", "count"),
-        Column("short_percent", "number"),
-        Column("volume", "count"),
-        Column("close_price", "number"),
-        Column("last_close_price", "number"),
-        Column("daily_trade_avg_ratio", "number"),
-    ),
-    has_aggregates=False,
-)
-HK = Market(
-    name="HK",
-    number=1,
-    time_zone="Asia/Hong_Kong",
-    columns=(
-        Column("timestamp", "timestamp"),
-        Column("timestamp_str", "day"),
-        Column("shares_traded", "count"),
-        Column("turnover", "number"),
-        Column("short_sell_shares_traded", "count"),
-        Column("short_sell_turnover", "number"),
-        Column("open_price", "number"),
-        Column("close_price", "number"),
-        Column("last_close_price", "number"),
-        Column("daily_trade_avg_ratio", "number"),
-    ),
-    has_aggregates=True,
-)
+US = Market(name="US", number=11, time_zone="America/New_York")
+HK = Market(name="HK", number=1, time_zone="Asia/Hong_Kong")
 MARKETS = {market.name: market for market in (US, HK)}
-
-# What stands beside the rows of a market that has aggregates, in the order of the documentation.
-AGGREGATE_NAMES = ("aggregated_short", "aggregated_short_ratio", "new_time_str")
 
 _REFUSED = ",'\"[]{}"
 _ACCEPTED = "a market and a symbol joined by a dot, such as 'US.AAPL', 'US.BRK.B' or 'HK.00700'"

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import os
 import threading
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from intake.source.base import Schema
+from intake.source.base import DataSource, Schema
 
 import intake_futu_short.accessor  # noqa: F401 - df.shortvol on what is read, also without the package
-from intake_futu_short import __version__, arguments, table
-from intake_futu_short.dask_frames import carried, dask_frame, import_dask
-from intake_futu_short.described import DescribedSource
-from intake_futu_short.fetcher import Fetcher, gateway_urls
-from intake_futu_short.history.stored import StoredTicker, lazy_parts, read_part
+from intake_futu_short import __version__, arguments, progress, schema
+from intake_futu_short.calls import SHORT_VOLUME, Ticker
+from intake_futu_short.history.update import Updater
 from intake_futu_short.metrics.aggregates import aggregates_history
-from intake_futu_short.panel import Panel, Single
-from intake_futu_short.progress import Progress
+from intake_futu_short.partitions import Panel, Slices, WalkedTicker
+from intake_futu_short.reading import gateway_urls, open_gateways, read
 from intake_futu_short.security import Security
 from intake_futu_short.store import FutuShortStore
-from intake_futu_short.tickers import open_ticker
+from intake_futu_short.stored import StoredTicker, lazy_parts, read_part
+from intake_futu_short.walk import Walk
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -33,12 +33,13 @@ if TYPE_CHECKING:
     from fsspec.callbacks import Callback
     from typing_extensions import Self
 
-    from intake_futu_short.partitions import Partitions
+    from intake_futu_short.partitions import Job, TickerPartitions
+    from intake_futu_short.progress import Display
 
 __all__ = ["FutuShortSource"]
 
 
-class FutuShortSource(DescribedSource):
+class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
     """Daily short volume of a US or HK stock or fund, or of several of one market: a panel.
 
     Partition *i* is the gateway's *i*-th page, newest first. Making a source, ``with source:`` and
@@ -140,25 +141,30 @@ class FutuShortSource(DescribedSource):
             "timeout": arguments.seconds(timeout),
             "errors": arguments.errors(errors),
         }
-        self._gateways = [
-            url.with_rsa_key(given["rsa_key"]) for url in gateway_urls(given["gateway"])
-        ]
+        urls = [url.with_rsa_key(given["rsa_key"]) for url in gateway_urls(given["gateway"])]
         self._is_panel = isinstance(given["code"], list)
         codes = given["code"] if self._is_panel else [given["code"]]
-        self._securities = [Security.parse(one) for one in codes]
-        self._describe(given, arguments.metadata(metadata))
+        self._tickers = [Ticker(Security.parse(one), SHORT_VOLUME) for one in codes]
+        self._table = self._tickers[0].table
+        self._arguments = given
+        self._given_metadata = arguments.metadata(metadata)
         super().__init__(storage_options={}, metadata=copy.deepcopy(self._given_metadata))
+        # Intake prints, pickles, compares and copies sources by these.
+        self._captured_init_args = ()
+        self._captured_init_kwargs = {k: v for k, v in given.items() if v is not None}
+        if self._given_metadata:
+            self._captured_init_kwargs["metadata"] = self._given_metadata
 
         self._locks: dict[int, threading.RLock] = {}  # by process
         self._process = os.getpid()
-        self._progress = Progress()
-        self._fetcher: Fetcher | None = None
-        self._partitions: Partitions | None = None
+        self._gateways = open_gateways(urls, given["timeout"])
+        self._display: Display | None = None
+        self._partitions: TickerPartitions | Panel | None = None
         self._store: FutuShortStore | None = None
         if given["store"] is not None:
             self._store = FutuShortStore(given["store"], given["storage_options"])
         self._stored: list[StoredTicker] = []
-        self.dtype = table.dtypes(self._securities[0].market, panel=self._is_panel)
+        self.dtype = schema.dtypes(self._table, panel=self._is_panel)
         self.npartitions = None
 
     # -- reading ----------------------------------------------------------------------------
@@ -249,7 +255,8 @@ class FutuShortSource(DescribedSource):
         ImportError
             When Dask is not installed (``pip install "intake-futu-short[dask]"``).
         """
-        import_dask()
+        from intake_futu_short.dask import carried, dask_frame  # noqa: PLC0415 - heavy, optional
+
         with self._alone():
             partitions = self._load(callback)
             whole = partitions.frame()
@@ -272,7 +279,9 @@ class FutuShortSource(DescribedSource):
             dict of such dicts by code.
         """
         with self._alone():
-            return self._open().aggregates()
+            aggregates = self._open().aggregates()
+            self._close_connections()
+            return aggregates
 
     def aggregates_history(self) -> pd.DataFrame:
         """Reported open short positions of HK tickers, as they became known to the store.
@@ -287,15 +296,19 @@ class FutuShortSource(DescribedSource):
         with self._alone():
             partitions = self._open()
             partitions.aggregates()
-            frame = table.to_frame([], self._securities[0].market)
+            self._close_connections()
+            frame = schema.to_frame([], self._table)
             frame.attrs.update(partitions.attributes())
         return aggregates_history(frame)
 
     # -- Intake's hooks ---------------------------------------------------------------------
 
     def _get_schema(self) -> Schema:
-        partitions = self._open()
-        partitions.load()
+        with self._alone():
+            partitions = self._open()
+            if not partitions.is_finished:
+                partitions.load()
+            self._close_connections()
         return Schema(
             dtype=self.dtype,
             shape=(sum(partitions.sizes), len(self.dtype)),
@@ -307,14 +320,12 @@ class FutuShortSource(DescribedSource):
         return self.read_partition(i)
 
     def _close(self) -> None:
-        # Before the lock: a reader that waits for the gateway in another thread ends with this.
-        fetcher = self._fetcher
-        if fetcher is not None and self._process == os.getpid():
-            fetcher.close()
+        # Before the lock: a read that another thread is in ends with this.
+        if self._process == os.getpid():
+            self._gateways.stop()
         with self._alone():
-            if self._fetcher is not None:
-                self._fetcher.close()
-            self._fetcher = self._partitions = None
+            self._gateways.close()
+            self._partitions = None
             self._stored = []
             self._schema = None
             self.npartitions = None
@@ -325,17 +336,57 @@ class FutuShortSource(DescribedSource):
         # Intake would load the metadata here, which means walking every page.
         return self
 
+    # -- a source is a value that its arguments describe -------------------------------------
+
+    def _yaml(self) -> dict[str, Any]:
+        given = {k: v for k, v in self._captured_init_kwargs.items() if k != "metadata"}
+        # Where a catalog lay is Intake's note for this process; it is of no use to others.
+        metadata = {k: v for k, v in self._given_metadata.items() if k != "catalog_dir"}
+        return {
+            "sources": {
+                self.name: {
+                    "driver": self.classname,
+                    "description": self.description or "",
+                    "metadata": metadata,
+                    "args": given,
+                }
+            }
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "args": (),
+            "kwargs": self._captured_init_kwargs,
+            "name": self.name,
+            "description": self.description,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state["kwargs"])  # type: ignore[misc]  # how Intake rebuilds its sources
+        self.name = state["name"]
+        self.description = state["description"]
+
+    def _value(self) -> tuple[str, str]:
+        """What it is compared by: two that differ in nothing but an order are the same."""
+        return self.classname, json.dumps(self._arguments, sort_keys=True)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FutuShortSource) and self._value() == other._value()
+
+    def __hash__(self) -> int:
+        return hash(self._value())
+
+    def __dask_tokenize__(self) -> object:
+        return self._value()
+
+    # -- the rows ---------------------------------------------------------------------------
+
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Alone at the walk. A forked child, whose parent may hold its own lock, has another."""
         with self._locks.setdefault(os.getpid(), threading.RLock()):
-            if self._process != os.getpid():
-                self._process = os.getpid()
-                if self._fetcher is not None:
-                    self._fetcher.after_fork()
+            self._process = os.getpid()
             yield
-
-    # -- the rows ---------------------------------------------------------------------------
 
     def _partition(self, number: int) -> pd.DataFrame | None:
         """Partition `number`, reading on if need be; None when there are fewer."""
@@ -344,40 +395,50 @@ class FutuShortSource(DescribedSource):
             part = partitions.get(number)
             if partitions.is_finished:
                 self._load_metadata()
+            self._close_connections()
             return part
 
-    def _load(self, callback: Callback | None = None) -> Partitions:
+    def _load(self, callback: Callback | None = None) -> TickerPartitions | Panel:
         """Read to the end, from where on the shape is known."""
-        tickers = len(self._securities) if self._is_panel else None
-        with self._progress.shown(callback, tickers):
-            partitions = self._open()
-            partitions.load()
+        partitions = self._open()
+        tickers = len(self._tickers) if self._is_panel else None
+        try:
+            with progress.shown(callback, tickers) as self._display:
+                partitions.load()
+        finally:
+            self._display = None
+            self._gateways.close()
         self._load_metadata()
         return partitions
 
-    def _open(self) -> Partitions:
+    def _close_connections(self) -> None:
+        """Close the connections, unless pages are missing that may be asked for over them."""
+        if self._partitions is None or self._partitions.is_finished:
+            self._gateways.close()
+
+    def _run(self, jobs: Mapping[str, Job]) -> dict[str, Exception]:
+        _, failures = read(jobs, self._gateways, self._display)
+        return failures
+
+    def _open(self) -> TickerPartitions | Panel:
         if self._partitions is None:
-            self._fetcher = fetcher = Fetcher(
-                self._gateways,
-                tickers=len(self._securities),
-                num=self._arguments["num"],
-                timeout=self._arguments["timeout"],
-                progress=self._progress,
+            tickers = [self._ticker(ticker) for ticker in self._tickers]
+            self._stored = [one for one in tickers if isinstance(one, StoredTicker)]
+            warns = self._arguments["errors"] == "warn"
+            self._partitions = (
+                Panel(tickers, self._run, warns=warns) if self._is_panel else tickers[0]
             )
-            tickers = {
-                security: open_ticker(security, fetcher, self._store, self._arguments)
-                for security in self._securities
-            }
-            self._stored = [t for t in tickers.values() if isinstance(t, StoredTicker)]
-            if self._is_panel:
-                warns = self._arguments["errors"] == "warn"
-                self._partitions = Panel(
-                    tickers, fetcher.together, fetcher.concerns_all, warns=warns
-                )
-            else:
-                self._partitions = Single(tickers[self._securities[0]], fetcher.together)
         return self._partitions
 
+    def _ticker(self, ticker: Ticker) -> TickerPartitions:
+        num, origin = self._arguments["num"], self._gateways.origin
+        bounds = {name: self._arguments[name] for name in ("start", "end", "max_pages")}
+        if self._store is None:
+            return WalkedTicker(Walk(ticker, num=num, origin=origin, **bounds), ticker, self._run)
+        refresh = self._arguments["refresh"] or "auto"
+        updater = Updater(self._store, ticker, num=num, refresh=refresh, origin=origin)
+        return StoredTicker(updater, Slices(num, **bounds), self._run)
+
     def _name(self) -> str:
-        first = str(self._securities[0])
-        return f"the panel of {len(self._securities)} tickers" if self._is_panel else first
+        first = str(self._tickers[0])
+        return f"the panel of {len(self._tickers)} tickers" if self._is_panel else first

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from intake_futu_short import arguments, table
-from intake_futu_short.errors import ConfigError, PanelError, PanelWarning
-from intake_futu_short.fetcher import Fetcher, gateway_urls
-from intake_futu_short.history import joining
-from intake_futu_short.history.keeper import Keeper
-from intake_futu_short.history.slices import Slices
-from intake_futu_short.progress import Progress
+from intake_futu_short import arguments, progress, schema
+from intake_futu_short.calls import SHORT_VOLUME, Ticker
+from intake_futu_short.errors import ConfigError, settle
+from intake_futu_short.history import join
+from intake_futu_short.history.update import Updater
+from intake_futu_short.partitions import Slices
+from intake_futu_short.reading import gateway_urls, open_gateways, read
 from intake_futu_short.security import Security
 from intake_futu_short.store import FutuShortStore
 
@@ -25,8 +23,8 @@ if TYPE_CHECKING:
 
     from fsspec.callbacks import Callback
 
-    from intake_futu_short.history.keeper import Outcome
-    from intake_futu_short.kept import Kept
+    from intake_futu_short.history.ticker_history import TickerHistory
+    from intake_futu_short.history.update import Outcome
 
 __all__ = ["sync"]
 
@@ -89,51 +87,43 @@ def sync(
         When some tickers failed; its ``partial`` is the frame.
     """
     securities = [Security.parse(code) for code in arguments.any_codes(codes)]
+    tickers = [Ticker(security, SHORT_VOLUME) for security in securities]
     warns = arguments.errors(errors) == "warn"
     slices = Slices(start=arguments.date("start", start))
     place = _store(store, storage_options)
     if (mode := arguments.refresh(refresh, place.url) or "auto") == "never":
         raise ConfigError("refresh='never' asks no gateway: there would be nothing to sync")
+    rows_a_page = arguments.rows_a_page(num)
     key = arguments.rsa_key(rsa_key)
-    progress = Progress()
-    fetcher = Fetcher(
+    gateways = open_gateways(
         [url.with_rsa_key(key) for url in gateway_urls(arguments.gateways(gateway))],
-        tickers=len(securities),
-        num=arguments.rows_a_page(num),
-        timeout=arguments.seconds(timeout),
-        progress=progress,
+        arguments.seconds(timeout),
     )
-    outcomes: dict[str, Outcome] = {}
 
-    def is_enough(kept: Kept) -> bool:
-        return slices.of(joining.days_of(kept.rows), is_complete=kept.is_complete)[1]
+    def is_enough(history: TickerHistory) -> bool:
+        return slices.of(join.days_of(history.rows), is_complete=history.is_complete)[1]
 
-    def job(security: Security) -> Callable[[], None]:
-        fetch = partial(fetcher.fetch, security)
-        keeper = Keeper(place, security, fetch, refresh=mode, origin=fetcher.origin)
-
-        def run() -> None:
-            outcomes[security.code] = keeper.update(is_enough)
-
-        return run
-
+    updates = {
+        ticker.code: Updater(
+            place, ticker, num=rows_a_page, refresh=mode, origin=gateways.origin
+        ).update(is_enough)
+        for ticker in tickers
+    }
     try:
-        with progress.shown(callback, len(securities)):
-            numbered = fetcher.together([job(security) for security in securities])
+        with progress.shown(callback, len(tickers)) as display:
+            outcomes, failures = read(updates, gateways, display)
     finally:
-        fetcher.close()
-    failures = {securities[i].code: numbered[i] for i in sorted(numbered)}
-    frame = _frame([security.code for security in securities], outcomes, failures)
-    if failures:
-        said = PanelError.summary(failures, len(securities))
-        if not warns:
-            raise PanelError(
-                f"{said} {'The others are up to date; this' if outcomes else 'This'} error's "
-                "`failures` has every error, and syncing again asks for what is missing.",
-                failures,
-                frame,
-            ) from next(iter(failures.values()))
-        warnings.warn(said, PanelWarning, stacklevel=2)
+        gateways.close()
+    failures = {ticker.code: failures[ticker.code] for ticker in tickers if ticker.code in failures}
+    frame = _frame([ticker.code for ticker in tickers], outcomes, failures)
+    settle(
+        failures,
+        len(tickers),
+        frame,
+        warns=warns,
+        advice=f"{'The others are up to date; this' if outcomes else 'This'} error's `failures` "
+        "has every error, and syncing again asks for what is missing.",
+    )
     return frame
 
 
@@ -150,7 +140,7 @@ def _frame(
     codes: Sequence[str], outcomes: Mapping[str, Outcome], failures: Mapping[str, Exception]
 ) -> pd.DataFrame:
     done = [outcomes.get(code) for code in codes]
-    text = table.text_dtype()
+    text = schema.text_dtype()
 
     def counts(of: Callable[[Outcome], int]) -> pd.Series[int]:
         return pd.Series([None if o is None else of(o) for o in done], dtype="Int64")
@@ -158,12 +148,12 @@ def _frame(
     return pd.DataFrame(
         {
             "code": pd.Series(codes, dtype=text),
-            "rows": counts(lambda o: len(o.kept.rows)),
+            "rows": counts(lambda o: len(o.history.rows)),
             "new_rows": counts(lambda o: o.new_rows),
             "requests": counts(lambda o: o.requests),
             "revised": counts(lambda o: o.revised),
             "complete": pd.Series(
-                [None if o is None else o.kept.is_complete for o in done], dtype="boolean"
+                [None if o is None else o.history.is_complete for o in done], dtype="boolean"
             ),
             "error": pd.Series(
                 [str(failures[code]) if code in failures else None for code in codes], dtype=text

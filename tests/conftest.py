@@ -1,24 +1,21 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import os
-import subprocess
-import sys
 import tempfile
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 from keys import rsa_pem
-from tenacity import wait_fixed
+from official_client import OfficialClient
 
-from intake_futu_short.opend import client as client_module
-from intake_futu_short.opend.retry_policy import RetryPolicy
-from intake_futu_short.opend.session import Sessions
+from intake_futu_short.opend import ask
+from intake_futu_short.opend.line import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,13 +39,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture(autouse=True)
-def policy(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Short pauses between tries in every test; sets the bounds of clients made from now on."""
+def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Short pauses between tries in every test; sets the bounds of what is opened from now on."""
 
     def change(**bounds: Any) -> None:
-        bounds = {"pause": wait_fixed(0.01), **bounds}
-        sessions = Sessions(client_module._connect, RetryPolicy(**bounds))
-        monkeypatch.setattr(client_module, "_sessions", sessions)
+        monkeypatch.setattr(ask, "PATIENCE", Patience(**{"pause_s": lambda _: 0.01, **bounds}))
 
     change()
     return change
@@ -94,25 +89,25 @@ def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.chdir(before)
 
 
-@pytest.fixture
-def official_client(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Runs official_client.py in a process of its own: (port, code, num, key) → what it says."""
+@pytest.fixture(scope="session")
+def official_client(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Reads a ticker with the official client: (port, code, num, key) → what it says.
 
-    def run(
-        port: int, code: str, num: int | None = None, rsa_key: str | None = None
-    ) -> dict[str, Any]:
-        script = Path(__file__).with_name("official_client.py")
-        key = [] if rsa_key is None else [rsa_key]
-        result = subprocess.run(
-            [sys.executable, str(script), "127.0.0.1", str(port), code, str(num or ""), *key],
-            capture_output=True, text=True, timeout=60, check=False,
-            env={**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)},
-        )  # fmt: skip
-        assert result.returncode == 0, result.stderr
-        said: dict[str, Any] = json.loads(result.stdout)
-        return said
+    One process reads for all tests; with a key it takes a process of its own.
+    """
+    with closing(OfficialClient(tmp_path_factory.mktemp("official"))) as plain:
 
-    return run
+        def run(
+            port: int, code: str, num: int | None = None, rsa_key: str | None = None
+        ) -> dict[str, Any]:
+            if rsa_key is None:
+                return plain.read(port, code, num)
+            with closing(OfficialClient(tmp_path_factory.mktemp("official"))) as encrypting:
+                return encrypting.read(port, code, num, rsa_key)
+
+        yield run
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ class Fault:
         Name of the error that must come of it; None: the history must be whole.
     timeout_s
         Seconds for each answer. A read that must wait for it takes a short one.
-    policy
+    patience
         Bounds of trying again that differ from those of the other faults.
     """
 
@@ -63,7 +63,7 @@ class Fault:
     places: tuple[int, ...] = PLACES
     error: str | None = None
     timeout_s: float = 5.0
-    policy: tuple[tuple[str, float], ...] = ()
+    patience: tuple[tuple[str, float], ...] = ()
 
 
 # -- what the proxy does ------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def same_cursor(gateway: Tricky, next_key: str | None) -> bytes:
 UNDECODABLE = b"\x08\x00\x22\x7f\x0a"
 NO_S2C = b"\x08\x00"
 TOO_FREQUENT = refusal_body("获取每日卖空频率太高，请求失败，每30秒最多30次。")  # noqa: RUF001 - its words
-SILENT_S = 0.5
+SILENT_S = 0.25
 
 FAULTS: dict[str, Fault] = {
     "no fault": Fault(),
@@ -264,8 +264,8 @@ FAULTS: dict[str, Fault] = {
     "too frequent": Fault(instead(TOO_FREQUENT)),
     "gateway restarted": Fault(restart),
     "gateway gone for good": Fault(
-        gone, error="GatewayUnreachableError", policy=(("reconnect_s", 0.5),)
+        gone, error="GatewayUnreachableError", patience=(("reconnect_s", 0.5),)
     ),
-    "gateway slow": Fault(slow(2.0), places=(1, 16)),
-    "heartbeat unanswered": Fault(dead_line, timeout_s=60.0, policy=(("silence_s", 0.5),)),
+    "gateway slow": Fault(slow(0.5), places=(1, 16)),
+    "heartbeat unanswered": Fault(dead_line, timeout_s=60.0, patience=(("silence_s", 0.5),)),
 }

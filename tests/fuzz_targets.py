@@ -6,20 +6,31 @@ have escaped from the package.
 
 from __future__ import annotations
 
+import contextlib
 import json
+from itertools import count
+from typing import TYPE_CHECKING
 
-from second_gateway import MARKETS, frame, init_connect_body, make_rows, official
+from second_gateway import frame, init_connect_body, make_rows, official
+from walked import run
 
-from intake_futu_short import table
+from intake_futu_short import schema
+from intake_futu_short.calls import SHORT_VOLUME, Reply, Ticker
 from intake_futu_short.errors import FutuShortError, GatewayError, ProtocolError
 from intake_futu_short.opend import replies
 from intake_futu_short.opend.connection import Connection, Failed
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
 from intake_futu_short.opend.wire import HEADER_BYTES, MAX_BODY_BYTES
-from intake_futu_short.pages import Walk
 from intake_futu_short.security import Security
+from intake_futu_short.walk import Walk
 
-SECURITIES = {"US": Security.parse("US.AAPL"), "HK": Security.parse("HK.00700")}
+if TYPE_CHECKING:
+    from intake_futu_short.calls import Question
+
+TICKERS = {
+    market: Ticker(Security.parse(code), SHORT_VOLUME)
+    for market, code in (("US", "US.AAPL"), ("HK", "HK.00700"))
+}
 # Between two bodies of one walk.
 BOUNDARY = b"\xff\x00\xff"
 
@@ -46,30 +57,36 @@ def stream(data: bytes) -> None:
 
 
 def answers(data: bytes) -> None:
-    """Bodies of the answers to one walk; the first byte says of which market."""
+    """Bodies of the answers to one walk.
+
+    The first byte says of which market; two of its values say that each answer comes over a
+    connection of its own.
+    """
     market = "HK" if data[:1] > b"\x7f" else "US"
     bodies = iter(data[1:].split(BOUNDARY))
+    asked = count()
 
-    def fetch(next_key: str | None) -> DailyShortVolume.S2C:
-        return replies.decode(
-            DailyShortVolume.Response, next(bodies, b"\x08\x00\x22\x00"), "fuzz"
-        ).s2c
+    def reply(_: Question) -> Reply:
+        body = next(bodies, b"\x08\x00\x22\x00")
+        issuer = next(asked) if data[:1] in {b"\x01", b"\xfe"} else 0
+        try:
+            return Reply(replies.decode(DailyShortVolume.Response, body, "fuzz").s2c, None, issuer)
+        except GatewayError as error:
+            return Reply(None, error, issuer)
 
-    security = SECURITIES[market]
-    walk = Walk(fetch, security)
+    ticker = TICKERS[market]
+    walk = Walk(ticker)
+    with contextlib.suppress(FutuShortError):
+        run(walk.load(), reply)
+    # What was walked before an error must make a frame all the same.
     try:
-        while walk.next_page() is not None:
-            pass
-    except FutuShortError:
-        pass  # what was walked before must make a frame all the same
-    try:
-        frame = table.to_frame(walk.pages, security.market)
+        frame = schema.to_frame(walk.pages, ticker.table)
     except ProtocolError:
         return  # a count beyond any, which is found when the rows become columns
-    assert {str(n): str(t) for n, t in frame.dtypes.items()} == table.dtypes(security.market)
+    assert {str(n): str(t) for n, t in frame.dtypes.items()} == schema.dtypes(ticker.table)
     days = [day for page in walk.pages for day in page.days]
     assert len(days) == len(set(days)) == len(frame)
-    json.dumps(table.attributes(security, walk.next_key, walk.aggregates), allow_nan=False)
+    json.dumps(schema.attributes(ticker, walk.next_key, walk.attrs), allow_nan=False)
 
 
 def body(market: str, rows: int, next_key: str = "-1", seed: int = 1) -> bytes:
@@ -93,7 +110,7 @@ def seeds(target: str) -> list[bytes]:
         return [bytes([size]) + one for size in (0, 30, 255)]
     return [
         flag + BOUNDARY.join([body(market, 3, "key"), body(market, 5, "-1")])
-        for market, flag in zip(MARKETS, (b"\xff", b"\x00"), strict=True)
+        for market, flag in (("HK", b"\xff"), ("US", b"\x00"), ("HK", b"\xfe"), ("US", b"\x01"))
     ]
 
 

@@ -6,7 +6,6 @@ and any request may fail.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import random
 from typing import TYPE_CHECKING, Any
@@ -14,14 +13,10 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from intake_futu_short.errors import GatewayDisconnectedError, ReplyError
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from intake_futu_short.kept import Kept
-    from intake_futu_short.security import Security
+    from collections.abc import Callable
 
 ZONES = {"HK": "Asia/Hong_Kong", "US": "America/New_York"}
 COUNTS = {
@@ -43,6 +38,14 @@ ORDER = {
 }  # fmt: skip
 PRICES = ["open_price", "close_price", "last_close_price"]
 FIRST_DAY = dt.date(2018, 1, 1)  # a Monday
+
+
+class HungUpError(Exception):
+    """The connection broke, and no other one could be had."""
+
+
+class RefusedError(Exception):
+    """The gateway answered no."""
 
 
 class ModelGateway:
@@ -82,7 +85,9 @@ class ModelGateway:
         self.aggregates: dict[str, Any] = {}
         self.asked: list[str | None] = []
         self.fails_after: int | None = None  # so many more answers, then the connection breaks
-        self.generation = 0  # cursors of another generation are refused
+        self.generation = 0  # cursors of another generation are not known here
+        self.refuses_unknown = True  # or answers them with an empty page
+        self.connection = 0  # counts up at every connection
         self.before_answer: Callable[[], None] = lambda: None
         self.alter: Callable[[DailyShortVolume.S2C], None] = lambda _: None
         self._chance = random.Random(seed)
@@ -137,9 +142,10 @@ class ModelGateway:
         return self.all[-self.window :][::-1]
 
     def fetch(self, cursor: str | None) -> DailyShortVolume.S2C:
+        """Answer a question, over the connection there is."""
         if self.fails_after is not None:
             if self.fails_after == 0:
-                raise GatewayDisconnectedError("the model hung up")
+                raise HungUpError("the model hung up")
             self.fails_after -= 1
         self.asked.append(cursor)
         self.before_answer()
@@ -164,7 +170,9 @@ class ModelGateway:
             return 0
         generation, _, last = cursor.partition("/")
         if generation != str(self.generation):
-            raise ReplyError("invalid nextKey", ret_type=-1, err_code=0, message="invalid nextKey")
+            if self.refuses_unknown:
+                raise RefusedError("invalid nextKey")
+            return len(rows)
         if self.cursor == "offset":
             return int(last)
         return sum(row["timestamp_str"] >= last for row in rows)
@@ -184,35 +192,3 @@ class ModelGateway:
             else:
                 data[name] = pd.Series(values, dtype=pd.Series([""]).dtype)
         return pd.DataFrame(data)
-
-
-class DictStore:
-    """Keeps histories in memory."""
-
-    url = "dict://"
-
-    def __init__(self) -> None:
-        self.kept: dict[str, Kept] = {}
-        self.saves: list[Kept] = []
-        self.before_lock: Callable[[], None] = lambda: None
-
-    def load(self, security: Security) -> Kept | None:
-        return self.kept.get(security.code)
-
-    def save(self, security: Security, kept: Kept) -> Kept:
-        self.kept[security.code] = kept
-        self.saves.append(kept)
-        return kept
-
-    def version(self, security: Security) -> str | None:
-        return str(len(self.saves)) if security.code in self.kept else None
-
-    @contextlib.contextmanager
-    def locked(self, security: Security) -> Iterator[None]:
-        self.before_lock()
-        yield
-
-
-def as_read(kept: Kept) -> pd.DataFrame:
-    """Rows as a source gives them: newest first."""
-    return kept.rows[::-1].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""The official client, unchanged, reading one ticker to the end.
+"""The official client, unchanged, reading a ticker to the end in a process of its own.
 
     python official_client.py HOST PORT CODE [NUM [RSA_KEY]]
 
@@ -6,17 +6,77 @@ It prints JSON: ``{"pages": [...], "error": null}``. A page holds its two frames
 ``us`` and ``hk``, each as ``columns``, ``dtypes``, ``rows`` (lists of values) and ``attrs``;
 ``error`` is what the client said when the gateway refused. It reads 100 pages at most.
 With the path of an RSA key it encrypts.
+
+Without arguments it reads one ticker after another: a line of standard input holds the arguments
+of `read` as JSON, and a line of standard output answers. `OfficialClient` asks in this way, so
+that the client, which takes half a second, is imported once. In the tests' own process it would
+take over Ctrl-C.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
+
+# Much more than any reading takes.
+PATIENCE_S = 60.0
+
+
+class OfficialClient:
+    """The process, for one reading after another; to be closed.
+
+    The client's settings are those of its process: who encrypts takes another one.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._log = home / "official_client.log"
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[str]:
+        with self._log.open("w") as log:
+            return subprocess.Popen(
+                [sys.executable, __file__],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+                env={**os.environ, "HOME": str(self._home), "USERPROFILE": str(self._home)},
+            )  # fmt: skip
+
+    def read(
+        self, port: int, code: str, num: int | None = None, rsa_key: str | None = None
+    ) -> dict[str, Any]:
+        """What `read` says in there."""
+        if self._process.poll() is not None:  # it failed at another reading
+            self.close()
+            self._process = self._start()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        guard = threading.Timer(PATIENCE_S, self._process.kill)
+        guard.start()
+        try:
+            self._process.stdin.write(json.dumps(["127.0.0.1", port, code, num, rsa_key]) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        finally:
+            guard.cancel()
+            guard.join()
+        if not line:
+            self._process.wait(PATIENCE_S)
+            raise AssertionError(f"the official client gave no answer: {self._log.read_text()}")
+        said: dict[str, Any] = json.loads(line)
+        return said
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate(timeout=PATIENCE_S)
 
 
 def as_json(frame: pd.DataFrame) -> dict[str, Any]:
@@ -52,9 +112,12 @@ if __name__ == "__main__":
     # The client logs to standard output, from several threads: that goes where errors go.
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    _, host, port, code, *rest = sys.argv
-    num = int(rest[0]) if rest and rest[0] else None
-    rsa_key = rest[1] if len(rest) > 1 else None
-    output.write(json.dumps(read(host, int(port), code, num, rsa_key)))
-    output.close()
+    if len(sys.argv) > 1:
+        _, host, port, code, *rest = sys.argv
+        num = int(rest[0]) if rest and rest[0] else None
+        rsa_key = rest[1] if len(rest) > 1 else None
+        print(json.dumps(read(host, int(port), code, num, rsa_key)), file=output, flush=True)
+    else:
+        for line in sys.stdin:
+            print(json.dumps(read(*json.loads(line))), file=output, flush=True)
     os._exit(0)  # its threads would keep the process

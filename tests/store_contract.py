@@ -6,9 +6,11 @@ past the store: raw bytes, and pyarrow.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import pickle
+import time
 import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -19,18 +21,26 @@ import pyarrow.parquet as pq
 import pytest
 
 from intake_futu_short import FutuShortStore
+from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.errors import ConfigError, CorruptStoreError, PanelError, StoreError
-from intake_futu_short.kept import Kept, Staged
-from intake_futu_short.pages import Aggregates
+from intake_futu_short.history.ticker_history import TickerHistory
+from intake_futu_short.schema import dtypes
 from intake_futu_short.security import Security
-from intake_futu_short.table import dtypes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-TENCENT = Security.parse("HK.00700")
-APPLE = Security.parse("US.AAPL")
+
+def ticker(code: str) -> Ticker:
+    return Ticker(Security.parse(code), SHORT_VOLUME)
+
+
+TENCENT = ticker("HK.00700")
+APPLE = ticker("US.AAPL")
 TENCENT_FILE = "short_volume/market=HK/code=HK.00700/history.parquet"
+
+# A guard against hangs, never a measure of speed.
+PATIENCE_S = 30.0
 
 DAYS = ["2025-12-30", "2025-12-31", "2026-01-02"]
 HK_MIDNIGHTS = [1767024000, 1767110400, 1767283200]  # date -d '2025-12-30 00:00 +0800' +%s
@@ -58,6 +68,17 @@ class Place:
         return FutuShortStore(self.url, self.options)
 
 
+@contextlib.contextmanager
+def locked(store: FutuShortStore, ticker: Ticker) -> Iterator[None]:
+    """Be the one writer of a ticker, however long others are."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (lock := store.try_lock(ticker)) is None:
+        assert time.monotonic() < deadline, "the lock was held all the time"
+        time.sleep(0.001)
+    with lock:
+        yield
+
+
 def hk_rows(days: Sequence[str] = DAYS, price: float = 600.0) -> pd.DataFrame:
     """Rows whose first volume is missing, and whose second turnover is."""
     n = len(days)
@@ -77,7 +98,7 @@ def hk_rows(days: Sequence[str] = DAYS, price: float = 600.0) -> pd.DataFrame:
             "last_close_price": [price + 0.25 + i for i in range(n)],
             "daily_trade_avg_ratio": [14.13] * n,
         }
-    ).astype(dtypes(TENCENT.market))
+    ).astype(dtypes(TENCENT.table))
 
 
 def us_rows(days: Sequence[str] = DAYS) -> pd.DataFrame:
@@ -96,40 +117,36 @@ def us_rows(days: Sequence[str] = DAYS) -> pd.DataFrame:
             "last_close_price": [220.5] * n,
             "daily_trade_avg_ratio": [17.3] * n,
         }
-    ).astype(dtypes(APPLE.market))
+    ).astype(dtypes(APPLE.table))
 
 
-AGGREGATES = (
-    Aggregates(51_480_638, 0.56, "2025-12-19"),
-    Aggregates(52_000_000, None, "2025-12-31"),
-)
-WHOLE = Kept(hk_rows(), True, None, 1767300000.5, 1767200000.25, AGGREGATES)
+def report(short: int | None, ratio: float | None, day: str | None) -> dict[str, Any]:
+    """A report of open short positions, by the names of the documentation."""
+    return {"aggregated_short": short, "aggregated_short_ratio": ratio, "new_time_str": day}
 
 
-def assert_same(left: Kept | None, right: Kept) -> None:
+AGGREGATES = (report(51_480_638, 0.56, "2025-12-19"), report(52_000_000, None, "2025-12-31"))
+WHOLE = TickerHistory(hk_rows(), True, None, 1767300000.5, 1767200000.25, AGGREGATES)
+
+
+def assert_same(left: TickerHistory | None, right: TickerHistory) -> None:
     assert left is not None
     pd.testing.assert_frame_equal(left.rows, right.rows)
-    for one, other in (
-        (left.superseded, right.superseded),
-        (left.staged.rows if left.staged else None, right.staged.rows if right.staged else None),
-    ):
-        assert (one is None) == (other is None)
-        if one is not None and other is not None:
-            pd.testing.assert_frame_equal(one, other)
-    for name in ("cursor", "cursor_before"):
-        assert getattr(left.staged, name, None) == getattr(right.staged, name, None)
-    for name in ("is_complete", "cursor", "cursor_before", "checked_s", "walked_s", "aggregates"):
+    assert (left.superseded is None) == (right.superseded is None)
+    if left.superseded is not None and right.superseded is not None:
+        pd.testing.assert_frame_equal(left.superseded, right.superseded)
+    for name in ("is_complete", "cursor", "checked_s", "walked_s", "reports"):
         assert getattr(left, name) == getattr(right, name)
 
 
-def as_newer_format(content: bytes) -> bytes:
-    """The same file, as if a later version had written it, which knows another column."""
+def as_other_format(content: bytes, number: int) -> bytes:
+    """The same file, as if another version had written it, which knows another column."""
     table = pq.read_table(io.BytesIO(content))
     table = table.append_column("borrow_fee_pct", pa.array([1.5] * len(table)))
     metadata = dict(pq.read_metadata(io.BytesIO(content)).metadata)
     del metadata[b"ARROW:schema"]
     said = json.loads(metadata[b"intake_futu_short"])
-    metadata[b"intake_futu_short"] = json.dumps({**said, "format": said["format"] + 1}).encode()
+    metadata[b"intake_futu_short"] = json.dumps({**said, "format": number}).encode()
     sink = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(metadata), sink)
     return sink.getvalue()
@@ -163,11 +180,9 @@ class StoreContract:
         gone = hk_rows(["2019-01-02"])[["timestamp_str", "open_price", "close_price"]]
         histories = [
             WHOLE,
-            Kept(hk_rows([]), checked_s=1.5),
-            Kept(hk_rows(), cursor="eyJ\u00e9", staged=Staged(hk_rows(DAYS[:2], 6.0), "next")),
-            Kept(
-                hk_rows(), cursor="c", cursor_before="b", staged=Staged(hk_rows(DAYS[:2]), "n", "m")
-            ),
+            TickerHistory(hk_rows([]), checked_s=1.5),
+            TickerHistory(hk_rows(), cursor="eyJ\u00e9"),
+            TickerHistory(hk_rows(), reports=(report(None, None, None),)),
             replace(WHOLE, superseded=gone),
         ]
         for kept in histories:
@@ -175,8 +190,8 @@ class StoreContract:
             store.load(TENCENT)
             store.save(TENCENT, kept)
             assert_same(place.store().load(TENCENT), kept)
-        place.store().save(APPLE, Kept(us_rows(), True))
-        assert_same(place.store().load(APPLE), Kept(us_rows(), True))
+        place.store().save(APPLE, TickerHistory(us_rows(), True))
+        assert_same(place.store().load(APPLE), TickerHistory(us_rows(), True))
 
     def test_what_was_loaded_travels_to_no_other_process(self, place: Place) -> None:
         store = FutuShortStore(place.url)
@@ -186,7 +201,7 @@ class StoreContract:
         assert pickle.dumps(store) == fresh
 
     def test_rows_that_come_back_may_be_changed(self, place: Place) -> None:
-        place.store().save(APPLE, Kept(us_rows()))
+        place.store().save(APPLE, TickerHistory(us_rows()))
         kept = place.store().load(APPLE)
         assert kept is not None
         rows = kept.rows
@@ -214,18 +229,18 @@ class StoreContract:
         assert chunk.compression == "ZSTD"
         assert (chunk.statistics.min, chunk.statistics.max) == ("2025-12-30", "2026-01-02")
         said = json.loads(file.metadata.metadata[b"intake_futu_short"])
-        assert (said["format"], said["code"], said["is_complete"]) == (1, "HK.00700", True)
-        assert said["aggregates"][-1]["aggregated_short"] == 52_000_000
+        assert (said["format"], said["code"], said["is_complete"]) == (2, "HK.00700", True)
+        assert said["reports"][-1]["aggregated_short"] == 52_000_000
 
     def test_odd_codes_come_back_exact(self, place: Place) -> None:
         store = place.store()
         for number, code in enumerate(ODD_CODES):
             rows = hk_rows() if code.startswith("HK") else us_rows()
-            store.save(Security.parse(code), Kept(rows, checked_s=float(number)))
+            store.save(ticker(code), TickerHistory(rows, checked_s=float(number)))
         assert store.codes() == sorted(ODD_CODES)
         assert store.codes("HK") == ["HK.00700"]
         for number, code in enumerate(ODD_CODES):
-            kept = place.store().load(Security.parse(code))
+            kept = place.store().load(ticker(code))
             assert kept is not None
             assert kept.checked_s == number
         frame = store.read(market="US", columns=["volume"])
@@ -233,7 +248,7 @@ class StoreContract:
 
     def test_a_later_history_takes_the_place_of_the_former(self, place: Place) -> None:
         store = place.store()
-        store.save(TENCENT, Kept(hk_rows(DAYS[:2]), cursor="c"))
+        store.save(TENCENT, TickerHistory(hk_rows(DAYS[:2]), cursor="c"))
         store.load(TENCENT)
         store.save(TENCENT, WHOLE)
         assert_same(place.store().load(TENCENT), WHOLE)
@@ -244,13 +259,13 @@ class StoreContract:
         self, place: Place, rows: pd.DataFrame
     ) -> None:
         with pytest.raises(ValueError, match=r"HK\.00700"):
-            place.store().save(TENCENT, Kept(rows))
+            place.store().save(TENCENT, TickerHistory(rows))
         assert [name for name in place.names() if "/." not in name] == []
 
     def test_a_damaged_file_is_named_and_costs_its_ticker_alone(self, place: Place) -> None:
         store = place.store()
         store.save(TENCENT, WHOLE)
-        store.save(Security.parse("HK.00005"), WHOLE)
+        store.save(ticker("HK.00005"), WHOLE)
         whole = place.get(TENCENT_FILE)
         other = io.BytesIO()
         pq.write_table(pa.table({"a": [1]}), other)
@@ -282,20 +297,36 @@ class StoreContract:
     def test_a_newer_format_is_named_and_not_overwritten(self, place: Place) -> None:
         store = place.store()
         store.save(TENCENT, WHOLE)
-        newer = as_newer_format(place.get(TENCENT_FILE))
+        newer = as_other_format(place.get(TENCENT_FILE), 3)
         place.put(TENCENT_FILE, newer)
-        with pytest.raises(StoreError, match=r"format 2, .* formats up to 1") as caught:
+        with pytest.raises(
+            StoreError, match=r"format 3, written by a newer .* upgrade it"
+        ) as caught:
             store.load(TENCENT)
         assert not isinstance(caught.value, CorruptStoreError)
-        with pytest.raises(StoreError, match="format 2"):
+        with pytest.raises(StoreError, match="format 3"):
             place.store().save(TENCENT, WHOLE)
-        with pytest.raises(PanelError, match="format 2") as panel:
+        with pytest.raises(PanelError, match="format 3") as panel:
             store.read(market="HK")
         assert not isinstance(panel.value.failures["HK.00700"], CorruptStoreError)
-        with pytest.raises(PanelError, match="format 2") as panel:
+        with pytest.raises(PanelError, match="format 3") as panel:
             store.info()
         assert not isinstance(panel.value.failures["HK.00700"], CorruptStoreError)
         assert place.get(TENCENT_FILE) == newer
+
+    def test_an_earlier_format_says_how_to_have_the_ticker_again(self, place: Place) -> None:
+        store = place.store()
+        store.save(TENCENT, WHOLE)
+        earlier = as_other_format(place.get(TENCENT_FILE), 1)
+        place.put(TENCENT_FILE, earlier)
+        words = r"history\.parquet has format 1 of an earlier .* Delete the file and sync the tic"
+        with pytest.raises(StoreError, match=words) as caught:
+            store.load(TENCENT)
+        assert not isinstance(caught.value, CorruptStoreError)
+        for action in (store.read, store.info):
+            with pytest.raises(PanelError, match=words):
+                action()
+        assert place.get(TENCENT_FILE) == earlier
 
     def test_what_a_later_version_says_beside_is_no_damage(self, place: Place) -> None:
         store = place.store()
@@ -307,12 +338,12 @@ class StoreContract:
     def test_many_tickers_come_in_one_frame(self, place: Place) -> None:
         store = place.store()
         store.save(TENCENT, WHOLE)
-        store.save(Security.parse("HK.00005"), Kept(hk_rows(DAYS[1:], 70.0), True))
+        store.save(ticker("HK.00005"), TickerHistory(hk_rows(DAYS[1:], 70.0), True))
         frame = store.read()
-        names = ["code", *dtypes(TENCENT.market)]
+        names = ["code", *dtypes(TENCENT.table)]
         assert list(frame.columns) == names
         kept_dtypes = {name: str(dtype) for name, dtype in frame.dtypes.items()}
-        assert kept_dtypes == {"code": kept_dtypes["timestamp_str"], **dtypes(TENCENT.market)}
+        assert kept_dtypes == {"code": kept_dtypes["timestamp_str"], **dtypes(TENCENT.table)}
         assert list(frame["code"]) == ["HK.00005"] * 2 + ["HK.00700"] * 3
         assert list(frame["timestamp_str"]) == [DAYS[2], DAYS[1], *DAYS[::-1]]
         assert list(frame["close_price"]) == [72.25, 71.25, 603.25, 602.25, 601.25]
@@ -326,8 +357,8 @@ class StoreContract:
     def test_days_columns_and_codes_are_chosen(self, place: Place) -> None:
         store = place.store()
         days = [f"{day:%Y-%m-%d}" for day in pd.bdate_range("2020-01-01", periods=1600)]
-        store.save(APPLE, Kept(us_rows(days), True))
-        store.save(Security.parse("US.B"), Kept(us_rows(["2019-12-31", *days[:2]]), True))
+        store.save(APPLE, TickerHistory(us_rows(days), True))
+        store.save(ticker("US.B"), TickerHistory(us_rows(["2019-12-31", *days[:2]]), True))
         frame = store.read(start="2020-01-02", end=pd.Timestamp("2020-01-03"), columns=["volume"])
         assert list(frame.columns) == ["code", "volume"]
         assert list(frame["code"]) == ["US.AAPL", "US.AAPL", "US.B"]
@@ -354,7 +385,7 @@ class StoreContract:
         with pytest.raises(StoreError, match="nothing is kept there"):
             store.read()
         store.save(TENCENT, WHOLE)
-        store.save(APPLE, Kept(us_rows()))
+        store.save(APPLE, TickerHistory(us_rows()))
         with pytest.raises(ConfigError, match="holds US and HK"):
             store.read()
         with pytest.raises(PanelError, match=r"HK\.00001") as caught:
@@ -387,7 +418,7 @@ class StoreContract:
         store = place.store()
         assert len(store.info()) == 0
         store.save(TENCENT, WHOLE)
-        store.save(APPLE, Kept(us_rows([]), cursor="c"))
+        store.save(APPLE, TickerHistory(us_rows([]), cursor="c"))
         info = store.info()
         assert info.drop(columns="size_bytes").astype(object).where(
             info.drop(columns="size_bytes").notna(), None
@@ -403,7 +434,7 @@ class StoreContract:
     def test_a_long_footer_is_read_whole(self, place: Place) -> None:
         store = place.store()
         days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=6000)]
-        kept = Kept(hk_rows(), staged=Staged(hk_rows(days), "c"))
+        kept = TickerHistory(hk_rows(), superseded=hk_rows(days))
         store.save(TENCENT, kept)
         assert len(place.get(TENCENT_FILE)) > 40_000
         assert list(store.info()["last"]) == ["2026-01-02"]
@@ -411,8 +442,8 @@ class StoreContract:
     def test_dask_gives_the_same(self, place: Place) -> None:
         store = place.store()
         store.save(TENCENT, WHOLE)
-        store.save(Security.parse("HK.00001"), Kept(hk_rows([])))
-        store.save(Security.parse("HK.00005"), Kept(hk_rows(DAYS[:2])))
+        store.save(ticker("HK.00001"), TickerHistory(hk_rows([])))
+        store.save(ticker("HK.00005"), TickerHistory(hk_rows(DAYS[:2])))
         lazy = store.to_dask()
         assert lazy.npartitions == 2
         assert not lazy.known_divisions

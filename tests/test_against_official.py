@@ -6,14 +6,10 @@ Two gateways: the second one, which the package has no part in, and the package'
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
-import os
-import subprocess
 import sys
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -27,7 +23,7 @@ from intake_futu_short.security import Security
 from intake_futu_short.source import FutuShortSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NUM = 10
 CODES = {"US": "US.T", "HK": "HK.T"}
@@ -101,22 +97,6 @@ class Reading:
         return self.history.market.lower()
 
 
-def official_client(port: int, code: str, home: Path) -> dict[str, Any]:
-    script = Path(__file__).with_name("official_client.py")
-    done = subprocess.run(
-        [sys.executable, str(script), "127.0.0.1", str(port), code, str(NUM)],
-        env={**os.environ, "HOME": str(home), "USERPROFILE": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    # Its log comes on the same stream, before.
-    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return said
-
-
 @pytest.fixture(scope="module", params=["second gateway", "own gateway"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -124,18 +104,17 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module", params=CASES, ids=" ".join)
 def reading(
-    kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    kind: str, request: pytest.FixtureRequest, official_client: Callable[..., dict[str, Any]]
 ) -> Iterator[Reading]:
     market, name = request.param
     history, code = histories(market)[name], CODES[market]
-    home = tmp_path_factory.mktemp("home")
     gateway: SecondGateway | Gateway
     if kind == "second gateway":
         gateway = SecondGateway({code: history})
     else:
         gateway = Gateway({code: own(history, code)})
     with gateway:
-        said = official_client(gateway.port, code, home)
+        said = official_client(gateway.port, code, NUM)
         assert said["error"] is None
         yield Reading(gateway.port, history, said["pages"])
 
@@ -224,10 +203,10 @@ def test_our_quote_context_gives_the_official_one_s_frames(reading: Reading) -> 
 
 @pytest.mark.parametrize("code", ["US.NONE", "HK.NONE"])
 def test_an_unknown_code_is_told_in_the_official_convention(
-    kind: str, code: str, tmp_path: Path
+    kind: str, code: str, official_client: Callable[..., dict[str, Any]]
 ) -> None:
     with SecondGateway() if kind == "second gateway" else Gateway({}) as gateway:
-        said = official_client(gateway.port, code, tmp_path)
+        said = official_client(gateway.port, code, NUM)
         with OpenQuoteContext(host="127.0.0.1", port=gateway.port) as context:
             ret, us_df, hk_df = context.get_daily_short_volume(code)
     assert said["pages"] == []

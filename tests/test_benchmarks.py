@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
@@ -20,7 +21,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
         (
             "limit.py",
             "REQUESTS = 40, SECONDS = 0.5",
-            r"4 x 4 threads: 40 requests .* of the limit, 0 refused",
+            r"8 processes: 40 requests .* of the limit, 0 refused",
         ),
         ("panel.py", "ROUNDS = 1", r"ours: 30 .* x the latency .*\nofficial client: 30 .* x the"),
         (

@@ -11,15 +11,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from asking import ask, opened
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 from second_gateway import FIELDS, SecondGateway, make_rows, official
 
 from intake_futu_short.errors import UnknownSecurityError
 from intake_futu_short.opend import messages_pb2 as ours
-from intake_futu_short.opend.address import GatewayURL
-from intake_futu_short.opend.client import GatewayClient
 from intake_futu_short.opend.connection import Connection
-from intake_futu_short.security import Security
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -245,11 +243,8 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[bytes], bytes
 def test_our_request_is_the_official_client_s(packed: tuple[list[bytes], bytes], i: int) -> None:
     code, next_key, num = ARGUMENTS[i]
     expected = packed[0][i]
-    with SecondGateway() as gateway:
-        client = GatewayClient(GatewayURL.parse(gateway.url))
-        with pytest.raises(UnknownSecurityError):
-            client.daily_short_volume(Security.parse(code), next_key, num)
-        client.close()
+    with SecondGateway() as gateway, pytest.raises(UnknownSecurityError):
+        ask(opened(gateway), code, next_key, num)
     sent = gateway.frames[-1]
     assert sent[:8] == expected[:8]  # all but the serial number, which each side counts by itself
     assert sent[12:] == expected[12:]

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
+import logging
 import os
 import signal
 import socket
@@ -10,12 +10,11 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
-from typing import Any
 
 import intake
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from command_line import at_a_terminal, futu_short, with_closed_stdout
 from gateway_peer import PATIENCE_S
 
 import intake_futu_short
@@ -23,16 +22,14 @@ from intake_futu_short.cli import main
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.gateway import Gateway, sample_histories
 
-# Where pip puts it, which is on the PATH of an activated environment only.
+# Where pip puts it, which is on the PATH of an activated environment only. A process of its own is
+# for what only a process shows; the other commands run in that of the tests.
 FUTU_SHORT = str(Path(sysconfig.get_path("scripts"), "futu-short"))
 
 
-@pytest.mark.parametrize("command", [[FUTU_SHORT], [sys.executable, "-m", "intake_futu_short"]])
-def test_the_demo_shows_both_markets_and_says_what_is_synthetic(
-    command: list[str], tmp_path: Path
-) -> None:
+def test_the_demo_shows_both_markets_and_says_what_is_synthetic(tmp_path: Path) -> None:
     result = subprocess.run(
-        [*command, "demo"], capture_output=True, text=True, check=False, cwd=tmp_path
+        [FUTU_SHORT, "demo"], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert result.returncode == 0
     assert result.stderr == ""
@@ -51,8 +48,8 @@ def test_the_demo_shows_both_markets_and_says_what_is_synthetic(
 
 
 def test_the_version_is_printed() -> None:
-    result = CliRunner().invoke(main, ["--version"])
-    assert intake_futu_short.__version__ in result.output
+    result = futu_short("--version")
+    assert intake_futu_short.__version__ in result.stdout
 
 
 def test_an_error_of_ours_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,15 +57,9 @@ def test_an_error_of_ours_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ConfigError("the words of the error")
 
     monkeypatch.setattr("intake_futu_short.catalog_files.catalog_path", fail)
-    result = CliRunner().invoke(main, ["demo"])
-    assert result.exit_code == 1
-    assert result.output.strip() == "Error: the words of the error"
-
-
-def futu_short(*arguments: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [FUTU_SHORT, *arguments], capture_output=True, text=True, check=False, cwd=cwd, **options
-    )
+    result = futu_short("demo")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "Error: the words of the error\n"
 
 
 def test_a_piped_read_is_csv_alone(tmp_path: Path) -> None:
@@ -96,17 +87,15 @@ def test_python_dash_m_reads_from_the_gateway_of_the_environment(tmp_path: Path)
 
 def test_an_empty_gateway_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FUTU_OPEND", "sample://")
-    result = CliRunner().invoke(main, ["read", "HK.00700", "--gateway", "", "--store", ""])
-    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 11)
+    result = futu_short("read", "HK.00700", "--gateway", "", "--store", "")
+    assert (result.returncode, len(result.stdout.splitlines())) == (0, 11)
 
 
 def test_the_three_kinds_of_files_hold_the_same_numbers(tmp_path: Path) -> None:
     for name in ("rows.csv", "rows.json", "rows.parquet"):
-        result = CliRunner().invoke(
-            main, ["read", "US.AAPL", "--gateway", "sample://", "-o", str(tmp_path / name)]
-        )
-        assert result.exit_code == 0
-        assert result.output == f"{tmp_path / name}: 29 rows, 2024-09-03 to 2024-10-11\n"
+        result = futu_short("read", "US.AAPL", "--gateway", "sample://", "-o", str(tmp_path / name))
+        assert (result.returncode, result.stdout) == (0, "")
+        assert result.stderr == f"{tmp_path / name}: 29 rows, 2024-09-03 to 2024-10-11\n"
     with intake.open_futu_short("US.AAPL", gateway="sample://") as source:
         expected = source.read()
     parquet = pd.read_parquet(tmp_path / "rows.parquet")
@@ -121,61 +110,37 @@ def test_the_three_kinds_of_files_hold_the_same_numbers(tmp_path: Path) -> None:
 
 
 def test_several_codes_are_read_as_a_panel() -> None:
-    result = CliRunner().invoke(
-        main, ["read", "US.AAPL", "US.SAMPLE", "--max-pages", "1", "--gateway", "sample://"]
-    )
-    rows = list(csv.DictReader(result.output.splitlines()))
+    panel = ["read", "US.AAPL", "US.SAMPLE", "--gateway", "sample://"]
+    result = futu_short(*panel, "--max-pages", "1")
+    rows = list(csv.DictReader(result.stdout.splitlines()))
     assert [row["code"] for row in rows] == ["US.AAPL"] * 29 + ["US.SAMPLE"] * 50
-    table = CliRunner().invoke(
-        main, ["read", "US.AAPL", "US.SAMPLE", "--gateway", "sample://", "--format", "table"]
-    )
-    assert table.output.startswith("1529 rows of 2 tickers, 20")
+    table = futu_short(*panel, "--format", "table")
+    assert table.stdout.startswith("1529 rows of 2 tickers, 20")
 
 
 def test_several_gateways_share_the_work() -> None:
     with Gateway(sample_histories()) as one, Gateway(sample_histories()) as other:
-        result = CliRunner().invoke(
-            main,
-            ["read", "US.SAMPLE", "US.AAPL", "--max-pages", "2",
-             "--gateway", one.url, "--gateway", other.url],
+        result = futu_short(
+            "read", "US.SAMPLE", "US.AAPL", "--max-pages", "2",
+            "--gateway", one.url, "--gateway", other.url,
         )  # fmt: skip
         assert len(one.requests) + len(other.requests) == 3
-    assert result.exit_code == 0
-    assert len(result.output.splitlines()) == 1 + 2 * 50 + 29
+    assert (result.returncode, result.stderr) == (0, "")
+    assert len(result.stdout.splitlines()) == 1 + 2 * 50 + 29
 
 
 def test_missing_values_are_null_in_json() -> None:
-    result = CliRunner().invoke(
-        main, ["read", "HK.00700", "--gateway", "sample://", "--format", "json"]
-    )
-    row = json.loads(result.output)[0]
+    result = futu_short("read", "HK.00700", "--gateway", "sample://", "--format", "json")
+    row = json.loads(result.stdout)[0]
     assert row["last_close_price"] == 477.4
     assert row["turnover"] is row["shares_traded"] is None
 
 
 def test_nothing_to_tell_is_an_empty_file_of_the_same_columns() -> None:
     arguments = ["read", "HK.00700", "--gateway", "sample://", "--end", "2000-01-01", "--format"]
-    assert CliRunner().invoke(main, [*arguments, "json"]).output == "[]\n"
-    assert CliRunner().invoke(main, [*arguments, "csv"]).output.startswith("timestamp,timestamp_s")
-    assert CliRunner().invoke(main, [*arguments, "table"]).output.startswith("0 rows; reported")
-
-
-def at_a_terminal(*arguments: str, cwd: Path) -> tuple[int, list[str]]:
-    """Exit code, and the lines that a person sees."""
-    import pty  # noqa: PLC0415 - not on Windows
-
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [FUTU_SHORT, *arguments],
-        stdout=theirs, stderr=theirs, cwd=cwd, env={**os.environ, "COLUMNS": "200"},
-    ) as process:  # fmt: skip
-        os.close(theirs)
-        said = b""
-        with contextlib.suppress(OSError):  # how Linux says that the other end is closed
-            while data := os.read(ours, 65536):
-                said += data
-    os.close(ours)
-    return process.returncode, said.decode().splitlines()
+    assert futu_short(*arguments, "json").stdout == "[]\n"
+    assert futu_short(*arguments, "csv").stdout.startswith("timestamp,timestamp_s")
+    assert futu_short(*arguments, "table").stdout.startswith("0 rows; reported")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
@@ -212,10 +177,10 @@ def test_at_a_terminal_a_read_is_a_table(tmp_path: Path) -> None:
 def test_what_is_wrong_is_one_message_and_an_exit_code(
     arguments: list[str], code: int, says: str
 ) -> None:
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == code
-    assert says in result.output
-    assert "Traceback" not in result.output
+    result = futu_short(*arguments)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_an_error_goes_to_stderr_without_a_traceback(tmp_path: Path) -> None:
@@ -257,22 +222,34 @@ def test_whoever_reads_our_output_may_stop(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
-@pytest.mark.parametrize("arguments", ["read HK.00700 --gateway sample://", "doctor -h", "demo"])
-def test_a_closed_standard_output_is_no_error(arguments: str, tmp_path: Path) -> None:
+def test_a_closed_standard_output_is_no_error(tmp_path: Path) -> None:
     result = subprocess.run(
-        ["sh", "-c", f"exec '{FUTU_SHORT}' {arguments} >&-"],
+        ["sh", "-c", f"exec '{FUTU_SHORT}' read HK.00700 --gateway sample:// >&-"],
         stderr=subprocess.PIPE, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert (result.returncode, result.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("arguments", [["doctor", "-h"], ["demo"]])
+def test_nothing_needs_a_standard_output(arguments: list[str], tmp_path: Path) -> None:
+    result = with_closed_stdout(*arguments, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_waiting_for_the_limit_is_told(tmp_path: Path) -> None:
     with Gateway(sample_histories()) as gateway:
-        url = f"{gateway.url}?limit=1/1.5"
+        url = f"{gateway.url}?limit=1/0.5"
         result = futu_short("read", "US.AAPL", "--num", "25", "--gateway", url, cwd=tmp_path)
     assert result.returncode == 0
-    assert "allows 1 requests in 1.5 seconds" in result.stderr
+    assert "allows 1 requests in 0.5 seconds" in result.stderr
     assert len(result.stdout.splitlines()) == 30
+
+
+def test_what_a_command_sets_up_is_its_own(tmp_path: Path) -> None:
+    root, ours = logging.getLogger(), logging.getLogger("intake_futu_short")
+    before = (root.handlers[:], ours.level, sys.stdout, Path.cwd())
+    assert futu_short("sync", "--store", "kept", cwd=tmp_path).returncode == 2
+    assert (root.handlers[:], ours.level, sys.stdout, Path.cwd()) == before
 
 
 def test_help_waits_neither_for_intake_nor_for_protobuf() -> None:
@@ -290,8 +267,8 @@ def test_help_waits_neither_for_intake_nor_for_protobuf() -> None:
 
 
 def test_metrics_are_more_columns() -> None:
-    result = CliRunner().invoke(main, ["read", "US.AAPL", "--gateway", "sample://", "--metrics"])
-    row = next(csv.DictReader(result.output.splitlines()))
+    result = futu_short("read", "US.AAPL", "--gateway", "sample://", "--metrics")
+    row = next(csv.DictReader(result.stdout.splitlines()))
     # The gateway's own daily_trade_avg_ratio of 2024-10-11 is 17.30 percent.
     assert row["timestamp_str"] == "2024-10-11"
     assert round(float(row["pooled_short_ratio_20"]), 4) == 0.173
@@ -301,20 +278,20 @@ def test_metrics_are_more_columns() -> None:
 def test_a_figure_is_written_to_a_file(tmp_path: Path) -> None:
     result = futu_short(
         "plot", "US.AAPL", "--gateway", "sample://", "--start", "2024-10-01", "-o", "figure.png",
-        cwd=tmp_path, env={**os.environ, "DISPLAY": ""},
+        cwd=tmp_path, env={"DISPLAY": ""},
     )  # fmt: skip
-    assert (result.returncode, result.stdout) == (0, "")
-    assert result.stderr.splitlines()[-1] == "figure.png"
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "figure.png\n")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_figure_of_another_kind_is_refused_before_anything_is_read() -> None:
-    result = CliRunner().invoke(main, ["plot", "US.AAPL", "-o", "figure.xyz"])
-    assert result.exit_code == 2
-    assert "png, pdf, svg" in result.output
+    result = futu_short("plot", "US.AAPL", "-o", "figure.xyz")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "png, pdf, svg" in result.stderr
 
 
 def test_without_matplotlib_nothing_is_asked_for_a_figure(tmp_path: Path) -> None:
+    # In the tests' process it is imported already.
     code = (
         "import sys\nsys.modules['matplotlib'] = None\n"
         "from intake_futu_short.cli import main\nmain()\n"
@@ -336,19 +313,11 @@ def test_whatever_can_be_read_can_be_drawn() -> None:
         {option.name for option in main.commands[name].params} for name in ("read", "plot")
     )
     assert read - plot == {"metrics", "form"}
-    lost = [
-        "plot",
-        "US.AAPL",
-        "--rsa-key",
-        "lost.pem",
-        "--gateway",
-        "sample://",
-        "-o",
-        "figure.png",
-    ]
-    result = CliRunner().invoke(main, lost)
-    assert result.exit_code == 1
-    assert "lost.pem" in result.output
+    result = futu_short(
+        "plot", "US.AAPL", "--rsa-key", "lost.pem", "--gateway", "sample://", "-o", "figure.png"
+    )
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "lost.pem" in result.stderr
 
 
 def test_a_store_is_synced_and_read_again_without_a_gateway(tmp_path: Path) -> None:

@@ -337,3 +337,23 @@ def test_anything_at_all_gives_events_and_raises_nothing(stream: list[bytes]) ->
     *before, last = connection.events_received()
     assert isinstance(last, Failed)
     assert not any(isinstance(event, Failed) for event in before)
+
+
+def test_it_counts_whole_frames_of_any_kind_and_knows_of_a_part() -> None:
+    connection = opened()
+    assert (connection.frames_received, connection.is_mid_frame) == (0, False)
+    hello, push = frame(1001, 1, init_connect_body()), frame(1003, 7, b"x")
+    connection.receive_data(hello[:1])
+    assert (connection.frames_received, connection.is_mid_frame) == (0, True)
+    connection.receive_data(hello[1:])
+    assert (connection.frames_received, connection.is_mid_frame) == (1, False)
+    connection.receive_data(push + push[:20])
+    assert (connection.frames_received, connection.is_mid_frame) == (2, True)
+
+
+def test_a_plain_frame_with_a_wrong_checksum_is_damage_and_not_a_missing_key() -> None:
+    connection = asking()
+    connection.receive_data(frame(3248, 2, b"\x08\x00", sha1=bytes(20)))
+    said = str(error_of(connection))
+    assert "damaged frame" in said
+    assert "unencrypted" not in said

@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
+from command_line import futu_short
 from second_gateway import (
     DAILY_SHORT_VOLUME,
     INIT_CONNECT,
@@ -20,7 +20,6 @@ from second_gateway import (
     refusal_body,
 )
 
-from intake_futu_short.cli import main
 from intake_futu_short.cli.doctor import examine
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.gateway import Gateway, sample_histories
@@ -51,17 +50,17 @@ def test_a_gateway_that_works_is_asked_once(cache: Path) -> None:
     assert "newest trading day 2026-05-08" in findings["request"][1]
     assert "not encrypted" in findings["handshake"][1]
     assert "30/30" in findings["limit"][1]
-    slots = list(cache.rglob("*.slots"))
-    assert len(slots) == 1
-    assert str(slots[0]) in findings["limit"][1]
+    files = list(cache.rglob("*.sqlite"))
+    assert len(files) == 1
+    assert str(files[0]) in findings["limit"][1]
 
 
 def test_its_request_counts_like_any_other() -> None:
     with Gateway(sample_histories()) as gateway:
-        url = f"{gateway.url}?limit=1/1"
+        url = f"{gateway.url}?limit=1/0.3"
         assert states(found(url)) == states(found(url)) == {}
         first, second = (request.arrived_s for request in gateway.requests)
-        assert second - first >= 1.0
+        assert second - first >= 0.3
 
 
 def test_the_origin_of_the_gateway_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +143,7 @@ def test_a_gateway_that_hangs_up_is_told(at: int, step: str) -> None:
 
 
 def test_a_gateway_that_keeps_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intake_futu_short.cli.doctor.CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("intake_futu_short.cli.doctor.CONNECT_S", 0.2)
     findings, _ = served(lambda _: None)
     assert "no answer within 0.2 s to the handshake" in findings["handshake"][1]
 
@@ -172,9 +171,9 @@ def test_encryption_is_told_without_the_key(key_file: Callable[..., Path]) -> No
         assert path.read_text().splitlines()[1] not in str(findings)
         plain = f"opend://{gateway.host}:{gateway.port}"
         assert states(found(plain)) == {"handshake": "failed", "request": "not tried"}
-        run = CliRunner().invoke(main, ["doctor", "--gateway", plain, "--rsa-key", str(path)])
-        assert run.exit_code == 0
-        assert f"encrypted with the key in {path}" in run.output
+        run = futu_short("doctor", "--gateway", plain, "--rsa-key", str(path))
+        assert (run.returncode, run.stderr) == (0, "")
+        assert f"encrypted with the key in {path}" in run.stdout
 
 
 def test_a_cache_that_is_a_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,9 +216,9 @@ def test_another_ticker_can_be_asked_for() -> None:
 
 
 def test_the_command_prints_a_line_a_step_and_exits_by_what_it_found() -> None:
-    good = CliRunner().invoke(main, ["doctor", "--gateway", "sample://"])
-    assert good.exit_code == 0
-    assert [line.split()[:2] for line in good.output.splitlines()] == [["ok", s] for s in STEPS]
-    bad = CliRunner().invoke(main, ["doctor", "--gateway", "http://h"])
-    assert bad.exit_code == 1
-    assert "not tried  handshake" in bad.output
+    good = futu_short("doctor", "--gateway", "sample://")
+    assert (good.returncode, good.stderr) == (0, "")
+    assert [line.split()[:2] for line in good.stdout.splitlines()] == [["ok", s] for s in STEPS]
+    bad = futu_short("doctor", "--gateway", "http://h")
+    assert (bad.returncode, bad.stderr) == (1, "")
+    assert "not tried  handshake" in bad.stdout

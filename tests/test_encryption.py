@@ -10,23 +10,19 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from asking import ask, opened
 from gateway_peer import INIT_CONNECT, PATIENCE_S, Peer, days, hello
 from second_cipher import AES_CBC, AES_ECB, FTAES_ECB, SecondCipher
-from second_gateway import History, SecondGateway, make_rows
+from second_gateway import Exchange, History, SecondGateway, make_rows
 
 from intake_futu_short import RET_OK, OpenQuoteContext
-from intake_futu_short.errors import (
-    GatewayError,
-)
+from intake_futu_short.errors import GatewayError
 from intake_futu_short.gateway import Gateway, sample_histories
-from intake_futu_short.opend.address import GatewayURL
-from intake_futu_short.opend.client import GatewayClient
-from intake_futu_short.security import Security
 from intake_futu_short.source import FutuShortSource
 
 if TYPE_CHECKING:
@@ -35,7 +31,6 @@ if TYPE_CHECKING:
     KeyFile = Callable[..., Path]
 
 ALGORITHMS = {"AES_CBC": AES_CBC, "AES_ECB": AES_ECB, "FTAES_ECB": FTAES_ECB}
-AAPL = Security.parse("US.AAPL")
 # The default arguments of official_encryption.py make the same rows.
 ROWS = {"US": make_rows("US", 60), "HK": make_rows("HK", 60)}
 HISTORIES = {"US.AAPL": History("US", ROWS["US"]), "HK.00700": History("HK", ROWS["HK"])}
@@ -138,14 +133,19 @@ def test_a_gateway_that_names_no_vector_gets_ftaes_ecb(key_file: KeyFile) -> Non
 
 
 def test_heartbeats_are_enciphered_too(key_file: KeyFile) -> None:
+    def patient(exchange: Exchange) -> None:
+        if exchange.query is None:
+            exchange.send(exchange.answer)
+            if len(gateway.keep_alives) == 2:
+                held[0].send(held[0].answer)
+        else:
+            held.append(exchange)
+
+    held: list[Exchange] = []
     key = key_file()
     cipher = SecondCipher(key.read_bytes(), AES_CBC)
-    with SecondGateway(HISTORIES, cipher=cipher, keep_alive_interval=1) as gateway:
-        url = GatewayURL.parse(gateway.url).with_rsa_key(str(key))
-        with closing(GatewayClient(url, timeout=PATIENCE_S)) as client:
-            client.daily_short_volume(AAPL)
-            gateway.wait_until(lambda: len(gateway.keep_alives) >= 2)
-            client.daily_short_volume(AAPL)
+    with SecondGateway(HISTORIES, patient, cipher=cipher, keep_alive_interval=1) as gateway:
+        ask(opened(f"{gateway.url}?rsa_key={key}"))
         assert gateway.connections == 1
 
 
@@ -230,39 +230,16 @@ def test_the_sample_can_be_encrypted(key_file: KeyFile) -> None:
         assert again.read().equals(plain.read())
 
 
-def test_connections_are_shared_by_those_with_the_same_key_only(
-    key_file: KeyFile, tmp_path: Path
-) -> None:
+def test_who_has_another_key_disturbs_nobody(key_file: KeyFile) -> None:
     key = key_file()
-    copy = tmp_path / "copy.pem"
-    copy.touch(mode=0o600)
-    copy.write_bytes(key.read_bytes())
     with SecondGateway(HISTORIES, cipher=SecondCipher(key.read_bytes(), AES_CBC)) as gateway:
-
-        def client(path: Path | None) -> GatewayClient:
-            url = GatewayURL.parse(f"{gateway.url}?limit=2/0.2")
-            return GatewayClient(
-                url.with_rsa_key(None if path is None else str(path)), timeout=PATIENCE_S
-            )
-
-        with (
-            closing(client(key)) as one,
-            closing(client(copy)) as same,
-            closing(client(key_file(1024, which=2))) as other,
-            closing(client(None)) as plain,
-        ):
-            one.daily_short_volume(AAPL)
-            same.daily_short_volume(AAPL)
-            assert gateway.connections == 1
-            for stranger in (other, plain):
-                with pytest.raises(GatewayError):
-                    stranger.daily_short_volume(AAPL)
-            assert gateway.connections == 3
-            for _ in range(3):  # the others' failure is no business of theirs
-                one.daily_short_volume(AAPL)
-                same.daily_short_volume(AAPL)
-        assert gateway.connections == 3
+        url = f"{gateway.url}?limit=2/0.2"
+        one = opened(f"{url}&rsa_key={key}")
+        ask(one)
+        for stranger in (url, f"{url}&rsa_key={key_file(1024, which=2)}"):
+            with pytest.raises(GatewayError):
+                ask(opened(stranger))
+        for _ in range(3):
+            ask(one)
+        assert {query.connection for query in gateway.queries} == {1}
         gateway.complaints.clear()
-    # The limit is the gateway's, whoever asks.
-    arrived = [query.arrived for query in gateway.queries]
-    assert min(later - first for first, later in zip(arrived, arrived[2:], strict=False)) >= 0.2

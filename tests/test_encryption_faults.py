@@ -225,7 +225,7 @@ def test_no_key_is_shown_anywhere(key_file: KeyFile, caplog: pytest.LogCaptureFi
     with SecondGateway(HISTORIES, cipher=cipher) as gateway:
         with FutuShortSource("US.AAPL", gateway=gateway.url, rsa_key=key) as source:
             source.read()
-            url = str(source._gateways[0])
+            url = source._gateways.origin
             shown = [repr(source), source.yaml(), url, pickle.dumps(source).decode("latin-1")]
             copy = pickle.loads(pickle.dumps(source))  # noqa: S301 - made here
         assert copy == source

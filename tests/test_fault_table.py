@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fault_proxy import FaultProxy
-from fault_table import FAULTS, ROWS, Fault, Tricky
+from fault_table import FAULTS, PLACES, ROWS, Fault, Tricky
 from second_gateway import FIELDS, History, make_rows
 
 from intake_futu_short.errors import FutuShortError
@@ -42,6 +42,11 @@ CASES = [
     (name, place)
     for name, fault in FAULTS.items()
     for place in ((0,) if fault.everywhere else fault.places)
+]
+# Pages in the middle of a walk are much alike.
+SOME_SLOW = [
+    pytest.param(name, place, marks=[pytest.mark.slow] if place == PLACES[2] else [])
+    for name, place in CASES
 ]
 
 
@@ -71,15 +76,15 @@ def read(fault: Fault, url: str) -> str:
         return other.result()
 
 
-@pytest.mark.parametrize(("name", "place"), CASES)
+@pytest.mark.parametrize(("name", "place"), SOME_SLOW)
 def test_a_walk_ends_whole_or_in_the_named_error(
     name: str,
     place: int,
     fault_table: dict[str, dict[int, str]],
-    policy: Callable[..., None],
+    patience: Callable[..., None],
 ) -> None:
     fault = FAULTS[name]
-    policy(**dict(fault.policy))
+    patience(**dict(fault.patience))
     with (
         Tricky(fault, place, HISTORIES) as gateway,
         FaultProxy(gateway.port, fault.act, place or None, always=fault.always) as proxy,
@@ -102,12 +107,13 @@ OF_THE_NETWORK = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_THE_NETWORK)
 def test_so_does_a_walk_of_the_package_s_own_gateway(
-    name: str, fault_table: dict[str, dict[int, str]], policy: Callable[..., None]
+    name: str, fault_table: dict[str, dict[int, str]], patience: Callable[..., None]
 ) -> None:
     fault = FAULTS[name]
-    policy(**dict(fault.policy))
+    patience(**dict(fault.patience))
     with (
         Gateway({"US.AAPL": OWN}) as gateway,
         FaultProxy(gateway.port, fault.act, OWN_GATEWAY_PLACE, always=fault.always) as proxy,

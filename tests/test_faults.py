@@ -123,8 +123,8 @@ SILENT = {
     "closed": Fault(hang_up, GatewayDisconnectedError, "closed the connection"),
     "closed in the header": Fault(cut(20), GatewayDisconnectedError, "closed the connection"),
     "closed in the body": Fault(cut(60), GatewayDisconnectedError, "closed the connection"),
-    "no answer": Fault(nothing, GatewayTimeoutError, "within 0.5 s"),
-    "an answer that stalls": Fault(stall, GatewayTimeoutError, "within 0.5 s"),
+    "no answer": Fault(nothing, GatewayTimeoutError, "0.5 s"),
+    "an answer that stalls": Fault(stall, GatewayTimeoutError, "0.5 s"),
 }
 # An answer that says no, in the words that are on record.
 REFUSED = {

@@ -67,7 +67,9 @@ def test_any_bytes_are_taken_or_refused_by_name(target: str, data: bytes) -> Non
     TARGETS[target](data)
 
 
-@given(st.integers(0, 2**32), st.sampled_from([b"\x00", b"\xff"]), st.integers(1, 4))
+@given(
+    st.integers(0, 2**32), st.sampled_from([b"\x00", b"\xff", b"\x01", b"\xfe"]), st.integers(1, 4)
+)
 @settings(deadline=None)
 def test_absurd_but_well_formed_answers_are_taken_or_refused_by_name(
     seed: int, market: bytes, pages: int

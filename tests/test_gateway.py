@@ -1,13 +1,19 @@
-"""The sockets of our gateway: connections, their ends, starting and closing."""
+"""The sockets of our gateway: connections, their ends, starting and closing, hostile clients."""
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 from gateway_peer import (
@@ -18,7 +24,6 @@ from gateway_peer import (
     KEEP_ALIVE,
     PATIENCE_S,
     Peer,
-    days,
     frame,
     hello,
     question,
@@ -27,13 +32,11 @@ from gateway_peer import (
 from second_gateway import official
 
 from intake_futu_short.errors import ConfigError, GatewayError
-from intake_futu_short.gateway import Gateway
-from intake_futu_short.gateway.shared_sample import SharedSample
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from intake_futu_short.gateway import Gateway, History
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
+
+HEARTBEAT = b"\x0a\x02\x08\x01"
 
 
 @pytest.fixture
@@ -94,6 +97,15 @@ def test_a_late_answer_keeps_nobody_waiting() -> None:
         assert [peer.receive()[1] for _ in range(2)] == [heartbeat, page]
 
 
+def test_late_answers_do_not_wait_for_each_other() -> None:
+    with Gateway(sample(), latency_s=0.2) as running, Peer(running) as peer:
+        begin_s = time.monotonic()
+        asked = [peer.send(DAILY_SHORT_VOLUME, question("SAMPLE", num=50)) for _ in range(30)]
+        assert [peer.receive()[1] for _ in range(30)] == asked
+        took_s = time.monotonic() - begin_s
+    assert 0.2 <= took_s < 3.0  # one after the other would be 6 s
+
+
 def test_closing_does_not_wait_for_late_answers() -> None:
     with Gateway(sample(), latency_s=3600.0) as running:
         peer = Peer(running)
@@ -115,6 +127,33 @@ def test_an_answer_to_somebody_who_has_left_is_dropped() -> None:
             assert peer.page().retType == 0
 
 
+class Broken(Mapping[str, History]):
+    """Histories whose lookup breaks down."""
+
+    def __getitem__(self, code: str) -> History:
+        raise OSError(f"no room for {code}")
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError
+
+    def __len__(self) -> int:
+        raise AssertionError
+
+
+def test_a_lookup_that_breaks_down_is_logged_and_ends_its_connection_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Gateway(Broken()) as running, Peer(running) as peer, Peer(running) as other:
+        peer.send(DAILY_SHORT_VOLUME, question())
+        assert peer.is_closed_by_gateway()
+        assert other.ask(KEEP_ALIVE, HEARTBEAT, "KeepAlive_pb2").retType == 0
+    assert "OSError: no room for US.AAPL" in caplog.text
+    caplog.clear()
+
+
+# Clients that mean no good
+
+
 def sends(sock: socket.socket, data: bytes) -> bool:
     try:
         return sock.send(data) > 0
@@ -122,36 +161,139 @@ def sends(sock: socket.socket, data: bytes) -> bool:
         return False
 
 
+def flood(deaf: Peer, good: Peer) -> None:
+    """Send requests until the gateway takes no more, which it does not while answers pile up.
+
+    That it takes none is judged over 20 round trips of another client.
+    """
+    request = frame(DAILY_SHORT_VOLUME, question("SAMPLE", num=50), 5)
+    deaf.sock.setblocking(False)
+    unread = 0
+    while unread < 20:
+        unread = 0 if sends(deaf.sock, request * 1000) else unread + 1
+        assert good.ask(KEEP_ALIVE, HEARTBEAT, "KeepAlive_pb2").retType == 0
+
+
 def test_a_client_that_does_not_read_hurts_nobody(gateway: Gateway) -> None:
     with Peer(gateway) as deaf, Peer(gateway) as good:
-        request = frame(DAILY_SHORT_VOLUME, question("SAMPLE", num=50), 5)
-        deaf.sock.setblocking(False)
-        # Until the gateway has read nothing for a while, by its own count of round trips: it
-        # stops reading while its answers pile up.
-        unread = 0
-        while unread < 20:
-            unread = 0 if sends(deaf.sock, request * 1000) else unread + 1
-            assert good.page().retType == 0
-        answered = len(gateway.requests)
+        flood(deaf, good)  # and it ends
         assert good.page().retType == 0
-        assert len(gateway.requests) == answered + 1
+        assert walk_s(good) > 0
 
 
-def test_more_connections_than_allowed_are_closed() -> None:
+def test_late_answers_do_not_pile_up_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("intake_futu_short.gateway.server.MAX_LATE_BYTES", 50_000)
+    with (
+        Gateway(sample(), latency_s=3600.0) as running,
+        Peer(running) as deaf,
+        Peer(running) as good,
+    ):
+        flood(deaf, good)
+        assert 0 < len(running.requests) < 50  # of 3 KB and more each
+
+
+def walk_s(peer: Peer) -> float:
+    """Seconds that the 31 pages of a ticker take."""
+    begin_s = time.monotonic()
+    next_key, pages = None, 0
+    while next_key != "-1":
+        next_key = peer.page("SAMPLE", num=50, next_key=next_key).s2c.nextKey
+        pages += 1
+    assert pages == 31
+    return time.monotonic() - begin_s
+
+
+def test_a_client_that_floods_and_reads_leaves_others_their_turn(gateway: Gateway) -> None:
+    block = frame(DAILY_SHORT_VOLUME, question("SAMPLE", num=50), 5) * 500
+
+    def send(peer: Peer) -> None:
+        with suppress(OSError):
+            while True:
+                peer.sock.sendall(block)
+
+    def read(peer: Peer) -> None:
+        with suppress(OSError):
+            while peer.sock.recv(2**20):
+                pass
+
+    with Peer(gateway) as good, Peer(gateway) as bad:
+        alone_s = min(walk_s(good) for _ in range(3))
+        threads = [threading.Thread(target=work, args=(bad,)) for work in (send, read)]
+        for thread in threads:
+            thread.start()
+        while len(gateway.requests) < 200:  # 93 of them are not the flood's
+            good.page()
+        beside_s = min(walk_s(good) for _ in range(3))
+        bad.sock.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
+    # Two clients take turns: about twice as long. The rest is for a busy machine.
+    assert beside_s < 10 * alone_s + 2.0
+
+
+def test_connections_without_a_handshake_lock_nobody_out() -> None:
+    with Gateway(sample(), handshake_s=60.0) as running, ExitStack() as stack:
+        strangers = [stack.enter_context(Peer(running, greet=False)) for _ in range(128)]
+        friends = [stack.enter_context(Peer(running)) for _ in range(3)]
+        assert [friend.page().retType for friend in friends] == [0, 0, 0]
+        assert [strangers[oldest].is_closed_by_gateway() for oldest in range(3)] == [True] * 3
+        for stranger in (strangers[3], strangers[-1]):
+            assert stranger.ask(INIT_CONNECT, hello(), "InitConnect_pb2").retType == 0
+
+
+def test_a_client_with_a_handshake_makes_room_for_nobody() -> None:
     with (
         Gateway(sample(), max_connections=2) as running,
-        Peer(running),
+        Peer(running) as first,
         Peer(running) as second,
         Peer(running, greet=False) as third,
     ):
         assert third.is_closed_by_gateway()
-        assert second.page().retType == 0
+        assert [peer.page().retType for peer in (first, second)] == [0, 0]
+        first.sock.close()
+        second.sock.close()
+
+
+def test_a_connection_that_ends_makes_room_for_another() -> None:
+    with Gateway(sample(), max_connections=1) as running:
+        for _ in range(20):
+            with Peer(running) as peer:
+                peer.sock.shutdown(socket.SHUT_WR)
+                assert peer.is_closed_by_gateway()
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"FT", frame(DAILY_SHORT_VOLUME, question(), 1)], ids=["none", "half", "refused"]
+)
+def test_a_connection_that_never_shakes_hands_is_closed(said: bytes) -> None:
+    with (
+        Gateway(sample(), handshake_s=0.3) as running,
+        Peer(running, greet=False) as stranger,
+    ):
+        stranger.sock.sendall(said)
+        while stranger.sock.recv(2**16):
+            pass
+
+
+@pytest.mark.parametrize("said", [b"", b"FT"], ids=["none", "half a frame"])
+def test_a_connection_without_a_further_frame_is_closed(said: bytes) -> None:
+    with Gateway(sample(), idle_s=0.3) as running, Peer(running) as peer:
+        peer.sock.sendall(said)
+        assert peer.is_closed_by_gateway()
+
+
+def test_frames_keep_a_connection_open() -> None:
+    with Gateway(sample(), handshake_s=1.0, idle_s=60.0) as running, Peer(running) as peer:
+        with Peer(running, greet=False) as stranger:
+            assert stranger.is_closed_by_gateway()  # so a second went by
+        assert peer.page().retType == 0
 
 
 # Life
 
 
 def test_connections_just_made_are_closed_in_silence() -> None:
+    begin_s = time.monotonic()
     for _ in range(50):
         running = Gateway({})
         running.start()
@@ -159,6 +301,8 @@ def test_connections_just_made_are_closed_in_silence() -> None:
         running.close()
         for sock in early:
             sock.close()
+    # Closing waits for no poll: 50 of half a second each would be 25 s.
+    assert time.monotonic() - begin_s < 5.0
 
 
 def test_close_hangs_up_and_it_starts_again_with_its_record() -> None:
@@ -228,6 +372,11 @@ def test_other_loopback_addresses(host: str) -> None:
         {"latency_s": "1"},
         {"max_connections": 0},
         {"max_connections": "128"},
+        {"limit": ("30", 30.0)},
+        {"limit": (30, float("nan"))},
+        {"latency_s": float("inf")},
+        {"handshake_s": -1.0},
+        {"idle_s": None},
     ],
     ids=str,
 )
@@ -236,61 +385,101 @@ def test_arguments_that_cannot_work_are_refused_at_once(arguments: dict[str, Any
         Gateway({}, **arguments)
 
 
-# The sample of the process
+@pytest.mark.parametrize("histories", [None, [], {"US.A": None}, {"US.A": sample()["US.AAPL"]}])
+def test_histories_must_stand_under_their_own_code(histories: Any) -> None:
+    with pytest.raises(ConfigError, match="histories"):
+        Gateway(histories)
 
 
-def ask_sample(url: str) -> Any:
-    port = int(url.rpartition(":")[2])
-    with Peer(Gateway({}, port=port)) as peer:
-        return peer.page(num=1)
+def test_histories_that_load_what_is_asked_for_are_not_looked_through() -> None:
+    assert Gateway(Broken()).requests == []
 
 
-def is_listening(url: str) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), PATIENCE_S).close()
-    except ConnectionRefusedError:
-        return False
-    return True
+class Owner:
+    pass
 
 
-def test_the_sample_is_shared_and_ends_with_its_last_user() -> None:
-    one, two = SharedSample(), SharedSample()
-    assert one.url == two.url
-    one.close()
-    one.close()
-    assert days(ask_sample(two.url)) == ["2024-10-11"]
-    two.close()
-    assert not is_listening(two.url)
-    three = SharedSample()
-    assert is_listening(three.url)
-    three.close()
+def test_garbage_collection_may_close_it() -> None:
+    running = Gateway(sample()).start()
+    port = running.port
+    owner = Owner()
+    owner.itself = owner  # type: ignore[attr-defined]  # only the collector finds it
+    weakref.finalize(owner, running.close)
+    with Peer(running) as peer:
+        assert peer.page().retType == 0
+        del owner
+        gc.collect()
+        assert peer.is_closed_by_gateway()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
 
 
-def test_threads_share_the_sample() -> None:
-    urls: list[str] = []
-    together = threading.Barrier(8)
+def test_a_thread_of_its_own_may_close_it() -> None:
+    class Closing(Broken):
+        def __getitem__(self, code: str) -> History:
+            running.close()
+            closed.set()
+            raise KeyError(code)
 
-    def use() -> None:
-        together.wait()
-        sample = SharedSample()
-        urls.append(sample.url)
-        together.wait()
-        sample.close()
+    closed = threading.Event()
+    running = Gateway(Closing()).start()
+    with Peer(running) as peer:
+        peer.send(DAILY_SHORT_VOLUME, question())
+        assert closed.wait(PATIENCE_S)
+        assert peer.is_closed_by_gateway()
+    for thread in threading.enumerate():
+        if thread.name.startswith("intake-futu-short"):
+            thread.join(PATIENCE_S)
 
-    threads = [threading.Thread(target=use) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(urls) == 8
-    assert len(set(urls)) == 1
-    assert not is_listening(urls[0])
+
+def test_threads_may_close_it_together() -> None:
+    for _ in range(20):
+        running = Gateway(sample()).start()
+        together = threading.Barrier(4)
+
+        def close(running: Gateway = running, together: threading.Barrier = together) -> None:
+            together.wait()
+            running.close()
+
+        threads = [threading.Thread(target=close) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert running.port == 0
+
+
+def refuses_to_start(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_host_without_threads_costs_the_connection_only(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("intake_futu_short.gateway.server._Connection.start", refuses_to_start)
+        with Peer(gateway, greet=False) as peer:
+            assert peer.is_closed_by_gateway()
+    with Peer(gateway) as peer:
+        assert peer.page().retType == 0
+    assert "a connection could not be taken: can't start new thread" in caplog.text
+    caplog.clear()
+
+
+def test_a_start_that_fails_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    running = Gateway(sample())
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuses_to_start)
+        with pytest.raises(RuntimeError):
+            running.start()
+    with running, Peer(running) as peer:
+        assert peer.page().retType == 0
 
 
 def run_python(code: str) -> str:
     result = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", code],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=60, check=False, cwd=Path(__file__).parent,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
@@ -298,38 +487,48 @@ def run_python(code: str) -> str:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_forked_child_starts_a_sample_of_its_own() -> None:
+def test_a_forked_child_lets_go_of_it_and_the_parent_serves_on() -> None:
     code = """
-import os, socket, warnings
+import os, warnings
+from gateway_peer import Peer, sample
 from intake_futu_short.gateway import Gateway
-from intake_futu_short.gateway.shared_sample import SharedSample
 warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside a thread
-mine = SharedSample()
-gateway = Gateway({}).start()
+gateway = Gateway(sample()).start()
+peer = Peer(gateway)
 child = os.fork()
 if child == 0:
-    own = SharedSample()
-    different = own.url != mine.url
-    socket.create_connection(("127.0.0.1", int(own.url.rpartition(":")[2]))).close()
-    mine.close()
     gateway.close()
+    gateway.close()
+    own = Gateway(sample()).start()
+    with Peer(own) as other:
+        answer = other.page()
     own.close()
-    os._exit(0 if different else 1)
+    os._exit(answer.retType)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-socket.create_connection(("127.0.0.1", int(mine.url.rpartition(":")[2]))).close()
-socket.create_connection(("127.0.0.1", gateway.port)).close()
-mine.close()
+with Peer(gateway) as other:
+    print(peer.page().retType, other.page().retType)
+# Another child keeps its copies and does nothing.
+told, tell = os.pipe()
+child = os.fork()
+if child == 0:
+    os.close(tell)
+    os.read(told, 1)
+    os._exit(0)
+port = gateway.port
 gateway.close()
-print("served on")
+print(peer.is_closed_by_gateway())
+with Gateway(sample(), port=port) as again, Peer(again) as other:
+    print(other.page().retType)
+os.write(tell, b"x")
+os.waitpid(child, 0)
+peer.sock.close()
 """
-    assert run_python(code) == "served on\n"
+    assert run_python(code) == "0 0\nTrue\n0\n"
 
 
 def test_a_process_that_never_closes_ends_at_once() -> None:
     code = """
 from intake_futu_short.gateway import Gateway
-from intake_futu_short.gateway.shared_sample import SharedSample
-SharedSample()
 Gateway({}).start()
 print("done")
 """

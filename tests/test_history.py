@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
-from model_gateway import ModelGateway, as_read
-from refreshed_ticker import HOUR_S, NOON, RefreshedTicker, first_days
+from model_gateway import ModelGateway
+from refreshed_ticker import HOUR_S, NOON, RefreshedTicker, as_read, first_days
 
 from intake_futu_short.errors import (
     GatewayDisconnectedError,
     PaginationError,
     StoreError,
 )
-from intake_futu_short.pages import Aggregates
 
 if TYPE_CHECKING:
     from intake_futu_short.opend.messages_pb2 import DailyShortVolume
@@ -25,9 +25,9 @@ def test_a_first_fill_takes_what_the_cursor_forces_and_writes_as_it_walks() -> N
     ticker = RefreshedTicker(ModelGateway(1500))
     outcome = ticker.refresh("auto")
     assert (outcome.requests, outcome.new_rows, outcome.revised) == (31, 1500, 0)
-    assert [len(kept.rows) for kept in ticker.store.saves] == [*range(50, 1501, 50), 1500]
-    assert [kept.is_complete for kept in ticker.store.saves] == [False] * 30 + [True]
-    assert ticker.kept.walked_s == ticker.kept.checked_s == NOON
+    assert [len(saved.rows) for saved in ticker.memory.saves] == [*range(50, 1501, 50), 1500]
+    assert [saved.is_complete for saved in ticker.memory.saves] == [False] * 30 + [True]
+    assert ticker.held.walked_s == ticker.held.checked_s == NOON
     ticker.assert_fresh()
 
 
@@ -43,7 +43,7 @@ def test_new_days_cost_as_few_requests_as_they_fill_pages(
     assert (outcome.requests, outcome.new_rows, outcome.revised) == (requests, days, 0)
     ticker.assert_fresh()
     # The window of the gateway has moved on; what it no longer sends is kept as it was.
-    oldest = as_read(ticker.kept)[1500:].reset_index(drop=True)
+    oldest = as_read(ticker.held)[1500:].reset_index(drop=True)
     pd.testing.assert_frame_equal(oldest, ticker.gateway.frame(ticker.gateway.all[:days][::-1]))
 
 
@@ -59,6 +59,47 @@ def test_after_an_adjustment_everything_is_walked_once() -> None:
     ticker.assert_fresh()
 
 
+@pytest.mark.parametrize("days", [1, 49, 50, 51, 100])
+def test_a_whole_history_of_any_length_costs_one_request(
+    days: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "intake_futu_short")
+    ticker = RefreshedTicker(ModelGateway(days))
+    assert ticker.refresh().requests == days // 50 + 1
+    ticker.now_s += HOUR_S
+    assert ticker.refresh().requests == 1
+    ticker.assert_fresh()
+    # What one page holds whole was walked whole.
+    assert ticker.held.walked_s == (NOON + HOUR_S if days < 50 else NOON)
+    assert ticker.held.checked_s == NOON + HOUR_S
+    # Where nothing differs, nothing is said.
+    assert caplog.messages == []
+
+
+def test_an_adjustment_is_logged_with_the_days_that_tell_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "intake_futu_short")
+    ticker = RefreshedTicker(ModelGateway(120))
+    ticker.refresh()
+    ticker.gateway.adjust(back=10)
+    ticker.refresh()
+    # All but the last ten, of which the first has another last close.
+    assert caplog.messages == ["US.A: prices of 111 days adjusted"]
+
+
+def test_of_many_revised_days_five_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    ticker = RefreshedTicker(ModelGateway(60))
+    ticker.refresh()
+    days = [row["timestamp_str"] for row in ticker.gateway.rows[:7]][::-1]
+    for number in (5, 7):
+        for back in range(7 - number, 7):
+            ticker.gateway.revise(back, "volume", number)
+        assert ticker.refresh().revised == number
+    said = "US.A: late revisions were taken over: " + ", ".join(days[:5])
+    assert caplog.messages == [said, f"{said} and 2 more days"]
+
+
 @pytest.mark.parametrize("back", [0, 1, 25, 49])
 def test_an_adjustment_within_the_newest_page_is_seen_by_its_oldest_row(back: int) -> None:
     ticker = RefreshedTicker(ModelGateway(200))
@@ -68,21 +109,15 @@ def test_an_adjustment_within_the_newest_page_is_seen_by_its_oldest_row(back: in
     ticker.assert_fresh()
 
 
-def test_rows_of_two_adjustments_never_share_what_is_published() -> None:
+def test_a_rewalk_replaces_what_is_held_in_one_write() -> None:
     ticker = RefreshedTicker(ModelGateway(500))
     ticker.refresh()
-    before = as_read(ticker.kept)
     ticker.gateway.adjust(back=10)
-    ticker.store.saves.clear()
-    ticker.refresh()
-    *during, last = ticker.store.saves
-    assert len(during) == 10
-    for number, kept in enumerate(during, 1):
-        pd.testing.assert_frame_equal(as_read(kept), before)
-        assert kept.staged is not None
-        assert len(kept.staged.rows) == 50 * number
-    pd.testing.assert_frame_equal(as_read(last), ticker.gateway.frame())
-    assert last.staged is None
+    ticker.memory.saves.clear()
+    assert ticker.refresh().requests == 11
+    (saved,) = ticker.memory.saves
+    pd.testing.assert_frame_equal(as_read(saved), ticker.gateway.frame())
+    assert saved.is_complete
 
 
 def test_a_rewalk_ends_where_a_row_agrees() -> None:
@@ -96,57 +131,34 @@ def test_a_rewalk_ends_where_a_row_agrees() -> None:
     ticker.assert_fresh()
 
 
-def test_an_interrupted_rewalk_goes_on_from_its_cursor() -> None:
+@pytest.mark.parametrize("mode", ["always", "full"])
+def test_an_interrupted_rewalk_leaves_what_was_held_and_is_walked_again(mode: str) -> None:
     ticker = RefreshedTicker(ModelGateway(1500, window=2000))
     ticker.refresh()
+    before = ticker.held
     ticker.gateway.adjust(back=3)
     ticker.gateway.fails_after = 12
     with pytest.raises(GatewayDisconnectedError):
-        ticker.refresh()
+        ticker.refresh(mode)
+    assert ticker.held is before
+    # It does not count as a check either.
     ticker.gateway.fails_after = None
     ticker.gateway.add(2)
-    ticker.now_s += 100 * HOUR_S
-    # The newest page, and the rest.
-    assert ticker.refresh("auto").requests == 1 + 31 - 12
+    ticker.now_s += 3 * HOUR_S
+    assert ticker.refresh("auto").requests == 31
     ticker.assert_fresh()
 
 
-def test_a_staged_walk_of_another_adjustment_is_dropped() -> None:
+def test_an_adjustment_taken_back_costs_one_request() -> None:
     ticker = RefreshedTicker(ModelGateway(500))
     ticker.refresh()
+    before = [dict(row) for row in ticker.gateway.all]
     ticker.gateway.adjust(back=3)
     ticker.gateway.fails_after = 5
     with pytest.raises(GatewayDisconnectedError):
         ticker.refresh()
     ticker.gateway.fails_after = None
-    ticker.gateway.adjust(back=1)
-    assert ticker.refresh().requests == 11
-    ticker.assert_fresh()
-
-
-def test_a_staged_walk_whose_cursor_is_refused_begins_anew() -> None:
-    ticker = RefreshedTicker(ModelGateway(500))
-    ticker.refresh()
-    ticker.gateway.adjust(back=3)
-    ticker.gateway.fails_after = 5
-    with pytest.raises(GatewayDisconnectedError):
-        ticker.refresh()
-    ticker.gateway.fails_after = None
-    ticker.gateway.generation += 1
-    assert ticker.refresh().requests == 12
-    ticker.assert_fresh()
-
-
-def test_an_adjustment_taken_back_leaves_nothing_staged() -> None:
-    ticker = RefreshedTicker(ModelGateway(500))
-    ticker.refresh()
-    held = [dict(row) for row in ticker.gateway.all]
-    ticker.gateway.adjust(back=3)
-    ticker.gateway.fails_after = 5
-    with pytest.raises(GatewayDisconnectedError):
-        ticker.refresh()
-    ticker.gateway.fails_after = None
-    ticker.gateway.all = held
+    ticker.gateway.all = before
     assert ticker.refresh().requests == 1
     ticker.assert_fresh()
 
@@ -154,11 +166,11 @@ def test_an_adjustment_taken_back_leaves_nothing_staged() -> None:
 def test_the_rows_before_the_gateways_window_lose_their_prices_to_an_adjustment() -> None:
     ticker = RefreshedTicker(ModelGateway(300, "HK", window=200))
     ticker.refresh()
-    before = as_read(ticker.kept)
+    before = as_read(ticker.held)
     ticker.gateway.add(30)
     ticker.gateway.adjust(back=1, factor=0.5)
     assert ticker.refresh().requests == 5
-    now = as_read(ticker.kept)
+    now = as_read(ticker.held)
     ticker.assert_fresh()
     assert len(now) == 230
     prices = ["open_price", "close_price", "last_close_price"]
@@ -167,7 +179,7 @@ def test_the_rows_before_the_gateways_window_lose_their_prices_to_an_adjustment(
     held = before[170:].reset_index(drop=True)
     pd.testing.assert_frame_equal(beyond[others], held[others])
     assert beyond[prices].isna().all(axis=None)
-    superseded = ticker.kept.superseded
+    superseded = ticker.held.superseded
     assert superseded is not None
     pd.testing.assert_frame_equal(
         superseded[["timestamp_str", *prices]][::-1].reset_index(drop=True),
@@ -178,22 +190,22 @@ def test_the_rows_before_the_gateways_window_lose_their_prices_to_an_adjustment(
     ticker.gateway.adjust(back=1, factor=0.5)
     ticker.refresh()
     ticker.assert_fresh()
-    assert ticker.kept.superseded is not None
-    assert len(ticker.kept.superseded) == 40
+    assert ticker.held.superseded is not None
+    assert len(ticker.held.superseded) == 40
     pd.testing.assert_frame_equal(
-        ticker.kept.superseded[:30][["timestamp_str", *prices]],
+        ticker.held.superseded[:30][["timestamp_str", *prices]],
         superseded[["timestamp_str", *prices]],
     )
     # Afterwards it costs one request again, and a full walk changes nothing.
     assert ticker.refresh().requests == 1
     assert ticker.refresh("full").requests == 5
-    assert len(ticker.kept.rows) == 240
+    assert len(ticker.held.rows) == 240
     # A gateway with a longer memory sends them again.
     ticker.gateway.window = 220
     ticker.refresh("full")
     ticker.assert_fresh()
-    assert ticker.kept.superseded is not None
-    assert len(ticker.kept.superseded) == 20
+    assert ticker.held.superseded is not None
+    assert len(ticker.held.superseded) == 20
 
 
 def test_late_revisions_on_the_newest_page_are_taken_over_and_logged(
@@ -251,22 +263,8 @@ def test_a_revision_older_than_the_newest_page_is_seen_by_full() -> None:
     ticker.now_s += 24 * HOUR_S
     outcome = ticker.refresh("full")
     assert (outcome.requests, outcome.revised, outcome.new_rows) == (31, 2, 0)
-    assert ticker.kept.walked_s == ticker.now_s
+    assert ticker.held.walked_s == ticker.now_s
     ticker.assert_fresh()
-
-
-def test_an_interrupted_full_walk_goes_on_while_it_is_fresh_only() -> None:
-    for wait_h, requests in [(1, 1 + 31 - 12), (3, 31)]:
-        ticker = RefreshedTicker(ModelGateway(1500))
-        ticker.refresh()
-        ticker.gateway.revise(700, "volume", 4)
-        ticker.gateway.fails_after = 12
-        with pytest.raises(GatewayDisconnectedError):
-            ticker.refresh("full")
-        ticker.gateway.fails_after = None
-        ticker.now_s += wait_h * HOUR_S
-        assert ticker.refresh("full").requests == requests
-        ticker.assert_fresh()
 
 
 def test_a_row_without_a_price_cannot_tell_the_adjustment() -> None:
@@ -319,7 +317,7 @@ def test_missing_values_are_equal_to_missing_ones_and_to_nothing_else() -> None:
 def test_older_rows_are_asked_for_when_they_are_wanted() -> None:
     ticker = RefreshedTicker(ModelGateway(1000))
     assert ticker.refresh("auto", first_days(120)).requests == 3
-    assert not ticker.kept.is_complete
+    assert not ticker.held.is_complete
     assert ticker.refresh("auto", first_days(150)).requests == 0
     assert ticker.refresh("auto", first_days(151)).requests == 1 + 1
     assert ticker.refresh("auto").requests == 1 + 17
@@ -332,19 +330,31 @@ def test_a_rewalk_goes_beyond_what_is_held_and_no_farther_than_it_must() -> None
     ticker.gateway.adjust(back=4)
     # Only 50 rows are wanted; the 150 that are held must be of one adjustment all the same.
     assert ticker.refresh("always", first_days(50)).requests == 3
-    assert not ticker.kept.is_complete
-    pd.testing.assert_frame_equal(as_read(ticker.kept), ticker.gateway.frame()[:150])
+    assert not ticker.held.is_complete
+    pd.testing.assert_frame_equal(as_read(ticker.held), ticker.gateway.frame()[:150])
     ticker.refresh()
     ticker.assert_fresh()
+
+
+def test_a_rewalk_takes_in_the_oldest_row_that_is_held() -> None:
+    ticker = RefreshedTicker(ModelGateway(1000))
+    ticker.refresh("auto", first_days(100))
+    # One more day: of what is held, the second page misses the oldest row alone.
+    ticker.gateway.add(1)
+    ticker.gateway.adjust(back=0)
+    assert ticker.refresh("always", first_days(50)).requests == 3
+    assert ticker.held.superseded is None
+    pd.testing.assert_frame_equal(as_read(ticker.held), ticker.gateway.frame()[:150])
 
 
 def test_auto_asks_nothing_for_two_hours() -> None:
     ticker = RefreshedTicker(ModelGateway(100))
     ticker.refresh("auto")
     ticker.gateway.add(1)
-    for wait_s, requests in [(0, 0), (2 * HOUR_S - 1, 0), (2 * HOUR_S, 1)]:
+    for wait_s, counts in [(0, (0, 0, 0)), (2 * HOUR_S - 1, (0, 0, 0)), (2 * HOUR_S, (1, 1, 0))]:
         ticker.now_s = NOON + wait_s
-        assert ticker.refresh("auto").requests == requests
+        outcome = ticker.refresh("auto")
+        assert (outcome.requests, outcome.new_rows, outcome.revised) == counts
     ticker.now_s = NOON - HOUR_S  # a clock that was set back says nothing
     assert ticker.refresh("auto").requests == 1
 
@@ -372,15 +382,38 @@ def test_auto_asks_nothing_while_no_newer_session_can_be_over(
     assert ticker.refresh("always").requests == 1
 
 
-def test_auto_goes_on_with_what_was_staged_however_fresh() -> None:
-    ticker = RefreshedTicker(ModelGateway(300))
+@pytest.mark.parametrize("now", ["2018-01-26T17:00-05:00", "2018-01-25T20:00-05:00"])
+def test_auto_asks_when_the_clock_is_behind_what_is_held(now: str) -> None:
+    ticker = RefreshedTicker(ModelGateway(20))
+    # An hour later than the one, a day later than the other; both after their day's session.
+    ticker.now_s = pd.Timestamp("2018-01-26T18:00-05:00").timestamp()
+    ticker.refresh("auto")
+    ticker.now_s = pd.Timestamp(now).timestamp()
+    assert ticker.refresh("auto").requests == 1
+    ticker.put(replace(ticker.held, checked_s=None))
+    assert ticker.refresh("auto").requests == (0 if "26T" in now else 1)
+
+
+@pytest.mark.parametrize("mode", ["auto", "always", "full"])
+def test_what_was_asked_for_since_is_not_asked_for_again(mode: str) -> None:
+    ticker = RefreshedTicker(ModelGateway(120))
+    ticker.now_s = NOON - 9 * HOUR_S
     ticker.refresh()
-    ticker.gateway.adjust(back=3)
-    ticker.gateway.fails_after = 3
-    with pytest.raises(GatewayDisconnectedError):
-        ticker.refresh()
-    ticker.gateway.fails_after = None
-    assert ticker.refresh("auto").requests == 1 + 4
+    asked_s = ticker.held.checked_s
+    assert asked_s is not None
+    ticker.now_s = NOON
+    assert ticker.refresh(mode, since_s=asked_s).requests == 0
+    assert ticker.refresh(mode, since_s=asked_s - 1).requests == 0
+    assert ticker.refresh(mode, since_s=asked_s + 1).requests == (3 if mode == "full" else 1)
+
+
+def test_a_full_walk_goes_on_with_older_rows_of_what_was_just_asked_for() -> None:
+    ticker = RefreshedTicker(ModelGateway(300))
+    ticker.refresh("full", first_days(100))
+    assert ticker.held.is_complete  # a full walk leaves nothing out
+    ticker = RefreshedTicker(ModelGateway(300))
+    ticker.refresh("always", first_days(100))
+    assert ticker.refresh("full", since_s=ticker.held.checked_s).requests == 5
     ticker.assert_fresh()
 
 
@@ -391,6 +424,9 @@ def test_never_takes_what_is_there_and_says_what_is_not() -> None:
     ticker.refresh("auto", first_days(100))
     assert ticker.refresh("never", first_days(100)).requests == 0
     with pytest.raises(StoreError, match=r"holds US\.A back to 2018-10-08 only, and older rows"):
+        ticker.refresh("never")
+    ticker.put(replace(ticker.held, rows=ticker.held.rows[:0]))
+    with pytest.raises(StoreError, match=r"holds US\.A back to no day at all only"):
         ticker.refresh("never")
 
 
@@ -413,23 +449,24 @@ def test_a_gateway_that_is_down_is_an_error_that_names_the_way_out() -> None:
 
 def test_every_new_report_of_open_positions_is_kept_and_the_last_is_the_current() -> None:
     ticker = RefreshedTicker(ModelGateway(60, "HK"))
-    reports = [(None, None, None), (100, 0.5, "2026-04-17"), (100, 0.5, "2026-04-17"),
-               (120, 0.6, "2026-04-24"), (121, 0.61, "2026-04-24")]  # fmt: skip
-    for short, ratio, day in reports:
-        values = {"aggregated_short": short, "aggregated_short_ratio": ratio, "new_time_str": day}
-        ticker.gateway.aggregates = {k: v for k, v in values.items() if v is not None}
+    names = ["aggregated_short", "aggregated_short_ratio", "new_time_str"]
+    first, second, third = (
+        dict(zip(names, values, strict=True))
+        for values in [
+            (100, 0.5, "2026-04-17"), (120, 0.6, "2026-04-24"), (121, 0.61, "2026-04-24"),
+        ]
+    )  # fmt: skip
+    for report in ({}, first, first, second, second, {}, second, third):
+        ticker.gateway.aggregates = report
         ticker.refresh()
-    assert ticker.kept.aggregates == (
-        Aggregates(100, 0.5, "2026-04-17"),
-        Aggregates(120, 0.6, "2026-04-24"),
-        Aggregates(121, 0.61, "2026-04-24"),
-    )
+    nothing = dict.fromkeys(names)
+    assert ticker.held.reports == (first, second, nothing, second, third)
 
 
 def test_a_ticker_without_rows_is_complete_and_may_get_some() -> None:
     ticker = RefreshedTicker(ModelGateway(0))
     assert ticker.refresh("auto").requests == 1
-    assert ticker.kept.is_complete
+    assert ticker.held.is_complete
     assert ticker.refresh("auto").requests == 0
     ticker.gateway.add(70)
     ticker.now_s += 3 * HOUR_S
@@ -441,21 +478,22 @@ def test_a_ticker_without_rows_is_complete_and_may_get_some() -> None:
 def test_a_gateway_that_forgot_a_ticker_takes_nothing_away(mode: str) -> None:
     ticker = RefreshedTicker(ModelGateway(300))
     ticker.refresh()
-    before = as_read(ticker.kept)
+    before = as_read(ticker.held)
     ticker.gateway.all = []
     assert ticker.refresh(mode).requests == 1
-    pd.testing.assert_frame_equal(as_read(ticker.kept), before)
+    pd.testing.assert_frame_equal(as_read(ticker.held), before)
 
 
 def test_a_gateway_that_forgot_a_ticker_before_it_was_read_whole_is_an_error() -> None:
     ticker = RefreshedTicker(ModelGateway(300))
     ticker.refresh("auto", first_days(100))
-    before = as_read(ticker.kept)
+    before = as_read(ticker.held)
     ticker.gateway.all = []
     ticker.gateway.generation += 1
-    with pytest.raises(PaginationError, match="sends no rows any more"):
+    with pytest.raises(PaginationError, match=r"US\.A from the model: .* leads nowhere any more"):
         ticker.refresh()
-    pd.testing.assert_frame_equal(as_read(ticker.kept), before)
+    assert len(ticker.gateway.asked) == 2
+    pd.testing.assert_frame_equal(as_read(ticker.held), before)
 
 
 def test_a_day_that_is_no_longer_sent_is_gone_and_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -471,27 +509,27 @@ def test_a_day_that_is_no_longer_sent_is_gone_and_logged(caplog: pytest.LogCaptu
 def test_a_gateway_that_lags_behind_takes_no_newer_row_away() -> None:
     ticker = RefreshedTicker(ModelGateway(200))
     ticker.refresh()
-    before = as_read(ticker.kept)
+    before = as_read(ticker.held)
     newest = ticker.gateway.all.pop()
     assert ticker.refresh().requests == 1
-    pd.testing.assert_frame_equal(as_read(ticker.kept), before)
+    pd.testing.assert_frame_equal(as_read(ticker.held), before)
     # One that lags behind an adjustment, too, is followed; the newest row's prices are of neither.
     ticker.gateway.adjust(back=0, factor=2.0)
     ticker.refresh()
-    now = as_read(ticker.kept)
+    now = as_read(ticker.held)
     assert now["timestamp_str"].tolist() == before["timestamp_str"].tolist()
     pd.testing.assert_frame_equal(now[1:].reset_index(drop=True), ticker.gateway.frame())
     assert now.loc[0, ["close_price", "last_close_price"]].isna().all()
     ticker.gateway.all.append(newest)
     ticker.refresh()
     ticker.assert_fresh()
-    assert ticker.kept.superseded is None
+    assert ticker.held.superseded is None
 
 
 def test_a_history_shorter_than_a_page_may_grow_backwards() -> None:
     ticker = RefreshedTicker(ModelGateway(130, window=20))
     ticker.refresh()
-    assert len(ticker.kept.rows) == 20
+    assert len(ticker.held.rows) == 20
     ticker.gateway.window = 1500
     assert ticker.refresh().requests == 3
     ticker.assert_fresh()
@@ -506,7 +544,7 @@ def test_a_longer_absence_than_the_window_leaves_old_rows_without_prices(
     ticker.gateway.add(150)
     ticker.refresh()
     ticker.assert_fresh()
-    old = as_read(ticker.kept)[100:]
+    old = as_read(ticker.held)[100:]
     assert len(old) == 100
     assert old[["close_price", "last_close_price"]].isna().all(axis=None)
     assert ticker.refresh().requests == 1
@@ -533,6 +571,6 @@ def test_days_that_arrive_in_mid_walk_are_taken_at_the_next_refresh() -> None:
     gateway.before_answer = lambda: gateway.add(1) if len(gateway.asked) in {2, 4} else None
     ticker.refresh()
     gateway.before_answer = lambda: None
-    assert len(ticker.kept.rows) == 300
+    assert len(ticker.held.rows) == 300
     assert ticker.refresh().new_rows == 2
     ticker.assert_fresh()

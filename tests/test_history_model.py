@@ -7,18 +7,16 @@ import pandas as pd
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from model_gateway import PRICES, DictStore, ModelGateway, as_read
+from model_gateway import PRICES, ModelGateway
+from refreshed_ticker import RefreshedTicker, as_read
 
 from intake_futu_short.errors import GatewayDisconnectedError
-from intake_futu_short.history.keeper import Keeper
-from intake_futu_short.security import Security
 
 NUM = 5
 WINDOW = 32
-SECURITY = Security.parse("HK.A")
 
 
-class KeptHistory(RuleBasedStateMachine):
+class StoredHistory(RuleBasedStateMachine):
     """Days pass, prices are adjusted, rows revised, and walks interrupted or overtaken."""
 
     @initialize(
@@ -31,8 +29,7 @@ class KeptHistory(RuleBasedStateMachine):
         self.gateway = ModelGateway(
             days, "HK", window=WINDOW, num=NUM, cursor=cursor, missing=missing, seed=seed
         )
-        self.store = DictStore()
-        self.now_s = 1_800_000_000.0
+        self.ticker = RefreshedTicker(self.gateway)
         # Something changed that one request cannot see: a full walk is needed.
         self.is_hidden = False
         self.days_seen: set[str] = set()
@@ -55,35 +52,30 @@ class KeptHistory(RuleBasedStateMachine):
         self.gateway.revise(back, "short_sell_shares_traded", short)
         self.is_hidden = True  # a later day may move it off the newest page
 
-    @rule()
-    def cursors_expire(self) -> None:
+    @rule(refuses=st.booleans())
+    def cursors_expire(self, refuses: bool) -> None:
         self.gateway.generation += 1
+        self.gateway.refuses_unknown = refuses
 
     @rule(hours=st.sampled_from([0.1, 3.0, 100.0]))
     def time_passes(self, hours: float) -> None:
-        self.now_s += hours * 3600
+        self.ticker.now_s += hours * 3600
 
     # -- what is done ---------------------------------------------------------------------
 
     def refresh(self, mode: str, wanted: int | None = None) -> None:
-        self.gateway.asked.clear()
-        keeper = Keeper(
-            self.store, SECURITY, self.gateway.fetch, refresh=mode, clock=lambda: self.now_s
-        )
-        keeper.update(
-            lambda kept: kept.is_complete or (wanted is not None and len(kept.rows) >= wanted)
+        self.ticker.refresh(
+            mode, lambda held: held.is_complete or (wanted is not None and len(held.rows) >= wanted)
         )
 
     @rule(mode=st.sampled_from(["always", "full"]))
     def refresh_whole(self, mode: str) -> None:
         fresh = self.gateway.frame()
         self.refresh(mode)
-        kept = self.store.kept[SECURITY.code]
-        if mode == "full" and kept.walked_s == self.now_s:
+        if mode == "full":
             self.is_hidden = False
-        assert kept.is_complete
-        assert kept.staged is None
-        read = as_read(kept)
+        assert self.ticker.held.is_complete
+        read = as_read(self.ticker.held)
         assert read["timestamp_str"].tolist()[: len(fresh)] == fresh["timestamp_str"].tolist()
         if self.is_hidden:
             fresh["short_sell_shares_traded"] = read["short_sell_shares_traded"][: len(fresh)]
@@ -98,13 +90,13 @@ class KeptHistory(RuleBasedStateMachine):
         if fresh[PRICES].notna().all(axis=None):
             self.refresh("always")
             assert len(self.gateway.asked) == 1
-        pd.testing.assert_frame_equal(as_read(self.store.kept[SECURITY.code]), read)
+        pd.testing.assert_frame_equal(as_read(self.ticker.held), read)
 
     @rule(wanted=st.integers(1, WINDOW), mode=st.sampled_from(["auto", "always"]))
     def refresh_some(self, wanted: int, mode: str) -> None:
         self.refresh(mode, wanted)
-        kept = self.store.kept[SECURITY.code]
-        assert kept.is_complete or len(kept.rows) >= wanted
+        held = self.ticker.held
+        assert held.is_complete or len(held.rows) >= wanted
 
     @rule(
         mode=st.sampled_from(["auto", "always", "full"]),
@@ -128,15 +120,19 @@ class KeptHistory(RuleBasedStateMachine):
         number=st.integers(2, 8),
         days=st.integers(0, 3),
         factor=st.sampled_from([None, 0.5]),
+        gateway=st.sampled_from(["same", "reconnects", "refuses cursors", "forgets cursors"]),
     )
     def refresh_while_the_world_goes_on(
-        self, mode: str, number: int, days: int, factor: float | None
+        self, mode: str, number: int, days: int, factor: float | None, gateway: str
     ) -> None:
         def change() -> None:
             if len(self.gateway.asked) == number:
                 if factor is not None:
                     self.gateway.adjust(back=0, factor=factor)
                 self.gateway.add(days)
+                self.gateway.connection += gateway != "same"
+                self.gateway.generation += gateway.endswith("cursors")
+                self.gateway.refuses_unknown = gateway == "refuses cursors"
 
         self.gateway.before_answer = change
         try:
@@ -148,20 +144,20 @@ class KeptHistory(RuleBasedStateMachine):
 
     @invariant()
     def no_day_is_lost_and_none_is_there_twice(self) -> None:
-        kept = self.store.kept.get(SECURITY.code)
-        if kept is None:
+        held = self.ticker.memory.histories.get(self.ticker.ticker.code)
+        if held is None:
             return
-        days = kept.rows["timestamp_str"].tolist()
+        days = held.rows["timestamp_str"].tolist()
         assert days == sorted(set(days))
         assert set(days) >= self.days_seen
         self.days_seen = set(days)
-        if kept.superseded is not None:
-            old = kept.superseded["timestamp_str"].tolist()
+        if held.superseded is not None:
+            old = held.superseded["timestamp_str"].tolist()
             assert old == sorted(set(old))
-            blank = kept.rows.loc[kept.rows["timestamp_str"].isin(old), PRICES]
+            blank = held.rows.loc[held.rows["timestamp_str"].isin(old), PRICES]
             assert blank.isna().all(axis=None)
-            assert kept.superseded[PRICES].notna().any(axis=1).all()
+            assert held.superseded[PRICES].notna().any(axis=1).all()
 
 
-TestKeptHistory = KeptHistory.TestCase
-TestKeptHistory.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestStoredHistory = StoredHistory.TestCase
+TestStoredHistory.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from intake_futu_short.errors import ConfigError
-from intake_futu_short.opend import key_file as key_files
+from intake_futu_short.opend.dial import read_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_a_key_is_read(key_file: Callable[..., Path], caplog: pytest.LogCaptureFixture) -> None:
-    key = key_files.read(str(key_file(2048)))
+    key = read_key(str(key_file(2048)))
     assert key.decrypt(key.encrypt(b"hello")) == b"hello"
     assert caplog.records == []
 
@@ -30,7 +30,7 @@ def test_a_tilde_is_the_home_directory(
     path = key_file()
     monkeypatch.setenv("HOME", str(path.parent))
     monkeypatch.setenv("USERPROFILE", str(path.parent))
-    assert key_files.read(f"~/{path.name}").fingerprint == key_files.read(str(path)).fingerprint
+    assert read_key(f"~/{path.name}").fingerprint == read_key(str(path)).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_tilde_is_the_home_directory(
 )
 def test_a_file_that_cannot_be_read_is_named(path: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
-        key_files.read(path)
+        read_key(path)
     assert str(caught.value).startswith(f"rsa_key {path!r}: ")
 
 
@@ -52,7 +52,7 @@ def test_a_file_that_holds_no_key_is_named_and_not_quoted(tmp_path: Path) -> Non
     path = tmp_path / "password.txt"
     path.write_text("hunter2")
     with pytest.raises(ConfigError, match="not a private key in PEM form") as caught:
-        key_files.read(str(path))
+        read_key(str(path))
     assert str(path) in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
@@ -64,11 +64,11 @@ def test_a_key_that_everybody_can_read_is_warned_of_once(
     path = tmp_path / "opend.pem"
     path.write_bytes(key_file().read_bytes())
     path.chmod(0o640)
-    key_files.read(str(path))
+    read_key(str(path))
     assert caplog.records == []
     path.chmod(0o644)
-    key_files.read(str(path))
-    key_files.read(str(path))
+    read_key(str(path))
+    read_key(str(path))
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.name.startswith("intake_futu_short.")

@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from bucket import Bucket
-from store_contract import DAYS, TENCENT, TENCENT_FILE, assert_same, hk_rows
+from store_contract import DAYS, TENCENT, TENCENT_FILE, assert_same, hk_rows, locked, report, ticker
 
 from intake_futu_short import FutuShortStore, StoreError
-from intake_futu_short.kept import Kept, Staged
-from intake_futu_short.pages import Aggregates
-from intake_futu_short.store.merge import merge
+from intake_futu_short.history.ticker_history import TickerHistory
+from intake_futu_short.store import merge as store_merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,9 +34,13 @@ def priced(days: list[str], price: float = 600.0) -> pd.DataFrame:
     )  # fmt: skip
 
 
+def merge(ours: TickerHistory, theirs: TickerHistory) -> TickerHistory:
+    return store_merge.merge(ours, theirs, TENCENT.table)
+
+
 def test_days_of_one_adjustment_are_put_together() -> None:
-    ours = Kept(priced([OLD, MIDDLE]), cursor="old", checked_s=1.0, walked_s=None)
-    theirs = Kept(priced([MIDDLE, NEW]), cursor="middle", checked_s=2.0)
+    ours = TickerHistory(priced([OLD, MIDDLE]), cursor="old", checked_s=1.0, walked_s=None)
+    theirs = TickerHistory(priced([MIDDLE, NEW]), cursor="middle", checked_s=2.0)
     for one, other in ((ours, theirs), (theirs, ours)):
         merged = merge(one, other)
         pd.testing.assert_frame_equal(merged.rows, priced(DAYS))
@@ -47,8 +50,8 @@ def test_days_of_one_adjustment_are_put_together() -> None:
 
 
 def test_a_history_that_is_whole_stays_whole_with_the_days_of_another() -> None:
-    whole = Kept(priced([*BEFORE, OLD, MIDDLE]), True, None, 1.0, 0.5)
-    newer = Kept(priced([MIDDLE, NEW]), cursor="c", checked_s=2.0)
+    whole = TickerHistory(priced([*BEFORE, OLD, MIDDLE]), True, None, 1.0, 0.5)
+    newer = TickerHistory(priced([MIDDLE, NEW]), cursor="c", checked_s=2.0)
     merged = merge(newer, whole)
     pd.testing.assert_frame_equal(merged.rows, priced([*BEFORE, *DAYS]))
     assert (merged.is_complete, merged.cursor, merged.walked_s) == (True, None, 0.5)
@@ -59,16 +62,19 @@ def test_of_a_day_that_both_have_the_later_check_counts() -> None:
     ours["short_sell_shares_traded"] = pd.array([1, 2, 3], dtype="Int64")
     own, other = [1, 2, 3], [230, 231, 102]
     for checked_s, expected in ((2.0, own), (1.0, own), (0.5, other)):
-        merged = merge(Kept(ours, True, checked_s=checked_s), Kept(theirs, True, checked_s=1.0))
+        merged = merge(
+            TickerHistory(ours, True, checked_s=checked_s),
+            TickerHistory(theirs, True, checked_s=1.0),
+        )
         assert list(merged.rows["short_sell_shares_traded"]) == expected
-    never = merge(Kept(ours), Kept(theirs))
+    never = merge(TickerHistory(ours), TickerHistory(theirs))
     assert list(never.rows["short_sell_shares_traded"]) == [1, 2, 3]
 
 
 def test_days_of_an_older_adjustment_keep_their_counts_and_give_up_their_prices() -> None:
-    adjusted = Kept(priced(DAYS, 300.0), True, None, 2.0, 2.0)
+    adjusted = TickerHistory(priced(DAYS, 300.0), True, None, 2.0, 2.0)
     oldest = priced(["2019-01-02"], 9.0)[["timestamp_str", "open_price"]]
-    former = Kept(priced([*BEFORE, OLD]), True, None, 1.0, 1.0, superseded=oldest)
+    former = TickerHistory(priced([*BEFORE, OLD]), True, None, 1.0, 1.0, superseded=oldest)
     merged = merge(adjusted, former)
     assert list(merged.rows["timestamp_str"]) == [*BEFORE, *DAYS]
     assert list(merged.rows["shares_traded"]) == list(priced([*BEFORE, *DAYS])["shares_traded"])
@@ -81,25 +87,32 @@ def test_days_of_an_older_adjustment_keep_their_counts_and_give_up_their_prices(
     assert merged.is_complete
 
 
-def test_a_walk_of_another_adjustment_stays_beside_until_it_is_done() -> None:
-    former = Kept(priced([*BEFORE, OLD, MIDDLE]), True, None, 1.0, 1.0)
-    under_way = Kept(priced([MIDDLE, NEW], 300.0), cursor="middle", checked_s=2.0)
+def test_a_walk_of_another_adjustment_that_is_not_done_takes_nothing_away() -> None:
+    former = TickerHistory(priced([*BEFORE, OLD, MIDDLE]), True, None, 1.0, 1.0)
+    under_way = TickerHistory(priced([MIDDLE, NEW], 300.0), cursor="middle", checked_s=2.0)
     for merged in (merge(under_way, former), merge(former, under_way)):
-        assert_same(merged, replace(former, staged=Staged(under_way.rows, "middle")))
+        assert_same(merged, former)
 
 
 def test_without_a_common_day_nobody_can_tell_that_the_adjustment_is_the_same() -> None:
-    merged = merge(
-        Kept(priced([NEW]), cursor="new", checked_s=2.0), Kept(priced([OLD]), True, checked_s=1.0)
+    former = TickerHistory(priced([OLD]), True, checked_s=1.0)
+    assert_same(merge(TickerHistory(priced([NEW]), cursor="new", checked_s=2.0), former), former)
+
+
+def test_reports_are_kept_of_a_walk_that_is_not() -> None:
+    first, second = report(1, 0.5, "2026-01-01"), report(2, 0.5, "2026-01-02")
+    former = TickerHistory(priced(DAYS), True, checked_s=1.0, reports=(first,))
+    under_way = TickerHistory(
+        priced(DAYS, 300.0), cursor="c", checked_s=2.0, reports=(first, second)
     )
-    assert merged.staged is not None
-    assert merged.staged.cursor == "new"
-    pd.testing.assert_frame_equal(merged.rows, priced([OLD]))
+    assert_same(merge(under_way, former), replace(former, reports=(first, second)))
 
 
 def test_missing_prices_speak_neither_for_nor_against() -> None:
     gone = priced(DAYS).assign(close_price=np.nan)
-    merged = merge(Kept(gone, True, checked_s=2.0), Kept(priced([*BEFORE, *DAYS]), True))
+    merged = merge(
+        TickerHistory(gone, True, checked_s=2.0), TickerHistory(priced([*BEFORE, *DAYS]), True)
+    )
     assert merged.superseded is None
     assert merged.rows["close_price"].isna().tolist() == [False, False, True, True, True]
 
@@ -108,9 +121,9 @@ def test_missing_prices_speak_neither_for_nor_against() -> None:
 def test_a_price_revised_late_is_no_adjustment(is_complete: bool) -> None:
     revised = priced(DAYS)
     revised.loc[2, "close_price"] = 602.5
-    newer = Kept(revised, is_complete, None if is_complete else "c", 2.0)
-    merged = merge(newer, Kept(priced([*BEFORE, *DAYS]), True, checked_s=1.0))
-    assert (merged.superseded, merged.staged) == (None, None)
+    newer = TickerHistory(revised, is_complete, None if is_complete else "c", 2.0)
+    merged = merge(newer, TickerHistory(priced([*BEFORE, *DAYS]), True, checked_s=1.0))
+    assert merged.superseded is None
     expected = priced([*BEFORE, *DAYS])
     expected.loc[4, "close_price"] = 602.5
     pd.testing.assert_frame_equal(merged.rows, expected)
@@ -120,33 +133,27 @@ def test_a_price_of_zero_tells_no_adjustment() -> None:
     prices = ["open_price", "close_price", "last_close_price"]
     halted, adjusted = priced(DAYS), priced(DAYS, 300.0)
     halted.loc[0, prices] = adjusted.loc[0, prices] = 0.0
-    former = Kept(pd.concat([priced(BEFORE), halted], ignore_index=True), True, checked_s=1.0)
-    merged = merge(Kept(adjusted, True, checked_s=2.0), former)
+    former = TickerHistory(
+        pd.concat([priced(BEFORE), halted], ignore_index=True), True, checked_s=1.0
+    )
+    merged = merge(TickerHistory(adjusted, True, checked_s=2.0), former)
     assert merged.rows["close_price"].isna().tolist() == [True, True, False, False, False]
 
 
 def test_no_rows_take_nothing_away() -> None:
-    some = Kept(priced(DAYS), cursor="c", checked_s=1.0)
-    nothing = Kept(priced([]), checked_s=2.0)
+    some = TickerHistory(priced(DAYS), cursor="c", checked_s=1.0)
+    nothing = TickerHistory(priced([]), checked_s=2.0)
     for merged in (merge(nothing, some), merge(some, nothing)):
         pd.testing.assert_frame_equal(merged.rows, priced(DAYS))
         assert merged.cursor == "c"
     assert len(merge(nothing, nothing).rows) == 0
 
 
-def test_aggregates_of_both_are_kept_in_the_order_of_their_dates() -> None:
-    first, second, third = (Aggregates(n, 0.5, f"2026-01-0{n}") for n in (1, 2, 3))
-    ours = Kept(priced(DAYS), True, checked_s=2.0, aggregates=(first, third))
-    theirs = Kept(priced(DAYS), True, checked_s=1.0, aggregates=(first, second))
-    assert merge(ours, theirs).aggregates == (first, second, third)
-
-
-def test_a_walk_that_ended_is_not_taken_up_again() -> None:
-    staged = Staged(priced([NEW]), "c")
-    before = Kept(priced(DAYS), True, None, 1.0, 1.0, staged=staged)
-    after = Kept(priced(DAYS), True, None, 2.0, 2.0)
-    assert merge(after, before).staged is None
-    assert merge(replace(after, walked_s=1.0), before).staged is staged
+def test_reports_of_both_are_kept_in_the_order_of_their_dates() -> None:
+    first, second, third = (report(n, 0.5, f"2026-01-0{n}") for n in (1, 2, 3))
+    ours = TickerHistory(priced(DAYS), True, checked_s=2.0, reports=(first, third))
+    theirs = TickerHistory(priced(DAYS), True, checked_s=1.0, reports=(first, second))
+    assert merge(ours, theirs).reports == (first, second, third)
 
 
 # -- on an object store -------------------------------------------------------------------------
@@ -161,13 +168,13 @@ def url() -> Iterator[str]:
 
 def test_who_publishes_second_takes_in_what_was_published_meanwhile(url: str) -> None:
     here, elsewhere = FutuShortStore(url), FutuShortStore(url)
-    with here.locked(TENCENT):
+    with locked(here, TENCENT):
         assert here.load(TENCENT) is None
         elsewhere.load(TENCENT)
-        elsewhere.save(TENCENT, Kept(priced([*BEFORE, OLD]), cursor="c", checked_s=1.0))
-        here.save(TENCENT, Kept(priced(DAYS), cursor="d", checked_s=2.0))
+        elsewhere.save(TENCENT, TickerHistory(priced([*BEFORE, OLD]), cursor="c", checked_s=1.0))
+        here.save(TENCENT, TickerHistory(priced(DAYS), cursor="d", checked_s=2.0))
         # Its own publication is no news to a writer.
-        here.save(TENCENT, Kept(priced([*BEFORE, *DAYS]), True, checked_s=3.0))
+        here.save(TENCENT, TickerHistory(priced([*BEFORE, *DAYS]), True, checked_s=3.0))
     kept = elsewhere.load(TENCENT)
     assert kept is not None
     pd.testing.assert_frame_equal(kept.rows, priced([*BEFORE, *DAYS]))
@@ -181,11 +188,11 @@ def test_who_publishes_second_takes_in_what_was_published_meanwhile(url: str) ->
 def test_a_reader_in_between_does_not_hide_what_was_published(url: str) -> None:
     store = FutuShortStore(url)
     store.load(TENCENT)
-    FutuShortStore(url).save(TENCENT, Kept(priced([OLD, MIDDLE]), checked_s=1.0))
+    FutuShortStore(url).save(TENCENT, TickerHistory(priced([OLD, MIDDLE]), checked_s=1.0))
     reader = threading.Thread(target=store.load, args=(TENCENT,))
     reader.start()
     reader.join()
-    store.save(TENCENT, Kept(priced([MIDDLE, NEW]), checked_s=2.0))
+    store.save(TENCENT, TickerHistory(priced([MIDDLE, NEW]), checked_s=2.0))
     kept = store.load(TENCENT)
     assert kept is not None
     assert list(kept.rows["timestamp_str"]) == DAYS
@@ -193,7 +200,7 @@ def test_a_reader_in_between_does_not_hide_what_was_published(url: str) -> None:
 
 def test_a_put_that_fails_leaves_what_was_there(url: str) -> None:
     store = FutuShortStore(url)
-    store.save(TENCENT, Kept(priced(DAYS)))
+    store.save(TENCENT, TickerHistory(priced(DAYS)))
     before = Bucket.objects[f"desk/short/{TENCENT_FILE}"]
 
     def fail(_path: str) -> None:
@@ -201,7 +208,7 @@ def test_a_put_that_fails_leaves_what_was_there(url: str) -> None:
 
     Bucket.before_put = fail
     with pytest.raises(StoreError, match=r"cannot write bucket://.*503 slow down") as caught:
-        store.save(TENCENT, Kept(priced([OLD])))
+        store.save(TENCENT, TickerHistory(priced([OLD])))
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert Bucket.objects == {f"desk/short/{TENCENT_FILE}": before}
 
@@ -210,10 +217,10 @@ def test_threads_of_a_process_take_turns_without_a_lock_file(url: str) -> None:
     def add(days: list[str]) -> None:
         store = FutuShortStore(url)
         for day in days:
-            with store.locked(TENCENT):
+            with locked(store, TENCENT):
                 kept = store.load(TENCENT)
                 before = [] if kept is None else list(kept.rows["timestamp_str"])
-                store.save(TENCENT, Kept(priced(sorted([*before, day]))))
+                store.save(TENCENT, TickerHistory(priced(sorted([*before, day]))))
 
     days = [f"2026-01-{n:02}" for n in range(1, 25)]
     threads = [threading.Thread(target=add, args=(days[i::3],)) for i in range(3)]
@@ -227,18 +234,12 @@ def test_threads_of_a_process_take_turns_without_a_lock_file(url: str) -> None:
     assert list(Bucket.objects) == [f"desk/short/{TENCENT_FILE}"]
 
 
-def test_a_writer_that_waits_too_long_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intake_futu_short.store.file_system.LOCK_TIMEOUT_S", 0.05)
-    errors: list[StoreError] = []
-
-    def save() -> None:
-        try:
-            FutuShortStore(url).save(TENCENT, Kept(priced(DAYS)))
-        except StoreError as error:
-            errors.append(error)
-
-    with FutuShortStore(url).locked(TENCENT):
-        thread = threading.Thread(target=save)
-        thread.start()
-        thread.join()
-    assert "has been locked for 0.05 s" in str(errors[0])
+def test_the_one_writer_of_a_process_is_one_whichever_store_object_it_has(url: str) -> None:
+    lock = FutuShortStore(url).try_lock(TENCENT)
+    assert lock is not None
+    with lock:
+        assert FutuShortStore(url).try_lock(TENCENT) is None
+        with locked(FutuShortStore(url), ticker("HK.00005")):
+            pass
+    with locked(FutuShortStore(url), TENCENT):
+        pass

@@ -1,4 +1,4 @@
-"""What holds of the package as a whole: its imports, its rooms, its version, its public face."""
+"""What holds of the package as a whole: its imports, its floors, its version, its public face."""
 
 from __future__ import annotations
 
@@ -16,108 +16,65 @@ import intake_futu_short
 PACKAGE = Path(intake_futu_short.__file__).parent
 ROOT = Path(__file__).parent.parent
 
-# The rooms in the order in which data flows through them: each knows only those before it.
-ROOMS = [
-    "after_import",
-    "errors",
-    "opend.messages_pb2",
-    "security",
-    "opend.wire",
-    "opend.cipher",
-    "opend.replies",
-    "opend.connection",
-    "opend.limiter",
-    "opend.ledger",
-    "opend.slot_file",
-    "opend.turns",
-    "opend.address",
-    "opend.key_file",
-    "opend.background",
-    "opend.retry_policy",
-    "opend.link",
-    "opend.session",
-    "opend.client",
-    "opend.pooled_gateway",
-    "opend.pool",
-    "arguments",
-    "pages",
-    "table",
-    "partitions",
-    "kept",
-    "dask_frames",
-    "store.merge",
-    "store.paths",
-    "store.tables",
-    "store.files",
-    "store.file_system",
-    "store.publishing",
-    "store.universe",
-    "store",
-    "history.joining",
-    "history.slices",
-    "history.freshness",
-    "history.refresh",
-    "panel",
-    "metrics.sessions",
-    "metrics.windows",
-    "metrics.columns",
-    "metrics.daily",
-    "metrics.window_metrics",
-    "metrics.trailing",
-    "metrics.aggregates",
-    "metrics.combined",
-    "metrics.panels",
-    "metrics.resampling",
-    "metrics",
-    "calendars",
-    "checks",
-    "plotting.figure_data",
-    "plotting.chart_parts",
-    "plotting.drawing",
-    "plotting",
-    "accessor",
-    "dask_accessor",
-]
-# They join rooms to what a user sees, and are known to none of them; in order too.
-JOINERS = [
-    "gateway.histories",
-    "gateway.responder",
-    "gateway.served",
-    "gateway.aside",
-    "gateway.listening",
-    "gateway",
-    "gateway.shared_sample",
-    "sample",
-    "sample.synthesize",
-    "catalog_files",
-    "jobs",
-    "progress",
-    "fetcher",
-    "history.keeper",
-    "history.stored",
-    "syncing",
-    "tickers",
-    "described",
-    "source",
-    "watchlist",
-    "ticker_catalog",
-    "reader",
-    "quote_context",
-    "cli.frame_output",
-    "cli.doctor",
-    "cli",
-    "__main__",
-]
-# What has a socket, a clock, a file system or a thread of its own is not pure.
-PURE = set(ROOMS) - {
-    "after_import", "opend.messages_pb2", "opend.slot_file", "opend.turns", "opend.key_file",
-    "opend.background", "opend.retry_policy", "opend.link", "opend.session", "opend.client",
-    "opend.pooled_gateway", "opend.pool", "arguments", "dask_frames", "store", "store.file_system",
-    "store.publishing", "store.universe", "plotting", "dask_accessor",
+# The floors of the package from the ground up: a module knows only those before it.
+FLOORS: dict[str, list[str]] = {
+    "ground": ["errors", "security", "calendars", "progress", "catalog_files", "watchlist"],
+    "bytes and messages": [
+        "opend.messages_pb2", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
+        "opend.address",
+    ],
+    "arguments": ["arguments"],
+    "calls, rows and walks": ["calls", "schema", "walk"],
+    "rules of a history": ["history.ticker_history", "history.join", "history.refresh"],
+    "metrics": [
+        "metrics.windows", "metrics.sessions", "metrics.columns", "metrics.daily",
+        "metrics.window_metrics", "metrics.trailing", "metrics.aggregates", "metrics.combined",
+        "metrics.panels", "metrics.resampling", "metrics", "checks", "plotting.figure_data",
+        "plotting.chart_parts", "plotting.drawing", "plotting", "accessor", "dask",
+    ],
+    "store": [
+        "store.merge", "store.paths", "store.tables", "store.files", "store.file_system",
+        "store.publishing", "store.universe", "store",
+    ],
+    "asking": [
+        "opend.limit_file", "opend.limit", "opend.dial", "opend.socket_connection", "opend.line",
+        "opend.ask",
+    ],
+    "serving": [
+        "sample", "sample.synthesize", "gateway.histories", "gateway.responder", "gateway.server",
+        "gateway", "gateway.served",
+    ],
+    "one read": ["history.update", "partitions", "stored", "reading"],
+    "who asks": ["quote_context", "syncing", "source", "reader", "ticker_catalog"],
+    "command line": ["cli.frame_output", "cli.doctor", "cli", "__main__"],
 }  # fmt: skip
-PURE |= {"gateway.responder"}
-IMPURE = {"socket", "asyncio", "time", "threading", "os", "pathlib", "fsspec", "intake", "dask",
-          "random", "subprocess"}  # fmt: skip
+ORDER = [module for modules in FLOORS.values() for module in modules]
+# Floors that stand beside each other: neither knows the other, though one is written first.
+BESIDE = [
+    ("metrics", "rules of a history"),
+    ("asking", "rules of a history"),
+    ("asking", "metrics"),
+    ("asking", "store"),
+    ("serving", "rules of a history"),
+    ("serving", "metrics"),
+    ("serving", "store"),
+    ("one read", "metrics"),
+    ("one read", "store"),
+]
+
+# They are handed bytes, replies, rows and moments; they fetch none themselves.
+PURE = [
+    "errors", "security", "calls", "walk", "schema", "opend.wire", "opend.cipher",
+    "opend.connection", "opend.replies", "opend.address", "history.ticker_history", "history.join",
+    "history.refresh", *(module for module in ORDER if module.startswith("metrics")),
+]  # fmt: skip
+IMPURE = {
+    "asyncio", "concurrent", "dask", "fsspec", "http", "intake", "io", "multiprocessing", "os",
+    "pathlib", "platformdirs", "random", "select", "selectors", "shutil", "socket", "sqlite3",
+    "ssl", "subprocess", "tempfile", "threading", "time",
+}  # fmt: skip
+# Calls of a clock and of the file system that need no module of the above.
+CLOCKS_AND_FILES = {"now", "today", "utcnow", "open", "read_text", "read_bytes", "read_csv"}
 
 
 def file_of(module: str) -> Path:
@@ -126,11 +83,14 @@ def file_of(module: str) -> Path:
     return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
 
 
-def imports_of(room: str) -> set[str]:
-    """Modules a room imports when it runs (what only type checkers see left out)."""
-    tree = ast.parse(file_of(room).read_text())
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(file_of(module).read_text())
+
+
+def imports_of(module: str) -> set[str]:
+    """Modules that one imports when it runs (what only type checkers see left out)."""
     found: set[str] = set()
-    nodes: list[ast.AST] = [tree]
+    nodes: list[ast.AST] = [tree_of(module)]
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -146,33 +106,72 @@ def imports_of(room: str) -> set[str]:
     return found
 
 
+def own_imports_of(module: str) -> set[str]:
+    """Modules of the package that one imports, by their short names."""
+    found = {name for name in imports_of(module) if name.startswith("intake_futu_short.")}
+    return {name.removeprefix("intake_futu_short.") for name in found}
+
+
+def floor_of(module: str) -> str:
+    return next(floor for floor, modules in FLOORS.items() if module in modules)
+
+
 def test_every_module_has_its_place_in_the_order() -> None:
-    files = set(PACKAGE.rglob("*.py"))
     only_docstrings = {PACKAGE / "opend" / "__init__.py", PACKAGE / "history" / "__init__.py"}
-    placed = [file_of(room) for room in [*ROOMS, *JOINERS]]
-    assert len(placed) == len(set(placed))
-    assert set(placed) == files - only_docstrings - {PACKAGE / "__init__.py"}
+    files = set(PACKAGE.rglob("*.py")) - only_docstrings - {PACKAGE / "__init__.py"}
+    assert len(ORDER) == len(set(ORDER))
+    assert {file_of(module) for module in ORDER} == files
 
 
-@pytest.mark.parametrize("room", [*ROOMS, *JOINERS])
-def test_data_flows_one_way(room: str) -> None:
-    own = {
-        name.removeprefix("intake_futu_short.")
-        for name in imports_of(room)
-        if name.startswith("intake_futu_short.")
+@pytest.mark.parametrize("module", ORDER)
+def test_each_module_knows_only_modules_below_it(module: str) -> None:
+    assert own_imports_of(module) <= set(ORDER[: ORDER.index(module)])
+
+
+@pytest.mark.parametrize(("floor", "other"), BESIDE)
+def test_floors_beside_each_other_do_not_know_each_other(floor: str, other: str) -> None:
+    known = {
+        (module, name)
+        for module in FLOORS[floor]
+        for name in own_imports_of(module)
+        if name in FLOORS[other]
     }
-    order = [*ROOMS, *JOINERS]
-    assert own <= set(order[: order.index(room)])
+    assert known == set()
 
 
-@pytest.mark.parametrize("room", sorted(PURE))
-def test_pure_rooms_import_no_socket_clock_or_file_system(room: str) -> None:
-    assert not {name.partition(".")[0] for name in imports_of(room)} & IMPURE
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_import_no_socket_clock_or_file_system(module: str) -> None:
+    assert not {name.partition(".")[0] for name in imports_of(module)} & IMPURE
+    # Nor by way of others.
+    assert own_imports_of(module) <= {*PURE, "opend.messages_pb2"}
 
 
-def test_only_the_client_has_a_socket_of_the_client_side() -> None:
-    rooms = [room for room in ROOMS if "_pb2" not in room]
-    assert [room for room in rooms if "socket" in imports_of(room)] == ["opend.client"]
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_look_at_no_clock_and_open_no_file(module: str) -> None:
+    calls = [n.func for n in ast.walk(tree_of(module)) if isinstance(n, ast.Call)]
+    names = {func.attr for func in calls if isinstance(func, ast.Attribute)}
+    names |= {func.id for func in calls if isinstance(func, ast.Name)}
+    assert not names & CLOCKS_AND_FILES
+
+
+@pytest.mark.parametrize(
+    ("library", "modules"),
+    [
+        # The client's and the server's side, and the doctor, who looks whether a port is open.
+        ("socket", ["opend.dial", "gateway.server", "gateway", "cli.doctor"]),
+        ("asyncio", []),
+        ("sqlite3", ["opend.limit_file"]),
+        ("intake", ["source", "reader", "ticker_catalog", "cli"]),
+        ("dask", ["dask"]),
+    ],
+)
+def test_a_library_is_imported_where_it_belongs(library: str, modules: list[str]) -> None:
+    users = [
+        module
+        for module in ORDER
+        if library in {name.partition(".")[0] for name in imports_of(module)}
+    ]
+    assert users == modules
 
 
 def run(code: str, cwd: Path) -> str:
@@ -196,6 +195,43 @@ def test_importing_registers_the_accessor_and_does_nothing_else(tmp_path: Path) 
     loaded = run(before + after, tmp_path).split()
     assert all(name.startswith("intake_futu_short") for name in loaded), loaded
     assert list(tmp_path.iterdir()) == []
+
+
+WATCHED = """
+import sys, threading
+import pandas
+
+known, finders, hooks = set(sys.modules), list(sys.meta_path), list(sys.path_hooks)
+events = []
+
+def watch(event, args):
+    if event.startswith(("socket.", "sqlite3.", "subprocess.", "_thread.", "os.fork", "os.mkdir")):
+        events.append(event)
+    elif event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+"):
+        events.append(f"{event} {args[0]}")
+
+sys.addaudithook(watch)
+import intake_futu_short
+assert events == [], events
+assert (list(sys.meta_path), list(sys.path_hooks)) == (finders, hooks)
+assert threading.active_count() == 1
+print(*sorted({name.partition(".")[0] for name in set(sys.modules) - known}))
+"""
+
+
+def test_importing_loads_no_heavy_module_and_starts_nothing(tmp_path: Path) -> None:
+    loaded = set(run(WATCHED, tmp_path).split())
+    assert "intake_futu_short" in loaded
+    assert not loaded & {"intake", "google", "asyncio", "dask", "distributed", "sqlite3",
+                         "fsspec", "matplotlib", "tqdm", "cryptography", "socket"}  # fmt: skip
+
+
+def test_names_of_the_public_face_are_loaded_when_they_are_asked_for(tmp_path: Path) -> None:
+    code = (
+        "import sys, intake_futu_short; print('intake' in sys.modules); "
+        "intake_futu_short.FutuShortSource; print('intake' in sys.modules)"
+    )
+    assert run(code, tmp_path).split() == ["False", "True"]
 
 
 def test_the_opener_is_there_when_only_intake_was_imported(tmp_path: Path) -> None:

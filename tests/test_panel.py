@@ -13,7 +13,7 @@ import yaml
 from panel_scene import CODES, expected, histories, pages_asked, panel, rows_of
 from second_gateway import SecondGateway
 
-from intake_futu_short import table
+from intake_futu_short import schema
 from intake_futu_short.errors import PanelError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def test_a_list_of_codes_is_one_frame_ticker_after_ticker(gateway: SecondGateway
         frame = src.read()
         assert rows_of(frame) == expected()
         assert list(frame.columns)[:3] == ["code", "timestamp", "timestamp_str"]
-        assert frame["code"].dtype == table.text_dtype() == frame["timestamp_str"].dtype
+        assert frame["code"].dtype == schema.text_dtype() == frame["timestamp_str"].dtype
         assert frame.index.equals(pd.RangeIndex(24))
         assert frame.attrs == {"market": "US"}
         assert src.npartitions == 6

@@ -102,13 +102,11 @@ def test_a_bar_appears_with_the_first_wait_and_goes_with_the_end(
 ) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    shown = progress.Progress()
-    with shown.shown(None, tickers=3):
-        shown.page(50)
-        shown.show(1)
+    with progress.shown(None, tickers=3) as display:
+        assert display is not None
+        display.show(1, 1, 50, 0.0)
         assert terminal.getvalue() == ""
-        shown.waiting(600.0)
-        shown.show(1)
+        display.show(1, 1, 50, 600.0)
         assert re.search(
             r"1/3 .*ticker.*, 1 pages, 50 rows, waiting for the limit until \d\d:",
             terminal.getvalue(),
@@ -121,17 +119,33 @@ def test_a_bar_appears_after_a_second_and_a_wait_that_is_over_is_not_spoken_of(
 ) -> None:
     terminal, now = Terminal(), [0.0]
     monkeypatch.setattr(sys, "stderr", terminal)
-    shown = progress.Progress(clock=lambda: now[0])
-    with shown.shown(None, tickers=None):
-        shown.waiting(0.5)
-        shown.page(50)
+    with progress.shown(None, tickers=None, clock=lambda: now[0]) as display:
+        assert display is not None
+        display.show(0, 1, 50, 0.05)
         now[0] = 0.9
-        shown.show(0)
+        display.show(0, 1, 50, 0.0)
         assert terminal.getvalue() == ""
         now[0] = 1.0
-        shown.show(0)
+        display.show(0, 1, 50, 0.0)
         assert re.search(r"1 pages \[.*, 50 rows\]", terminal.getvalue())
-        assert "waiting" not in terminal.getvalue()
+        now[0] = 2.0
+        display.show(0, 1, 50, 0.5)
+        assert "waiting" in terminal.getvalue()
+        now[0] = 2.5
+        display.show(0, 2, 99, 0.0)
+        assert re.search(r"2 pages \[.*, 99 rows\] *$", terminal.getvalue())
+
+
+def test_a_bar_that_cannot_be_drawn_is_left_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(Terminal):
+        def write(self, _: str) -> int:
+            raise ValueError("I/O operation on closed file")
+
+    monkeypatch.setattr(sys, "stderr", Closed())
+    with progress.shown(None, tickers=None) as display:
+        assert display is not None
+        display.show(0, 1, 50, 600.0)
+        display.show(0, 2, 100, 0.0)
 
 
 def test_nothing_is_shown_where_nobody_looks() -> None:
@@ -236,7 +250,7 @@ def test_an_error_of_a_callback_ends_the_read_and_the_next_one_goes_on(
 
     class Broken(Callback):  # type: ignore[misc]  # fsspec has no types
         def absolute_update(self, value: int) -> None:
-            if value == 2:
+            if value >= 2:  # several may end at once
                 raise BrokenError
 
     with (

@@ -19,15 +19,13 @@ import pandas as pd
 import pytest
 from bucket import Bucket
 from model_gateway import ModelGateway
+from refreshed_ticker import RefreshedTicker, as_read
 from shared_directory import SharedDirectory
-from store_contract import TENCENT, TENCENT_FILE, WHOLE
+from store_contract import TENCENT, TENCENT_FILE, WHOLE, locked, report
 from test_merge import priced
 
 from intake_futu_short import CorruptStoreError, FutuShortStore, StoreError
-from intake_futu_short.history.keeper import Keeper
-from intake_futu_short.kept import Kept, Staged
-from intake_futu_short.pages import Aggregates
-from intake_futu_short.security import Security
+from intake_futu_short.history.ticker_history import TickerHistory
 from intake_futu_short.store.files import encode
 
 if TYPE_CHECKING:
@@ -39,19 +37,21 @@ ANNOUNCED = "desk/short/short_volume/.writers/HK.00700"
 
 def add(store: FutuShortStore, day: str) -> None:
     """Publish a day, and a report of open positions that is never sent again."""
-    with store.locked(TENCENT):
+    with locked(store, TENCENT):
         # A common day tells that the prices of two writers are of one adjustment.
-        kept = store.load(TENCENT) or Kept(priced([FIRST]), aggregates=(Aggregates(1, 0.5, FIRST),))
+        kept = store.load(TENCENT) or TickerHistory(
+            priced([FIRST]), reports=(report(1, 0.5, FIRST),)
+        )
         days = sorted({*kept.rows["timestamp_str"], day})
-        aggregates = (*kept.aggregates, Aggregates(1, 0.5, day))
-        store.save(TENCENT, Kept(priced(days), aggregates=aggregates))
+        reports = (*kept.reports, report(1, 0.5, day))
+        store.save(TENCENT, TickerHistory(priced(days), reports=reports))
 
 
 def days_kept(store: FutuShortStore) -> list[str]:
     kept = store.load(TENCENT)
     assert kept is not None
     days = list(kept.rows["timestamp_str"])
-    assert sorted(str(known.new_time_str) for known in kept.aggregates) == days
+    assert sorted(known["new_time_str"] for known in kept.reports) == days
     return days
 
 
@@ -135,6 +135,7 @@ class Turns(Bucket):
 fsspec.register_implementation("turns", Turns, clobber=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [0.0, 0.06])
 def test_no_order_of_requests_and_no_death_loses_what_was_saved(kills: float) -> None:
     for seed in range(30):
@@ -175,6 +176,7 @@ WRITE_AND_SAY_SO = """
 """
 
 
+@pytest.mark.slow
 def test_processes_that_write_one_ticker_at_once_lose_nothing(tmp_path: Path) -> None:
     url = f"{SharedDirectory.protocol}://{tmp_path}/a [b] %41"
     processes = [
@@ -220,8 +222,8 @@ def store() -> Iterator[FutuShortStore]:
 
 def announce(name: str, *days: str) -> str:
     path = f"{ANNOUNCED}/{name}"
-    aggregates = tuple(Aggregates(1, 0.5, day) for day in days)
-    Bucket.objects[path] = encode(TENCENT, Kept(priced(list(days)), aggregates=aggregates))
+    reports = tuple(report(1, 0.5, day) for day in days)
+    Bucket.objects[path] = encode(TENCENT, TickerHistory(priced(list(days)), reports=reports))
     return path
 
 
@@ -243,55 +245,50 @@ def test_what_a_dead_writer_has_announced_is_kept_and_removed_after_a_day(
 
 
 def test_what_a_dead_writer_was_about_to_put_holds_up_no_refresh(store: FutuShortStore) -> None:
-    model, security = ModelGateway(60, num=5), Security.parse("US.A")
-
-    def refresh() -> int:
-        keeper = Keeper(
-            FutuShortStore(store.url), security, model.fetch, refresh="always", clock=lambda: 2e9
-        )
-        return keeper.update(lambda kept: kept.is_complete).requests
-
-    assert refresh() == 13
-    old = store.load(security)
+    refreshed = RefreshedTicker(ModelGateway(60, num=5), store)
+    assert refreshed.refresh().requests == 13
+    old = store.load(refreshed.ticker)
     assert old is not None
-    # It was refreshed after us, by its own clock, and was walking other prices anew.
-    dead = replace(old, checked_s=2e9 + 5, staged=Staged(old.rows[-5:], "cursor"))
+    # It was refreshed after us, by its own clock.
+    dead = replace(old, checked_s=refreshed.now_s + 5)
     name = f"{ANNOUNCED.replace('HK.00700', 'US.A')}/{int(time.time())}-abc.open"
-    Bucket.objects[name] = encode(security, dead)
-    model.adjust(back=0, factor=0.9)
-    assert [refresh(), refresh()] == [13, 1]
-    kept = store.load(security)
+    Bucket.objects[name] = encode(refreshed.ticker, dead)
+    refreshed.gateway.adjust(back=0, factor=0.9)
+    assert [refreshed.refresh().requests, refreshed.refresh().requests] == [13, 1]
+    kept = store.load(refreshed.ticker)
     assert kept is not None
-    pd.testing.assert_frame_equal(kept.rows[::-1].reset_index(drop=True), model.frame())
-    assert (kept.is_complete, kept.staged, kept.superseded) == (True, None, None)
+    pd.testing.assert_frame_equal(as_read(kept), refreshed.gateway.frame())
+    assert (kept.is_complete, kept.superseded) == (True, None)
 
 
 def test_prices_adjusted_while_two_writers_refresh_are_those_of_the_later_one(
     store: FutuShortStore,
 ) -> None:
-    model, security = ModelGateway(60, num=5), Security.parse("US.A")
-
-    def refresh(now_s: float) -> None:
-        keeper = Keeper(
-            FutuShortStore(store.url), security, model.fetch, refresh="always", clock=lambda: now_s
-        )
-        keeper.update(lambda kept: kept.is_complete)
+    model = ModelGateway(60, num=5)
+    # Two processes: the lock of the one keeps the other out of nothing.
+    ours = RefreshedTicker(model, FutuShortStore(store.url))
+    other = RefreshedTicker(model, FutuShortStore(f"{store.url}/"))
+    ours.refresh()
+    other.now_s = ours.now_s + 60
 
     def overtaken(path: str) -> None:
         if path.endswith(".parquet"):
             Bucket.before_put = None
+            asked = [*model.asked]
             model.adjust(back=0, factor=0.9)
             model.add(1)
-            refresh(2e9 + 60)
+            other.refresh()
+            model.asked[:] = asked
 
-    refresh(1e9)
     Bucket.before_put = overtaken
-    refresh(2e9)  # and puts what it asked for before the adjustment over what came after it
-    kept = store.load(security)
+    # It puts what it asked for before the adjustment over what came after it, sees that, and asks
+    # once more.
+    assert ours.refresh().requests == 2
+    kept = store.load(ours.ticker)
     assert kept is not None
-    pd.testing.assert_frame_equal(kept.rows[::-1].reset_index(drop=True), model.frame())
-    assert (kept.is_complete, kept.staged, kept.superseded) == (True, None, None)
-    assert kept.checked_s == 2e9 + 60
+    pd.testing.assert_frame_equal(as_read(kept), model.frame())
+    assert (kept.is_complete, kept.superseded) == (True, None)
+    assert kept.walked_s == other.now_s
 
 
 def test_a_save_that_cannot_read_what_others_wrote_leaves_nothing_behind(

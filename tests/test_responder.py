@@ -23,6 +23,7 @@ from gateway_peer import (
 from second_gateway import official
 
 import intake_futu_short
+from intake_futu_short.errors import StoreError
 from intake_futu_short.gateway import Gateway, History, Request
 from intake_futu_short.security import Security
 
@@ -343,11 +344,48 @@ def test_requests_are_kept_as_they_arrived() -> None:
 
 
 def test_of_many_requests_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intake_futu_short.gateway.responder.MAX_REQUESTS", 2)
+    monkeypatch.setattr("intake_futu_short.gateway.responder.MAX_REMEMBERED_BYTES", 1000)
     with Gateway(sample()) as running, Peer(running) as peer:
-        for num in (1, 2, 3):
+        for num in range(1, 21):
             peer.page(num=num)
-        assert [request.num for request in running.requests] == [2, 3]
+        kept = [request.num for request in running.requests]
+        assert kept == [*range(1, 21)][-len(kept) :]
+        assert 2 <= len(kept) <= 4
+        peer.page(code="A" * 60_000)  # cut, so the others stay
+        assert len(running.requests) >= 2
+
+
+def test_of_long_codes_and_cursors_the_beginning_is_remembered(gateway: Gateway) -> None:
+    long = "\u9875" * 20_000
+    with Peer(gateway) as peer:
+        assert peer.page(code=long).retMsg == f"Unknown stock. {long[:64]}"
+        assert peer.page(next_key=long).retMsg == "invalid nextKey"
+        assert peer.page().retType == 0
+    assert [(request.code, request.next_key) for request in gateway.requests] == [
+        (f"US.{long}"[:256], None),
+        ("US.AAPL", long[:256]),
+        ("US.AAPL", None),
+    ]
+
+
+def test_what_a_store_says_stays_on_this_side(caplog: pytest.LogCaptureFixture) -> None:
+    class Unreadable(dict[str, History]):
+        def get(self, code: str, _default: Any = None) -> Any:
+            raise StoreError(f"/home/me/store/{code}: File name too long")
+
+    with Gateway(Unreadable()) as running, Peer(running) as peer:
+        for _ in range(3):
+            answer = peer.page()
+            assert answer.retType == -1
+            assert answer.retMsg == (
+                "US.AAPL cannot be served now; the log of this gateway says why"
+            )
+        peer.page(code="MSFT")
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", f"'{code}' cannot be served: /home/me/store/{code}: File name too long")
+        for code in ("US.AAPL", "US.MSFT")
+    ]
+    caplog.clear()
 
 
 # The official client itself

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from intake_futu_short.calls import SHORT_VOLUME
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.security import HK, US, Security
 
@@ -78,12 +79,12 @@ def test_trading_days_begin_at_midnight_of_the_market(
 
 
 def test_columns_are_those_of_the_documentation() -> None:
-    assert US.column_names == [
+    assert SHORT_VOLUME.table(US).column_names == [
         "timestamp", "timestamp_str", "total_shares_short", "nasdaq_shares_short",
         "nyse_shares_short", "short_percent", "volume", "close_price", "last_close_price",
         "daily_trade_avg_ratio",
     ]  # fmt: skip
-    assert HK.column_names == [
+    assert SHORT_VOLUME.table(HK).column_names == [
         "timestamp", "timestamp_str", "shares_traded", "turnover", "short_sell_shares_traded",
         "short_sell_turnover", "open_price", "close_price", "last_close_price",
         "daily_trade_avg_ratio",

@@ -1,4 +1,4 @@
-"""A store served over the protocol of OpenD: to our client, to the official one, by the command."""
+"""A store served over the protocol of OpenD: to sockets, to the official client, by the command."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from gateway_peer import DAILY_SHORT_VOLUME, KEEP_ALIVE, Peer, question
+from gateway_peer import DAILY_SHORT_VOLUME, KEEP_ALIVE, Peer, days, question
 from store_contract import AGGREGATES, APPLE, TENCENT, TENCENT_FILE, hk_rows, us_rows
 
 from intake_futu_short import FutuShortStore
+from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.cli import main
-from intake_futu_short.errors import ConfigError, ReplyError, StoreError, UnknownSecurityError
+from intake_futu_short.errors import ConfigError, StoreError
 from intake_futu_short.gateway import Gateway
 from intake_futu_short.gateway.served import StoredHistories
-from intake_futu_short.kept import Kept
+from intake_futu_short.history.ticker_history import TickerHistory
 from intake_futu_short.security import Security
-from intake_futu_short.source import FutuShortSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Official = Callable[..., dict[str, Any]]
 
 DAYS = [f"{day:%Y-%m-%d}" for day in pd.bdate_range("2025-01-01", periods=120)]
-WHOLE = Kept(hk_rows(DAYS), True, checked_s=1.0, aggregates=AGGREGATES)
+WHOLE = TickerHistory(hk_rows(DAYS), True, checked_s=1.0, reports=AGGREGATES)
 
 
 class Clock:
@@ -46,24 +46,47 @@ class Clock:
 def store(tmp_path: Path) -> FutuShortStore:
     store = FutuShortStore(tmp_path / "store")
     store.save(TENCENT, WHOLE)
-    store.save(APPLE, Kept(us_rows(DAYS), True))
+    store.save(APPLE, TickerHistory(us_rows(DAYS), True))
     return store
 
 
-def read(gateway: Gateway, code: str = "HK.00700") -> pd.DataFrame:
-    with FutuShortSource(code, gateway=f"{gateway.url}?limit=off") as source:
-        return source.read()
+def read(gateway: Gateway, code: str = "HK.00700") -> list[Any]:
+    """Every row of a ticker, newest first, as the official client's messages."""
+    market, symbol = code.split(".")
+    rows: list[Any] = []
+    next_key = None
+    with Peer(gateway) as peer:
+        while next_key != "-1":
+            page = peer.page(symbol, {"HK": 1, "US": 11}[market], next_key, 50)
+            assert page.retType == 0, page.retMsg
+            rows += [*page.s2c.hkItemList, *page.s2c.usItemList]
+            next_key = page.s2c.nextKey
+    return rows
 
 
-def test_our_client_reads_what_is_kept(store: FutuShortStore) -> None:
+def refusal(gateway: Gateway, code: str) -> str:
+    market, symbol = code.split(".")
+    with Peer(gateway) as peer:
+        page = peer.page(symbol, {"HK": 1, "US": 11}[market])
+    assert page.retType == -1
+    return str(page.retMsg)
+
+
+def test_what_is_kept_is_served_newest_first(store: FutuShortStore) -> None:
     with Gateway(StoredHistories(store)) as gateway:
         hk, us = read(gateway), read(gateway, "US.AAPL")
         assert len(gateway.requests) == 6
-    # A missing value is absent on the wire, and missing again at the other end.
-    pd.testing.assert_frame_equal(hk, WHOLE.rows[::-1].reset_index(drop=True))
-    pd.testing.assert_frame_equal(us, us_rows(DAYS)[::-1].reset_index(drop=True))
-    assert hk.attrs["aggregated_short"] == 52_000_000
-    assert hk.attrs["aggregated_short_ratio"] is None
+        with Peer(gateway) as peer:
+            s2c = peer.page("00700", market=1).s2c
+    assert [row.timestampStr for row in hk] == DAYS[::-1]
+    assert [row.timestampStr for row in us] == DAYS[::-1]
+    # A missing value is absent on the wire.
+    assert (hk[-1].HasField("sharesTraded"), hk[-2].HasField("sharesTraded")) == (False, True)
+    assert (hk[-1].turnover, hk[-2].HasField("turnover")) == (1.2e10, False)
+    # A count may be larger than a float can tell.
+    assert [row.volume for row in us] == [2**53 + 1 + back for back in range(120)][::-1]
+    assert (s2c.aggregatedShort, s2c.newTimeStr) == (52_000_000, "2025-12-31")
+    assert not s2c.HasField("aggregatedShortRatio")
 
 
 def test_the_official_client_reads_what_is_kept(
@@ -85,7 +108,7 @@ def test_the_official_client_reads_what_is_kept(
 
 def test_what_is_synced_meanwhile_is_served(store: FutuShortStore) -> None:
     clock = Clock()
-    newer = Kept(hk_rows([*DAYS, "2026-01-02"]), True, checked_s=2.0)
+    newer = TickerHistory(hk_rows([*DAYS, "2026-01-02"]), True, checked_s=2.0)
     with Gateway(StoredHistories(store, clock)) as gateway:
         assert len(read(gateway)) == 120
         elsewhere = FutuShortStore(store.url)
@@ -94,7 +117,7 @@ def test_what_is_synced_meanwhile_is_served(store: FutuShortStore) -> None:
         assert len(read(gateway)) == 120
         clock.now_s = 1.0
         assert len(read(gateway)) == 121
-        elsewhere.save(Security.parse("HK.00005"), WHOLE)
+        elsewhere.save(Ticker(Security.parse("HK.00005"), SHORT_VOLUME), WHOLE)
         assert len(read(gateway, "HK.00005")) == 120
 
 
@@ -104,9 +127,9 @@ def test_a_ticker_is_loaded_when_it_is_asked_for_and_again_only_when_it_changed(
     loads: list[str] = []
     load = FutuShortStore.load
 
-    def counted(self: FutuShortStore, security: Security) -> Kept | None:
-        loads.append(security.code)
-        return load(self, security)
+    def counted(self: FutuShortStore, ticker: Ticker) -> TickerHistory | None:
+        loads.append(ticker.code)
+        return load(self, ticker)
 
     monkeypatch.setattr(FutuShortStore, "load", counted)
     clock = Clock()
@@ -125,49 +148,58 @@ def test_a_ticker_is_loaded_when_it_is_asked_for_and_again_only_when_it_changed(
 
 
 def test_what_is_not_kept_is_unknown(store: FutuShortStore) -> None:
-    with Gateway(StoredHistories(store)) as gateway, pytest.raises(UnknownSecurityError):
-        read(gateway, "HK.00001")
+    with Gateway(StoredHistories(store)) as gateway:
+        assert refusal(gateway, "HK.00001") == "Unknown stock. 00001"
+        # No file has such a name, and the answer tells nothing of files.
+        assert refusal(gateway, "US." + "A" * 60_000) == "Unknown stock. " + "A" * 64
     for code in ("HK.00001", "nonsense", "1.00700"):
         assert StoredHistories(store).get(code) is None
 
 
 def test_what_cannot_be_served_is_refused_and_the_rest_goes_on(
-    store: FutuShortStore, tmp_path: Path
+    store: FutuShortStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     odd = hk_rows(DAYS)
     odd["timestamp"] += 3600
-    store.save(Security.parse("HK.00001"), Kept(hk_rows(DAYS), cursor="c"))
-    store.save(Security.parse("HK.00002"), Kept(odd, True))
+    store.save(
+        Ticker(Security.parse("HK.00001"), SHORT_VOLUME), TickerHistory(hk_rows(DAYS), cursor="c")
+    )
+    store.save(Ticker(Security.parse("HK.00002"), SHORT_VOLUME), TickerHistory(odd, True))
     (tmp_path / "store" / TENCENT_FILE).write_bytes(b"damaged")
+    long = "US." + "\u9875" * 100  # a code that a file name has no room for
     with Gateway(StoredHistories(store)) as gateway:
         # A client would take what there is for all there is.
-        with pytest.raises(ReplyError, match=r"HK\.00001 is not complete yet: sync it first"):
-            read(gateway, "HK.00001")
-        with pytest.raises(ReplyError, match=r"cannot be served: .* begins in Asia/Hong_Kong"):
-            read(gateway, "HK.00002")
-        with pytest.raises(ReplyError, match="Delete the file and sync"):
-            read(gateway, "HK.00700")
+        for code in ("HK.00001", "HK.00002", "HK.00700", long):
+            said = refusal(gateway, code)
+            assert said == f"{code[:64]} cannot be served now; the log of this gateway says why"
         assert len(read(gateway, "US.AAPL")) == 120
+    logged = [record.getMessage() for record in caplog.records]
+    assert "HK.00001" in logged[0]
+    assert "not complete yet: sync it first" in logged[0]
+    assert "begins in Asia/Hong_Kong" in logged[1]
+    assert "Delete the file and sync" in logged[2]
+    assert "too long" in logged[3]
 
 
-def test_a_store_that_is_slow_keeps_no_heartbeat_waiting(
+def test_a_store_that_is_slow_keeps_other_connections_waiting_for_nothing(
     store: FutuShortStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arrived, goes_on = threading.Event(), threading.Event()
     load = FutuShortStore.load
 
-    def slow(self: FutuShortStore, security: Security) -> Kept | None:
-        arrived.set()
-        assert goes_on.wait(30)
-        return load(self, security)
+    def slow(self: FutuShortStore, ticker: Ticker) -> TickerHistory | None:
+        if ticker == APPLE:
+            arrived.set()
+            assert goes_on.wait(30)
+        return load(self, ticker)
 
     monkeypatch.setattr(FutuShortStore, "load", slow)
     with Gateway(StoredHistories(store)) as gateway, Peer(gateway) as peer, Peer(gateway) as other:
         page = peer.send(DAILY_SHORT_VOLUME, question())
         assert arrived.wait(30)
-        for each in (other, peer):
-            heartbeat = each.send(KEEP_ALIVE, b"\x0a\x02\x08\x01")
-            assert each.receive()[1] == heartbeat
+        heartbeat = other.send(KEEP_ALIVE, b"\x0a\x02\x08\x01")
+        assert other.receive()[1] == heartbeat
+        assert days(other.page("00700", market=1))[0] == DAYS[-1]
         goes_on.set()
         assert peer.receive()[1] == page
         assert other.page().retType == 0
@@ -190,23 +222,6 @@ def test_closing_does_not_wait_for_a_slow_store(
     assert peer.is_closed_by_gateway()
     peer.sock.close()
     goes_on.set()
-
-
-def test_a_lookup_that_breaks_down_is_logged_and_ends_its_connection_alone(
-    store: FutuShortStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def breaks(_self: FutuShortStore, _security: Security) -> None:
-        raise MemoryError("no room")
-
-    with Gateway(StoredHistories(store)) as gateway, Peer(gateway) as other:
-        assert other.page("00700", market=1).retType == 0
-        monkeypatch.setattr(FutuShortStore, "load", breaks)
-        peer = Peer(gateway)
-        peer.send(DAILY_SHORT_VOLUME, question())
-        assert peer.is_closed_by_gateway()
-        peer.sock.close()
-        assert other.page("00700", market=1).retType == 0
-    assert "MemoryError: no room" in caplog.text
 
 
 def test_a_gateway_leaves_the_host_only_when_told_to() -> None:
@@ -247,8 +262,8 @@ def test_the_command_serves_until_ctrl_c(
     url = re.search(r"opend://127\.0\.0\.1:\d+", said)
     assert url is not None
     assert said.startswith(f"Serving 2 tickers of {store.url} at ")
-    with FutuShortSource("US.AAPL", gateway=f"{url[0]}?limit=off", max_pages=2) as source:
-        assert len(source.read()) == 100
+    with Peer(Gateway({}, port=int(url[0].rpartition(":")[2]))) as peer:
+        assert [peer.page(num=50).retType for _ in range(3)] == [0, 0, -1]
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=30)
     assert (process.returncode, output, errors) == (0, "Closed.\n", "")

@@ -245,12 +245,16 @@ def test_close_forgets_and_reading_again_walks_anew(gateway: Gateway) -> None:
     src.close()
 
 
-def test_no_thread_is_left_after_close() -> None:
+def test_the_sample_leaves_no_thread_behind_a_walk_that_ended_or_was_closed() -> None:
     before = set(threading.enumerate())
-    src = FutuShortSource("HK.00700", gateway="sample://")
-    src.read()
-    assert len(set(threading.enumerate()) - before) == 1
-    src.close()
+    ended = FutuShortSource("HK.00700", gateway="sample://")
+    for method in (ended.read, ended.discover, ended.aggregates):
+        method()
+        assert set(threading.enumerate()) == before
+    unfinished = FutuShortSource("HK.SAMPLE", gateway="sample://")
+    unfinished.read_partition(0)
+    assert set(threading.enumerate()) > before
+    unfinished.close()
     assert set(threading.enumerate()) == before
 
 
@@ -310,7 +314,7 @@ source.read_partition(0)
 held, done = threading.Event(), threading.Event()
 
 def hold():
-    with source._alone(), source._fetcher._lock:
+    with source._alone():
         held.set()
         done.wait()
 
@@ -471,7 +475,7 @@ def test_an_unknown_code_is_its_own_error() -> None:
         FutuShortSource("US.NOPE", gateway="sample://") as src,
         pytest.raises(
             UnknownSecurityError,
-            match=r"^US\.NOPE \(newest page\) from opend://\S+: the gateway answered 'Unknown",
+            match=r"^US\.NOPE \(newest page\) from sample://: the gateway answered 'Unknown",
         ),
     ):
         src.read()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -28,12 +29,13 @@ from store_contract import (
     WHOLE,
     assert_same,
     hk_rows,
+    locked,
+    ticker,
     us_rows,
 )
 
 from intake_futu_short import ConfigError, FutuShortStore, StoreError
-from intake_futu_short.kept import Kept
-from intake_futu_short.security import Security
+from intake_futu_short.history.ticker_history import TickerHistory
 from intake_futu_short.store.files import encode
 
 if TYPE_CHECKING:
@@ -65,17 +67,18 @@ WRITE_ON_AND_ON = """
     store = FutuShortStore(sys.argv[1])
     print("begins", flush=True)
     while True:
-        with store.locked(TENCENT):
+        with locked(store, TENCENT):
             kept = store.load(TENCENT)
             store.save(TENCENT, replace(kept, checked_s=kept.checked_s + 1))
 """
 
 
-def test_a_writer_killed_at_any_moment_leaves_a_whole_history(tmp_path: Path) -> None:
+@pytest.mark.parametrize("killed", [2, pytest.param(6, marks=pytest.mark.slow)])
+def test_a_writer_killed_at_any_moment_leaves_a_whole_history(tmp_path: Path, killed: int) -> None:
     days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=1500)]
-    long = Kept(hk_rows(days), checked_s=0.0)
+    long = TickerHistory(hk_rows(days), checked_s=0.0)
     FutuShortStore(tmp_path).save(TENCENT, long)
-    writers = [python(WRITE_ON_AND_ON, str(tmp_path)) for _ in range(6)]
+    writers = [python(WRITE_ON_AND_ON, str(tmp_path)) for _ in range(killed)]
     for number, writer in enumerate(writers):
         assert writer.stdout is not None
         assert writer.stdout.readline() == "begins\n"
@@ -87,7 +90,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_history(tmp_path: Path) ->
         pd.testing.assert_frame_equal(kept.rows, long.rows)
     store = FutuShortStore(tmp_path)
     # The dead ones' lock is gone with them, and what they left over is cleared away.
-    with store.locked(TENCENT):
+    with locked(store, TENCENT):
         kept = store.load(TENCENT)
         assert kept is not None
         store.save(TENCENT, kept)
@@ -106,8 +109,9 @@ def test_temporary_files_of_the_dead_are_removed(tmp_path: Path) -> None:
     for file in (*removed, *left):
         file.write_bytes(b"half")
     os.utime(removed[1], (0, 0))
-    store.load(TENCENT)
-    store.save(TENCENT, WHOLE)
+    with locked(store, TENCENT):
+        store.load(TENCENT)
+        store.save(TENCENT, WHOLE)
     assert {p.name for p in folder.iterdir()} == {"HK.00700.lock", *(p.name for p in left)}
 
 
@@ -118,10 +122,10 @@ ADD_DAYS = """
     from store_contract import *
     store = FutuShortStore(sys.argv[1])
     for day in sys.argv[2].split(","):
-        with store.locked(TENCENT):
-            kept = store.load(TENCENT) or Kept(hk_rows([]))
+        with locked(store, TENCENT):
+            kept = store.load(TENCENT) or TickerHistory(hk_rows([]))
             days = sorted([*kept.rows["timestamp_str"], day])
-            store.save(TENCENT, Kept(hk_rows(days)))
+            store.save(TENCENT, TickerHistory(hk_rows(days)))
 """
 
 
@@ -138,34 +142,56 @@ def test_two_processes_on_one_ticker_lose_nothing(tmp_path: Path) -> None:
 HOLD = """
     import sys, time
     from store_contract import *
-    with FutuShortStore(sys.argv[1]).locked(TENCENT):
+    with locked(FutuShortStore(sys.argv[1]), TENCENT):
         print("held", flush=True)
         time.sleep(60)
 """
 
 
-def test_one_writer_a_ticker_until_it_lets_go_or_dies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("intake_futu_short.store.file_system.LOCK_TIMEOUT_S", 0.2)
+def test_one_writer_a_ticker_until_it_lets_go_or_dies(tmp_path: Path) -> None:
     store = FutuShortStore(tmp_path)
     holder = python(HOLD, str(tmp_path))
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(StoreError, match=r"HK\.00700\.lock has been locked for 0\.2 s"):
-        store.save(TENCENT, WHOLE)
-    store.save(Security.parse("HK.00005"), WHOLE)
-    assert store.load(TENCENT) is None
+    assert store.try_lock(TENCENT) is None
+    with locked(store, ticker("HK.00005")):
+        store.save(ticker("HK.00005"), WHOLE)
     holder.send_signal(signal.SIGKILL)
     holder.communicate()
-    with store.locked(TENCENT), store.locked(TENCENT):
+    with locked(store, TENCENT):
+        # Nor has this process it twice.
+        assert store.try_lock(TENCENT) is None
+        assert FutuShortStore(tmp_path).try_lock(TENCENT) is None
         store.save(TENCENT, WHOLE)
     assert_same(store.load(TENCENT), WHOLE)
 
 
+def test_a_lock_that_was_not_to_be_had_leaves_nothing_locked(tmp_path: Path) -> None:
+    store = FutuShortStore(tmp_path)
+    with locked(store, TENCENT):
+        assert [store.try_lock(TENCENT) for _ in range(3)] == [None] * 3
+    for _ in range(2):
+        lock = store.try_lock(TENCENT)
+        assert lock is not None
+        with lock:
+            pass
+
+
+def test_a_lock_may_be_let_go_by_another_thread(tmp_path: Path) -> None:
+    store = FutuShortStore(tmp_path)
+    lock = store.try_lock(TENCENT)
+    assert lock is not None
+    lock.__enter__()
+    thread = threading.Thread(target=lock.__exit__, args=(None, None, None))
+    thread.start()
+    thread.join()
+    with locked(store, TENCENT):
+        pass
+
+
 def test_readers_need_no_lock(tmp_path: Path) -> None:
     store = FutuShortStore(tmp_path)
-    with store.locked(TENCENT):
+    with locked(store, TENCENT):
         store.save(TENCENT, WHOLE)
         assert len(FutuShortStore(tmp_path).read()) == 3
 
@@ -180,9 +206,9 @@ WRITE_WITHIN = """
     store = FutuShortStore(sys.argv[1])
     store.load(TENCENT)
     days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=1500)]
-    for security in (TENCENT, Security.parse("HK.00005")):
+    for security in (TENCENT, ticker("HK.00005")):
         try:
-            store.save(security, Kept(hk_rows(days)))
+            store.save(security, TickerHistory(hk_rows(days)))
         except StoreError as error:
             print(error)
 """
@@ -201,7 +227,7 @@ def test_a_file_that_cannot_grow_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=1500)]
-    long = Kept(hk_rows(days), checked_s=1.0)
+    long = TickerHistory(hk_rows(days), checked_s=1.0)
     too_long = replace(long, superseded=hk_rows(days))
     room = len(encode(TENCENT, long)) + len(encode(TENCENT, too_long)) - 8192
     mounted = subprocess.run(
@@ -360,7 +386,7 @@ def lying(tmp_path: Path) -> Path:
     store = FutuShortStore(tmp_path)
     for code in ODD_CODES:
         if code.startswith("US"):
-            store.save(Security.parse(code), Kept(us_rows(), True))
+            store.save(ticker(code), TickerHistory(us_rows(), True))
     return tmp_path / "short_volume" / "market=US"
 
 
@@ -414,7 +440,7 @@ def test_other_readers_read_it_as_it_lies(
 def test_pandas_gives_one_file_the_dtypes_of_a_source(tmp_path: Path) -> None:
     rows = hk_rows()
     rows.attrs["code"] = "HK.00700"
-    FutuShortStore(tmp_path).save(TENCENT, Kept(rows))
+    FutuShortStore(tmp_path).save(TENCENT, TickerHistory(rows))
     frame = pd.read_parquet(tmp_path / TENCENT_FILE, partitioning=None)
     pd.testing.assert_frame_equal(frame, hk_rows())
     # Read together with other tickers they would be wrong.
@@ -423,7 +449,7 @@ def test_pandas_gives_one_file_the_dtypes_of_a_source(tmp_path: Path) -> None:
 
 def test_statistics_let_a_reader_skip_years(tmp_path: Path) -> None:
     days = [f"{day:%Y-%m-%d}" for day in pd.bdate_range("2020-01-01", periods=1500)]
-    FutuShortStore(tmp_path).save(TENCENT, Kept(hk_rows(days)))
+    FutuShortStore(tmp_path).save(TENCENT, TickerHistory(hk_rows(days)))
     metadata = pq.read_metadata(tmp_path / TENCENT_FILE)
     assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [750, 750]
     assert metadata.row_group(1).column(1).statistics.min == days[750]
@@ -432,6 +458,7 @@ def test_statistics_let_a_reader_skip_years(tmp_path: Path) -> None:
 # -- many machines ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_worker_processes_compute_on_a_store(tmp_path: Path) -> None:
     from distributed import Client, LocalCluster  # noqa: PLC0415 - heavy
 
@@ -441,7 +468,7 @@ def test_two_worker_processes_compute_on_a_store(tmp_path: Path) -> None:
     store = FutuShortStore(tmp_path)
     days = [f"{day:%Y-%m-%d}" for day in pd.bdate_range("2026-01-01", periods=30)]
     for code in ("HK.00005", "HK.00700", "HK.09988"):
-        store.save(Security.parse(code), Kept(hk_rows(days), True))
+        store.save(ticker(code), TickerHistory(hk_rows(days), True))
     with (
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0",

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,24 +16,29 @@ import intake
 import pandas as pd
 import pytest
 import yaml
+from fsspec.callbacks import Callback
+from meeting_store import lockable
 from model_gateway import ModelGateway
 from second_gateway import History as SecondHistory
 from second_gateway import SecondGateway, make_rows
 
+from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.errors import (
     ConfigError,
     CorruptStoreError,
     GatewayUnreachableError,
     PanelError,
     StoreError,
+    UnknownSecurityError,
 )
 from intake_futu_short.gateway import Gateway, History, sample_histories
+from intake_futu_short.history.ticker_history import TickerHistory
 from intake_futu_short.security import Security
 from intake_futu_short.source import FutuShortSource
 from intake_futu_short.store import FutuShortStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NOWHERE = "opend://127.0.0.1:9"  # the discard port; nothing listens there
 
@@ -280,6 +286,92 @@ def test_partitions_of_before_and_after_an_adjustment_are_not_given_together(
         pd.testing.assert_frame_equal(without_attrs(frame), model.frame())
 
 
+@pytest.mark.parametrize("what", ["a count", "a price", "a withdrawn day"])
+def test_partitions_of_before_and_after_a_revision_are_not_given_together(
+    tmp_path: Path, gateway: Gateway, histories: dict[str, History], what: str
+) -> None:
+    model = ModelGateway(300)
+    histories.update(served(model))
+    with FutuShortSource("US.A", gateway=unlimited(gateway), store=tmp_path) as src:
+        first = src.read_partition(0)
+        if what == "a withdrawn day":  # each row behind it would move into the partition before
+            del model.all[-5]
+        else:
+            model.revise(4, "volume" if what == "a count" else "close_price", 5)
+        histories.update(served(model))
+        read(gateway, tmp_path, refresh="always", max_pages=3)
+        for _ in range(2):
+            with pytest.raises(StoreError, match=r"rows of US\.A .* revised or .* close\(\) it"):
+                src.read_partition(1)
+        pd.testing.assert_frame_equal(src.read_partition(0), first)
+        src.close()
+        frame = pd.concat(list(src.read_chunked()), ignore_index=True)
+        pd.testing.assert_frame_equal(without_attrs(frame), model.frame())
+
+
+def test_a_revision_behind_what_was_given_is_taken_in(
+    tmp_path: Path, gateway: Gateway, histories: dict[str, History]
+) -> None:
+    model = ModelGateway(300)
+    histories.update(served(model))
+    with FutuShortSource("US.A", gateway=unlimited(gateway), store=tmp_path) as src:
+        assert len(src.read_partition(1)) == 50
+        first = src.read_partition(0)
+        read(gateway, tmp_path)
+        model.revise(100, "volume", 5)
+        histories.update(served(model))
+        read(gateway, tmp_path, refresh="full")
+        frame = pd.concat([first, *(src.read_partition(i) for i in range(1, 6))], ignore_index=True)
+        pd.testing.assert_frame_equal(without_attrs(frame), model.frame())
+
+
+def test_between_two_calls_another_process_may_write(tmp_path: Path, gateway: Gateway) -> None:
+    with FutuShortSource("US.A", gateway=unlimited(gateway), store=tmp_path) as src:
+        src.read_partition(0)
+        assert lockable(tmp_path, "US.A") == ["US.A"]
+        chunks = src.read_chunked()
+        for _ in range(3):
+            next(chunks)
+        assert lockable(tmp_path, "US.A") == ["US.A"]
+        with FutuShortSource("US.A", gateway=unlimited(gateway), store=tmp_path) as other:
+            assert len(other.read()) == 1500
+        assert sum(map(len, chunks)) == 1500 - 150
+
+
+class AtPage(Callback):  # type: ignore[misc]  # fsspec has no types
+    """Does something when so many pages are there."""
+
+    def __init__(self, number: int, then: Callable[[], object]) -> None:
+        super().__init__()
+        self._number, self._then = number, then
+
+    def absolute_update(self, value: int) -> None:
+        if value == self._number:
+            self._then()
+
+
+@pytest.mark.parametrize("how", ["interrupted", "failed"])
+def test_a_read_that_ends_early_keeps_its_pages_and_lets_go(
+    tmp_path: Path, gateway: Gateway, histories: dict[str, History], asked: Asked, how: str
+) -> None:
+    def end() -> None:
+        assert lockable(tmp_path, "US.A") == []
+        if how == "interrupted":
+            signal.raise_signal(signal.SIGINT)
+        else:
+            histories.clear()
+
+    with FutuShortSource("US.A", gateway=unlimited(gateway), store=tmp_path) as src:
+        with pytest.raises(KeyboardInterrupt if how == "interrupted" else UnknownSecurityError):
+            src.read(callback=AtPage(2, end))
+        assert lockable(tmp_path, "US.A") == ["US.A"]
+        assert len(FutuShortStore(tmp_path).read()) >= 100
+        histories.update(served(ModelGateway(1500)))
+        asked()
+        assert len(src.read()) == 1500
+        assert asked() <= 1 + 29
+
+
 def test_never_needs_no_gateway_and_starts_none(tmp_path: Path, gateway: Gateway) -> None:
     whole = read(gateway, tmp_path)
     script = f"""
@@ -307,9 +399,10 @@ def test_auto_says_nothing_to_a_gateway_when_nothing_can_be_new(
     with FutuShortSource("US.A", gateway=NOWHERE, store=tmp_path) as src:
         assert len(src.read()) == 1500
     store = FutuShortStore(tmp_path)
-    kept = store.load(Security.parse("US.A"))
+    ticker = Ticker(Security.parse("US.A"), SHORT_VOLUME)
+    kept = store.load(ticker)
     assert kept is not None
-    store.save(Security.parse("US.A"), type(kept)(kept.rows, is_complete=True))
+    store.save(ticker, TickerHistory(kept.rows, is_complete=True))
     with (
         FutuShortSource("US.A", gateway=NOWHERE, store=tmp_path) as src,
         pytest.raises(GatewayUnreachableError, match=r"1500 rows up to .*: refresh='never' reads"),
@@ -381,6 +474,7 @@ def test_dask_reads_the_store_in_its_workers(tmp_path: Path, gateway: Gateway) -
         ddf.compute(scheduler="sync")
 
 
+@pytest.mark.slow
 def test_two_worker_processes_read_the_store_and_no_gateway(
     tmp_path: Path, gateway: Gateway
 ) -> None:
@@ -493,6 +587,7 @@ def test_arguments_that_cannot_work_are_refused(arguments: dict[str, Any], words
 
 
 def test_without_dask_to_dask_says_how_to_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "intake_futu_short.dask", raising=False)
     monkeypatch.setitem(sys.modules, "dask.dataframe", None)
     with (
         FutuShortSource("US.AAPL", gateway=NOWHERE) as src,
@@ -506,7 +601,8 @@ def test_nothing_is_written_outside_of_the_store(tmp_path: Path, gateway: Gatewa
     read(gateway, tmp_path / "deep" / "store", "US.AAPL")
     assert set(Path.cwd().iterdir()) == before
     assert os.listdir(tmp_path) == ["deep"]
-    kept = FutuShortStore(tmp_path / "deep" / "store").load(Security.parse("US.AAPL"))
+    ticker = Ticker(Security.parse("US.AAPL"), SHORT_VOLUME)
+    kept = FutuShortStore(tmp_path / "deep" / "store").load(ticker)
     assert kept is not None
     assert kept.checked_s is not None
     assert abs(kept.checked_s - dt.datetime.now(dt.timezone.utc).timestamp()) < 600

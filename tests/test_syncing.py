@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import subprocess
+import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
+import meeting_store
 import pandas as pd
 import pytest
+from fsspec.callbacks import Callback
+from meeting_store import MeetingStore, lockable, ticker
 from model_gateway import ModelGateway
 
 import intake_futu_short
@@ -20,7 +28,12 @@ from intake_futu_short.gateway import Gateway, History
 from intake_futu_short.security import Security
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from intake_futu_short.gateway import Request
+
+PATIENCE_S = 30.0
 
 
 def served(**models: ModelGateway) -> dict[str, History]:
@@ -52,7 +65,7 @@ def test_a_row_a_ticker_says_what_was_done(tmp_path: Path) -> None:
             [122, 2, 1, 1]
         ]
         assert len(gateway.requests) == 6
-    kept = FutuShortStore(tmp_path).load(Security.parse("US.A"))
+    kept = FutuShortStore(tmp_path).load(ticker("US.A"))
     assert kept is not None
     pd.testing.assert_frame_equal(kept.rows[::-1].reset_index(drop=True), us.frame())
 
@@ -121,3 +134,136 @@ def test_nothing_to_sync_is_an_empty_table(tmp_path: Path) -> None:
         "complete",
         "error",
     ]
+
+
+# -- beside other writers -------------------------------------------------------------------------
+
+
+class AfterTheFirst(Callback):  # type: ignore[misc]  # fsspec has no types
+    """Does something when the first ticker is done."""
+
+    def __init__(self, then: Callable[[], object]) -> None:
+        super().__init__()
+        self._then = then
+
+    def absolute_update(self, value: int) -> None:
+        if value == 1:
+            self._then()
+
+
+def newest_pages(requests: list[Request]) -> list[str]:
+    return sorted(request.code for request in requests if request.next_key is None)
+
+
+def test_a_ticker_that_another_one_writes_keeps_no_other_waiting(tmp_path: Path) -> None:
+    store = FutuShortStore(tmp_path)
+    others = contextlib.ExitStack()
+    lock = store.try_lock(ticker("US.A"))
+    assert lock is not None
+    others.enter_context(lock)
+
+    def let_go() -> None:
+        assert store.codes() == ["US.B"]
+        others.close()
+
+    models = served(US_A=ModelGateway(120), US_B=ModelGateway(120))
+    with Gateway(models) as gateway:
+        done = sync(["US.A", "US.B"], store, unlimited(gateway), callback=AfterTheFirst(let_go))
+    assert done["requests"].tolist() == [3, 3]
+    assert done["complete"].all()
+
+
+def test_threads_that_sync_one_list_in_opposite_orders_both_finish(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "intake_futu_short")
+    meetings = {came_to: threading.Barrier(2, timeout=PATIENCE_S) for came_to in MEETINGS}
+    done: list[pd.DataFrame] = []
+
+    def meet(came_to: str) -> None:
+        meetings[came_to].wait()
+
+    def run(codes: list[str], gateway: str) -> None:
+        done.append(sync(codes, MeetingStore(str(tmp_path), meet), gateway))
+
+    models = served(US_A=ModelGateway(120), US_B=ModelGateway(170))
+    with Gateway(models) as gateway:
+        threads = [
+            threading.Thread(target=run, args=(codes, unlimited(gateway)))
+            for codes in (["US.A", "US.B"], ["US.B", "US.A"])
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE_S)
+        assert not any(thread.is_alive() for thread in threads)
+        # Neither asked for what the other one had brought.
+        assert newest_pages(gateway.requests) == ["US.A", "US.B"]
+    assert sorted(tuple(one["code"]) for one in done) == [("US.A", "US.B"), ("US.B", "US.A")]
+    for one in done:
+        assert dict(zip(one["code"], one["rows"], strict=True)) == {"US.A": 120, "US.B": 170}
+        assert one["complete"].all()
+    waits = sorted(r.getMessage() for r in caplog.records if "waiting" in r.getMessage())
+    assert waits == [f"US.{x}: waiting for another writer of {tmp_path}" for x in "AB"]
+
+
+MEETINGS = ["locked", "refused"]
+
+
+def test_processes_that_sync_one_list_in_opposite_orders_both_finish(tmp_path: Path) -> None:
+    models = served(US_A=ModelGateway(120), US_B=ModelGateway(170))
+    with Gateway(models) as gateway, contextlib.ExitStack() as ends:
+        processes = []
+        for codes in (["US.A", "US.B"], ["US.B", "US.A"]):
+            process = subprocess.Popen(
+                [sys.executable, meeting_store.__file__, "sync", str(tmp_path), unlimited(gateway),
+                 *codes],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            ends.callback(process.communicate)
+            ends.callback(process.kill)
+            processes.append(process)
+        said: list[list[str]] = [[], []]
+        for came_to in MEETINGS:
+            for process, lines in zip(processes, said, strict=True):
+                assert process.stdout is not None
+                while not lines or lines[-1] != came_to:
+                    line = process.stdout.readline()
+                    assert line, "it ended"
+                    lines.append(line.rstrip())
+            for process in processes:
+                assert process.stdin is not None
+                process.stdin.write("\n")
+                process.stdin.flush()
+        for process, lines in zip(processes, said, strict=True):
+            output, errors = process.communicate(timeout=PATIENCE_S)
+            assert (process.returncode, errors) == (0, "")
+            lines.extend(output.splitlines())
+        assert newest_pages(gateway.requests) == ["US.A", "US.B"]
+    assert [lines[-1] for lines in said] == ["[120, 170]", "[170, 120]"]
+    for lines, code in zip(said, ["US.B", "US.A"], strict=True):
+        waits = [line for line in lines if "waiting" in line]
+        assert waits == [f"{code}: waiting for another writer of {tmp_path}"]
+
+
+@pytest.mark.parametrize("how", ["interrupted", "failed"])
+def test_a_sync_that_ends_early_lets_go_of_every_ticker(tmp_path: Path, how: str) -> None:
+    codes = [f"US.{x}" for x in "ABCD"]
+    days = dict(zip(codes, (20, 900, 900, 900), strict=True))
+    histories = {
+        code: History(Security.parse(code), ModelGateway(n).rows) for code, n in days.items()
+    }
+
+    def interrupt() -> None:
+        assert lockable(tmp_path, *codes) == ["US.A"]
+        if how == "interrupted":
+            signal.raise_signal(signal.SIGINT)
+        else:
+            histories.clear()
+
+    expected = KeyboardInterrupt if how == "interrupted" else PanelError
+    with Gateway(histories, latency_s=0.05) as gateway, pytest.raises(expected):
+        sync(codes, tmp_path, unlimited(gateway), callback=AfterTheFirst(interrupt))
+    assert lockable(tmp_path, *codes) == codes
+    # What came is kept, and goes on.
+    assert len(FutuShortStore(tmp_path).read("US.A")) == 20

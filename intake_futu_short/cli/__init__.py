@@ -257,7 +257,7 @@ def serve(
     """
     from intake_futu_short.gateway import Gateway
     from intake_futu_short.gateway.served import StoredHistories
-    from intake_futu_short.opend.limiter import Limit
+    from intake_futu_short.opend.address import Limit
     from intake_futu_short.store import FutuShortStore
 
     at_most = Limit.parse(limit)
@@ -266,7 +266,7 @@ def serve(
         StoredHistories(store),
         host=host,
         port=port,
-        limit=None if at_most is None else (at_most.requests, at_most.seconds),
+        limit=None if at_most == "off" else (at_most.requests, at_most.seconds),
         rsa_key=rsa_key,
         allow_remote=allow_remote,
     )

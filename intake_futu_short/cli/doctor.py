@@ -5,7 +5,6 @@ Takes one request of the gateway's limit, and counts it like any other.
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import importlib.metadata
 import os
@@ -13,10 +12,11 @@ import platform
 import socket
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from intake_futu_short import arguments
+from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.errors import (
     ConfigError,
     FutuShortError,
@@ -24,27 +24,19 @@ from intake_futu_short.errors import (
     GatewayTimeoutError,
     GatewayUnreachableError,
 )
-from intake_futu_short.gateway.shared_sample import SharedSample
-from intake_futu_short.opend import key_file, replies
+from intake_futu_short.gateway import Gateway, sample_histories
+from intake_futu_short.opend import replies
 from intake_futu_short.opend.address import DEFAULT_URL, ENVIRONMENT_VARIABLE, GatewayURL
-from intake_futu_short.opend.client import CONNECT_TIMEOUT_S, host_at
-from intake_futu_short.opend.connection import (
-    DAILY_SHORT_VOLUME,
-    Answer,
-    Connection,
-    Failed,
-    Ready,
-)
-from intake_futu_short.opend.messages_pb2 import DailyShortVolume
-from intake_futu_short.opend.slot_file import BusyError, SlotFile
-from intake_futu_short.opend.turns import Turns
-from intake_futu_short.pages import Walk
+from intake_futu_short.opend.connection import Answer, Connection, Failed, Ready
+from intake_futu_short.opend.dial import host_at, read_key
+from intake_futu_short.opend.limit import HostLimit
+from intake_futu_short.opend.line import CONNECT_S
 from intake_futu_short.security import Security
+from intake_futu_short.walk import days_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from intake_futu_short.opend.limiter import Limit
 
 __all__ = ["Finding", "examine"]
 
@@ -96,7 +88,7 @@ class _Examination:
     ) -> None:
         self._given = gateway
         self._rsa_key = rsa_key
-        self._security = Security.parse(code)
+        self._ticker = Ticker(Security.parse(code), SHORT_VOLUME)
         self._opened = opened
         self._url: GatewayURL | None = None  # as the user means it
         self._address: GatewayURL | None = None  # where that is; the sample has a port too
@@ -148,12 +140,13 @@ class _Examination:
         assert self._url is not None  # noqa: S101 - run() sees to it
         address = self._url
         if address.is_sample:
-            sample = SharedSample(address.rsa_key)
-            self._opened.callback(sample.close)
-            address = sample.address
+            gateway = self._opened.enter_context(
+                Gateway(sample_histories(), rsa_key=address.rsa_key)
+            )
+            address = replace(GatewayURL.parse(gateway.url), limit="off")
         try:
             self._socket = self._opened.enter_context(
-                socket.create_connection((address.host, address.port), CONNECT_TIMEOUT_S)
+                socket.create_connection((address.host, address.port), CONNECT_S)
             )
         except OSError as error:
             raise GatewayUnreachableError(
@@ -166,11 +159,11 @@ class _Examination:
     def _greet(self) -> str:
         assert self._address is not None  # noqa: S101 - run() sees to it
         path = self._address.rsa_key
-        key = None if path is None else key_file.read(path)
+        key = None if path is None else read_key(path)
         connection = Connection(str(self._address), key, self._address.algorithm)
         connection.open()
         ready = self._exchange(
-            connection, CONNECT_TIMEOUT_S,
+            connection, CONNECT_S,
             "to the handshake. Is it OpenD's API port, and OpenD logged in? It must be set to the "
             "RSA key that rsa_key= names here, or to none",
         )  # fmt: skip
@@ -180,41 +173,35 @@ class _Examination:
         return f"server version {ready.server_version}, {how}"
 
     def _ask(self) -> str:
-        assert self._address is not None  # noqa: S101 - run() sees to it
-        if self._address.limit is None:
+        limit = self._counted()
+        if limit is None:
             return self._ask_now()
-        return asyncio.run(self._ask_in_turn(self._address.limit))
-
-    async def _ask_in_turn(self, limit: Limit) -> str:
-        turns = Turns(*self._counted_by(), str(self._url))
-        slot = await turns.take(limit, arguments.DEFAULT_TIMEOUT_S)
+        while (taken := limit.take(arguments.DEFAULT_TIMEOUT_S))[1] is None:
+            time.sleep(min(taken[0], 0.25))
         try:
             return self._ask_now()
         finally:
-            await turns.end(slot)
+            limit.end(taken[1])
+            limit.close()
 
     def _ask_now(self) -> str:
         assert self._connection is not None  # noqa: S101 - run() sees to it
-        request = DailyShortVolume.Request()
-        request.c2s.security.market = self._security.market.number
-        request.c2s.security.code = self._security.symbol
-        request.c2s.num = 1
+        ticker = self._ticker
         began = time.monotonic()
-        self._connection.request(DAILY_SHORT_VOLUME, request.SerializeToString())
+        self._connection.request(ticker.call.proto_id, ticker.question(None, 1).body)
         answer = self._exchange(
             self._connection, arguments.DEFAULT_TIMEOUT_S,
-            f"for {self._security}. OpenD may be busy or cut off from its servers",
+            f"for {ticker}. OpenD may be busy or cut off from its servers",
         )  # fmt: skip
         assert isinstance(answer, Answer)  # noqa: S101 - it is shaken hands already
         took_ms = 1000 * (time.monotonic() - began)
-        asked = f"{self._security} from {self._url}"
-        answered = replies.decode(DailyShortVolume.Response, answer.body, asked).s2c
-        text = f"{self._security} answered in {took_ms:.0f} ms"
-        if not answered.us_items and not answered.hk_items:
+        asked = f"{ticker} from {self._url}"
+        answered = replies.decode(ticker.call.messages.Response, answer.body, asked).s2c
+        text = f"{ticker} answered in {took_ms:.0f} ms"
+        days = days_of(answered, ticker)
+        if not days:
             return f"{text}, without rows"
-        walk = Walk(lambda _: answered, self._security, origin=str(self._url))
-        walk.next_page()
-        self._newest = walk.pages[0].days[0]
+        self._newest = days[0]
         return f"{text}, newest trading day {self._newest}"
 
     def _exchange(self, connection: Connection, timeout: float, what: str) -> Ready | Answer:
@@ -239,30 +226,34 @@ class _Examination:
             raise first.error
         return first
 
-    def _counted_by(self) -> tuple[str, int]:
-        """Address and port by which requests are counted, as the client names them."""
+    def _counted(self) -> HostLimit | None:
+        """Where the requests are counted, as a read counts them; None when they are not."""
         assert self._address is not None  # noqa: S101 - run() sees to it
         assert self._socket is not None  # noqa: S101 - tells mypy that it is open
-        return host_at(self._socket), self._address.port
+        call = self._ticker.call
+        limit = self._address.limit_of(call.limit)
+        if limit is None:
+            return None
+        place = f"{host_at(self._socket)}:{self._address.port}"
+        return HostLimit(place, call.name, limit, name=str(self._url))
 
     def _limit(self) -> str:
         assert self._address is not None  # noqa: S101 - run() sees to it
-        limit = self._address.limit
-        if limit is None:
+        limit = self._address.limit_of(self._ticker.call.limit)
+        counted = self._counted()
+        if limit is None or counted is None:
             return "not counted here (limit=off, or the sample)"
-        file = SlotFile(*self._counted_by(), time.monotonic)
         try:
-            with file.visit():
-                pass
-        except BusyError:
-            pass  # others use it, so it works
+            file = counted.locate()
         except OSError as error:
             raise FutuShortError(
-                f"{file.path} cannot be written ({error}), so each process counts for itself and "
-                "several together may ask too often: make the directory writable, or set "
-                "XDG_CACHE_HOME to one that is"
+                f"the count of requests cannot be kept in a file ({error}), so each process counts "
+                "for itself and several together may ask too often: make the user's cache "
+                "directory writable, or set XDG_CACHE_HOME to one that is"
             ) from error
-        return f"{limit} counted for all processes in {file.path}"
+        finally:
+            counted.close()
+        return f"{limit} counted for all processes in {file}"
 
     def _clock(self) -> str:
         now = dt.datetime.now().astimezone()

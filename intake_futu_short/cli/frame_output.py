@@ -8,7 +8,7 @@ import math
 import shutil
 from typing import TYPE_CHECKING
 
-from intake_futu_short.security import AGGREGATE_NAMES
+from intake_futu_short.calls import AGGREGATE_NAMES
 
 if TYPE_CHECKING:
     import pandas as pd

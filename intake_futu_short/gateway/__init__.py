@@ -1,51 +1,40 @@
 """A gateway on loopback that serves rows from files: ``sample://``, replay, tests.
 
-Clients speak to it as to OpenD: over TCP, with the same frames and messages. `responder` decides
-what is answered; here are the sockets.
+Clients speak to it as to OpenD: over TCP, with the same frames and messages. `server` has the
+sockets, `responder` decides what is answered.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import secrets
+import ipaddress
+import math
+import socket
 import threading
 import time
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from intake_futu_short import arguments
-from intake_futu_short.errors import ConfigError, GatewayError, ProtocolError
-from intake_futu_short.gateway.aside import Aside
+from intake_futu_short.calls import SHORT_VOLUME
+from intake_futu_short.errors import ConfigError, GatewayError
 from intake_futu_short.gateway.histories import History, read_histories, sample_histories
-from intake_futu_short.gateway.listening import check_host, listen
-from intake_futu_short.gateway.responder import (
-    ConnectedClient,
-    Request,
-    Responder,
-)
-from intake_futu_short.opend import background, key_file
+from intake_futu_short.gateway.responder import Request, Responder
+from intake_futu_short.gateway.server import Bounds, Server
 from intake_futu_short.opend.address import GatewayURL
-from intake_futu_short.opend.connection import DAILY_SHORT_VOLUME
-from intake_futu_short.opend.wire import FrameReader, encode
+from intake_futu_short.opend.dial import read_key
 
 if TYPE_CHECKING:
     import os
-    import socket
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from typing_extensions import Self
-
-    from intake_futu_short.opend.cipher import Cipher, RsaKey
-    from intake_futu_short.opend.wire import Frame
 
 __all__ = ["Gateway", "History", "Request", "read_histories", "sample_histories"]
 
 # OpenD takes as many.
 MAX_CONNECTIONS = 128
-# A request is some 60 bytes; nobody sends a gateway this much.
-MAX_REQUEST_BYTES = 2**16
+# Connections that wait to be taken. A client that finds no room tries again after a second.
+BACKLOG = 1024
 
 
 class Gateway:
@@ -57,34 +46,40 @@ class Gateway:
     Parameters
     ----------
     histories : mapping of str to History
-        By code. Looked up at every request: an entry may be replaced while the gateway runs. One
-        with an attribute ``blocks`` that is true is asked in a thread of its own.
+        By code. Looked up at every request: an entry may be replaced while the gateway runs. The
+        lookup may take its time and runs in several threads at once.
     host : str
         A loopback address, unless `allow_remote`.
     port : int
         TCP port; 0 takes a free one at every start.
     limit : (int, float), optional
-        So many requests for daily short volume within so many seconds, over all connections; the
+        How many requests for rows are answered within how many seconds, over all connections; the
         next is refused in OpenD's words. OpenD's own are ``(30, 30.0)``. None: no limit.
     latency_s : float
         Seconds by which each answer with rows is late; other requests do not wait for it.
     max_connections : int
-        Connections at once; further ones are closed.
+        Connections at once. A further one takes the place of the oldest without a handshake; when
+        all have shaken hands, it is closed.
     clock : callable
         Seconds that never go back, for `limit` and `requests`.
     rsa_key : str or path, optional
         File with the RSA private key (PEM) that encrypts every connection, read at every start; a
         client without the same key is turned away. None: nothing is encrypted.
     allow_remote : bool
-        Take another `host` too, such as ``"0.0.0.0"``. Everybody who reaches the port then reads
+        Allow another `host` too, such as ``"0.0.0.0"``. Everybody who reaches the port then reads
         everything: the protocol knows no password.
     aes_cbc : bool
-        False: like an OpenD that does not know AES_CBC; who asks for it gets FTAES_ECB.
+        False: like an OpenD that does not know AES_CBC; a client that asks for it gets FTAES_ECB.
+    handshake_s : float
+        Seconds after which a connection without a handshake is closed.
+    idle_s : float
+        Seconds after which a connection without a further request is closed. Clients of OpenD send
+        a heartbeat every 8 to 10 seconds.
 
     Raises
     ------
     ConfigError
-        When an argument cannot work.
+        When an argument cannot work, or a dict has a history under the code of another.
     """
 
     def __init__(
@@ -100,34 +95,39 @@ class Gateway:
         rsa_key: str | os.PathLike[str] | None = None,
         allow_remote: bool = False,
         aes_cbc: bool = True,
+        handshake_s: float = 5.0,
+        idle_s: float = 60.0,
     ) -> None:
-        check_host(host, allow_remote=allow_remote)
+        _check_histories(histories)
+        _check_host(host, allow_remote=allow_remote)
         if type(port) is not int or not 0 <= port <= 65535:
             raise ConfigError(f"port must be a whole number from 0 to 65535, not {port!r}")
-        if limit is not None and not _is_limit(limit):
-            raise ConfigError(f"limit must be (requests, seconds), both above 0, not {limit!r}")
-        if not _is_at_least(latency_s, 0):
-            raise ConfigError(f"latency_s must be 0 or more seconds, not {latency_s!r}")
-        if not _is_at_least(max_connections, 1):
-            raise ConfigError(f"max_connections must be 1 or more, not {max_connections!r}")
+        match limit:
+            case None:
+                pass
+            case (count, seconds) if _is_at_least(count, 1) and _is_at_least(seconds, 1e-6):
+                pass
+            case _:
+                raise ConfigError(f"limit must be (requests, seconds), both above 0, not {limit!r}")
+        bounds = Bounds(latency_s, max_connections, handshake_s, idle_s)
+        for name, number in vars(bounds).items():
+            least = 1 if name == "max_connections" else 0
+            if not _is_at_least(number, least):
+                raise ConfigError(f"{name} must be a number, {least} or more, not {number!r}")
         self.host = host
         self._wanted_port = port
-        self._responder = Responder(histories, limit)
-        self._blocks: bool = getattr(histories, "blocks", False)
-        self._latency_s = latency_s
-        self._max_connections = max_connections
-        self._clock = clock
+        self._bounds = bounds
+        self._responder = Responder({SHORT_VOLUME: histories}, limit, clock, threading.Lock())
         self._rsa_key = arguments.rsa_key(rsa_key)
         self._aes_cbc = aes_cbc
-        self._key: RsaKey | None = None
-        self._lock = threading.Lock()
-        self._run: _Run | None = None
+        self._starting = threading.Lock()
+        self._server: Server | None = None
 
     @property
     def port(self) -> int:
         """TCP port it listens on; while it does not run, the one it was made with."""
-        run = self._run
-        return self._wanted_port if run is None else run.port
+        server = self._server
+        return self._wanted_port if server is None else server.port
 
     @property
     def url(self) -> str:
@@ -136,8 +136,12 @@ class Gateway:
 
     @property
     def requests(self) -> list[Request]:
-        """Requests for daily short volume as they arrived, over all runs; the newest 100,000."""
-        return list(self._responder.requests)
+        """Requests for rows as they arrived, over all runs.
+
+        Only the newest that fit into 32 MiB, about 100,000, are kept; codes and cursors are cut
+        after 256 characters.
+        """
+        return self._responder.requests
 
     def start(self) -> Self:
         """Listen. Harmless when it runs already.
@@ -149,26 +153,30 @@ class Gateway:
         ConfigError
             When the RSA key cannot be used.
         """
-        with self._lock:
-            if self._run is None:
-                self._key = None if self._rsa_key is None else key_file.read(self._rsa_key)
+        with self._starting:
+            if self._server is None:
+                key = None if self._rsa_key is None else read_key(self._rsa_key)
+                family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
                 try:
-                    listening = listen(self.host, self._wanted_port)
-                except OSError as error:
+                    listening = socket.create_server(
+                        (self.host, self._wanted_port), family=family, backlog=BACKLOG
+                    )
+                except (OSError, UnicodeError) as error:
                     raise GatewayError(f"cannot listen at {self.url}: {error}") from error
-                try:
-                    self._run = _Run(listening, self._new_connection, blocks=self._blocks)
-                except BaseException:
-                    listening.close()
-                    raise
+                self._server = Server(
+                    listening, self._responder, self._bounds, key, aes_cbc=self._aes_cbc
+                )
         return self
 
     def close(self) -> None:
-        """Stop listening and close every connection. Harmless when done twice."""
-        with self._lock:
-            run, self._run = self._run, None
-            if run is not None:
-                run.close()
+        """Stop listening and close every connection. Harmless when done twice.
+
+        Any thread may call it, also by garbage collection. In a forked child it lets go of the
+        parent's gateway, which serves on.
+        """
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -177,168 +185,35 @@ class Gateway:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _new_connection(self, run: _Run) -> _Connection:
-        client = ConnectedClient(
-            secrets.randbits(63),
-            secrets.token_hex(8),
-            secrets.token_hex(8) if self._aes_cbc else None,
-            self._key,
-        )
-        return _Connection(
-            run,
-            self._responder,
-            client,
-            self._clock,
-            latency_s=self._latency_s,
-            max_connections=self._max_connections,
-        )
+
+def _check_histories(histories: object) -> None:
+    if not isinstance(histories, Mapping):
+        raise ConfigError(f"histories must map codes to History objects, not {histories!r:.60}")
+    # Another mapping may load what it is asked for.
+    for code, history in histories.items() if isinstance(histories, dict) else ():
+        security = getattr(history, "security", None)
+        if str(security) != code:
+            raise ConfigError(
+                f"histories has under {code!r} what is not the History of {code}, but of {security}"
+            )
 
 
-def _is_limit(limit: Any) -> bool:
+def _check_host(host: object, *, allow_remote: bool) -> None:
+    """Raise a ConfigError for what is no host, and for one that others reach unless allowed."""
+    if allow_remote:
+        GatewayURL.of(host, 1)
+        return
     try:
-        count, seconds = limit
-    except (TypeError, ValueError):
-        return False
-    return _is_at_least(count, 1) and _is_at_least(seconds, 0) and seconds != 0
-
-
-def _is_at_least(number: Any, least: float) -> bool:
-    try:
-        return bool(number >= least)
-    except TypeError:  # it is none
-        return False
-
-
-class _Run:
-    """A gateway between start and close: its socket, and the connections that came of it."""
-
-    def __init__(
-        self,
-        listening: socket.socket,
-        new_connection: Callable[[_Run], _Connection],
-        *,
-        blocks: bool,
-    ) -> None:
-        self.port: int = listening.getsockname()[1]
-        self.aside = Aside() if blocks else None
-        self.connections: set[_Connection] = set()
-        self.is_closing = False
-        self._listening = listening
-        self._lease = background.Lease()
-        try:
-            self._server = self._lease.run(lambda: self._serve(new_connection))
-        except BaseException:
-            self._lease.close()
-            raise
-
-    async def _serve(self, new_connection: Callable[[_Run], _Connection]) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
-        return await loop.create_server(lambda: new_connection(self), sock=self._listening)
-
-    def close(self) -> None:
-        if self.aside is not None:
-            self.aside.close()
-        if self._lease.usable:
-            self._lease.run(self._hang_up)
-            self._lease.close()
-        else:
-            # Forked: the connections are the parent's, and so is the port once this copy of the
-            # socket no longer holds it.
-            self._listening.close()
-
-    async def _hang_up(self) -> None:
-        self.is_closing = True
-        # A connection just taken must find its server open, or asyncio complains: no more are
-        # taken, and those get the two turns of the loop that they need.
-        with contextlib.suppress(NotImplementedError):  # Windows' loop, which doesn't need it
-            asyncio.get_running_loop().remove_reader(self._listening)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        self._server.close()
-        for connection in self.connections:
-            connection.abort()
-        while self.connections:  # noqa: ASYNC110 - an abort is over after the loop's next turn
-            await asyncio.sleep(0)
-
-
-class _Connection(asyncio.Protocol):
-    """One client's socket. Answers go out as they are ready, not in the order of the requests."""
-
-    def __init__(
-        self,
-        run: _Run,
-        responder: Responder,
-        client: ConnectedClient,
-        clock: Callable[[], float],
-        *,
-        latency_s: float,
-        max_connections: int,
-    ) -> None:
-        self._run = run
-        self._responder = responder
-        self._clock = clock
-        self._latency_s = latency_s
-        self._max_connections = max_connections
-        self._reader = FrameReader(MAX_REQUEST_BYTES)
-        self._client = client
-        self._transport: asyncio.Transport  # there is none before connection_made
-
-    def abort(self) -> None:
-        self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - tells mypy what TCP gives
-        self._transport = transport
-        if self._run.is_closing or len(self._run.connections) >= self._max_connections:
-            transport.abort()
-        self._run.connections.add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._run.connections.discard(self)
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            for frame in self._reader.feed(data):
-                self._handle(frame)
-        except ProtocolError:
-            # Nothing that follows can be trusted, and an answer would have no serial number.
-            self._transport.close()
-
-    # A client that sends and does not read is not read either, so that its answers do not pile up.
-    def pause_writing(self) -> None:
-        self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        self._transport.resume_reading()
-
-    def _handle(self, frame: Frame) -> None:
-        cipher = self._client.cipher  # the handshake, which is still RSA's, changes it
-        asked = frame.body if cipher is None else cipher.decrypt(frame.body)
-        if asked is None or not frame.is_intact(asked):
-            raise ProtocolError("the SHA-1 is not that of the body")
-        answer = partial(
-            self._responder.answer,
-            self._client,
-            replace(frame, body=asked),
-            arrived_s=self._clock(),
-            unix_s=int(time.time()),
+        is_loopback = isinstance(host, str) and ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host == "localhost"
+    if not is_loopback:
+        raise ConfigError(
+            f"host must be a loopback address such as '127.0.0.1', not {host!r}: this gateway "
+            "asks nobody for a password. allow_remote=True (--allow-remote of futu-short serve) "
+            "listens there all the same"
         )
-        if self._run.aside is not None and frame.proto_id == DAILY_SHORT_VOLUME:
-            self._run.aside.run(answer, partial(self._reply, frame, cipher))
-        else:
-            self._reply(frame, cipher, answer())
 
-    def _reply(self, frame: Frame, cipher: Cipher | None, body: bytes | None) -> None:
-        if body is None:  # better than to let the client wait
-            self.abort()
-            return
-        travelling = None if cipher is None else cipher.encrypt(body)
-        answer = encode(frame.proto_id, frame.serial, body, travelling)
-        if self._latency_s and frame.proto_id == DAILY_SHORT_VOLUME:
-            asyncio.get_running_loop().call_later(self._latency_s, self._send, answer)
-        else:
-            self._send(answer)
 
-    def _send(self, answer: bytes) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(answer)
+def _is_at_least(number: object, least: float) -> bool:
+    return isinstance(number, (int, float)) and least <= number < math.inf

@@ -1,7 +1,7 @@
-"""Histories: what a gateway has of its securities, and the files it is read from.
+"""Histories: the rows a gateway serves of each security, and the files they are read from.
 
-One ``<CODE>.csv`` a ticker, its header the columns of the market, and beside them an optional
-``aggregates.json``: reported open short positions by code.
+A directory holds one ``<CODE>.csv`` a ticker, whose header names columns of the market. An optional
+``aggregates.json`` beside them holds reported open short positions by code.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from intake_futu_short.calls import SHORT_VOLUME
 from intake_futu_short.errors import ConfigError, StoreError
-from intake_futu_short.security import AGGREGATE_NAMES, Security
+from intake_futu_short.security import HK, Security
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from intake_futu_short.security import Column, Market
+    from intake_futu_short.calls import Call, Column
+    from intake_futu_short.security import Market
 
     Value = int | float | str | None
     Row = Mapping[str, Value]
@@ -30,24 +32,29 @@ __all__ = ["History", "read_histories", "sample_directory", "sample_histories"]
 
 AGGREGATES_FILE = "aggregates.json"
 
+_AGGREGATES = SHORT_VOLUME.table(HK).attrs
+_AGGREGATE_NAMES = SHORT_VOLUME.table(HK).attr_names
+
 
 @dataclass(frozen=True)
 class History:
-    """What a gateway has of one security.
+    """The rows that a gateway serves of one security.
 
     Attributes
     ----------
     security : Security
         Whose rows.
     rows : sequence of mapping of str to value
-        One a trading day, newest first: column name → value. What is missing or None is absent on
-        the wire too; the day itself must be there, as `timestamp` or `timestamp_str`.
+        One a trading day, newest first: column name → value. A value that is missing or None is
+        absent on the wire too. Each row needs its day, as `timestamp` or `timestamp_str`.
     aggregated_short : int, optional
         Reported open short position, in shares; HK only, as are the next two.
     aggregated_short_ratio : float, optional
         The same in percent of the shares outstanding.
     new_time_str : str, optional
         Day ``YYYY-MM-DD`` of that report.
+    call : Call
+        The gateway's call that the rows answer.
     days : tuple of str
         Trading day of each row; not an argument.
 
@@ -62,11 +69,13 @@ class History:
     aggregated_short: int | None = None
     aggregated_short_ratio: float | None = None
     new_time_str: str | None = None
+    call: Call = SHORT_VOLUME
     days: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         market = self.security.market
-        columns = {column.name: column for column in market.columns}
+        table = self.call.table(market)
+        columns = {column.name: column for column in table.columns}
         for row in self.rows:
             for name, value in row.items():
                 if name not in columns:
@@ -78,22 +87,11 @@ class History:
             if newer <= older:
                 what = "is there twice" if newer == older else "stands above a newer day"
                 raise ConfigError(f"{self.security}: trading day {newer} {what}")
-        self._check_aggregates()
-
-    def _check_aggregates(self) -> None:
-        short, ratio, day = self.aggregated_short, self.aggregated_short_ratio, self.new_time_str
-        if (short, ratio, day) == (None, None, None):
-            return
-        if not self.security.market.has_aggregates:
-            raise ConfigError(f"{self.security}: there are no aggregates in this market")
-        if short is not None and (type(short) is not int or not -(2**63) <= short < 2**63):
-            raise ConfigError(
-                f"{self.security}: aggregated_short {short!r} is not a count of shares"
-            )
-        if ratio is not None and not _is_number(ratio):
-            raise ConfigError(f"{self.security}: aggregated_short_ratio {ratio!r} is not a number")
-        if day is not None and not _is_day(day):
-            raise ConfigError(f"{self.security}: new_time_str {day!r} is not a day like 2026-04-30")
+        for attr in _AGGREGATES:
+            value = getattr(self, attr.name)
+            if value is not None and attr not in table.attrs:
+                raise ConfigError(f"{self.security}: there are no aggregates in this market")
+            _check(attr, value, -(2**63), 2**63)
 
 
 def _day_of(market: Market, row: Row) -> str:
@@ -117,13 +115,15 @@ def _day_of(market: Market, row: Row) -> str:
     return day
 
 
-def _check(column: Column, value: object) -> None:
+def _check(column: Column, value: object, least: int = 0, limit: int = 2**64) -> None:
+    """Raise a ConfigError for a value that the column's field cannot hold."""
     if value is None:
         return
-    if column.kind == "timestamp":  # the years that every platform's calendar knows
+    if column.kind == "timestamp":
+        # Every platform's calendar knows these years.
         fits = type(value) is int and 0 <= value < 2**35
     elif column.kind == "count":
-        fits = type(value) is int and 0 <= value < 2**64
+        fits = type(value) is int and least <= value < limit
     else:
         fits = _is_day(value) if column.kind == "day" else _is_number(value)
     if not fits:
@@ -193,7 +193,7 @@ def _read_history(file: Path, aggregates: Mapping[str, Any]) -> History:
 
 
 def _read_rows(file: Path, market: Market) -> list[dict[str, Value]]:
-    columns = {column.name: column for column in market.columns}
+    columns = {column.name: column for column in SHORT_VOLUME.table(market).columns}
     rows: list[dict[str, Value]] = []
     # utf-8-sig: spreadsheets put a mark before the first name.
     with file.open(encoding="utf-8-sig", newline="") as lines:
@@ -221,9 +221,9 @@ def _value(column: Column, cell: str, line: int) -> Value:
     if column.kind == "day":
         return cell
     try:
-        value = float(cell) if column.kind == "number" else int(cell)
+        value = float(cell) if column.kind in {"number", "price"} else int(cell)
         is_finite = math.isfinite(value)
-    except (ValueError, OverflowError):  # a count may be larger than any float
+    except (ValueError, OverflowError):  # a count can be larger than every float
         is_finite = False
     # Python reads underscores in numbers; nobody else does.
     if not is_finite or "_" in cell:
@@ -243,6 +243,6 @@ def _read_aggregates(file: Path, codes: set[str]) -> dict[str, dict[str, Any]]:
     for code, values in content.items():
         if code not in codes:
             raise StoreError(f"{file}: there is no {code}.csv beside it")
-        if not isinstance(values, dict) or not set(values) <= set(AGGREGATE_NAMES):
-            raise StoreError(f"{file}: {code} holds an object of {', '.join(AGGREGATE_NAMES)}")
+        if not isinstance(values, dict) or not set(values) <= set(_AGGREGATE_NAMES):
+            raise StoreError(f"{file}: {code} holds an object of {', '.join(_AGGREGATE_NAMES)}")
     return content

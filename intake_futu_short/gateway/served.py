@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.errors import ConfigError, StoreError
 from intake_futu_short.gateway.histories import History
 from intake_futu_short.security import Security
@@ -17,41 +19,41 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from intake_futu_short.kept import Kept
+    from intake_futu_short.history.ticker_history import TickerHistory
     from intake_futu_short.store import FutuShortStore
 
 __all__ = ["StoredHistories"]
 
-# 1,500 rows as the gateway wants them take about 2 MB.
+# 1,500 rows take about 2 MB.
 _MAX_LOADED = 200
-# How long a file counts as unchanged: asking an object store takes longer than answering.
+# Seconds a file counts as unchanged: asking an object store takes longer than answering.
 _LOOK_AGAIN_S = 1.0
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Loaded:
-    version: str
+    version: str | None
     looked_s: float
     history: History
 
 
 class StoredHistories(Mapping[str, History]):
-    """Histories of a store by code. A ticker synced meanwhile is loaded anew.
+    """Histories of a store by code. A ticker synced meanwhile is loaded again.
+
+    Threads may share it. A slow load keeps nobody waiting but the thread that needs it.
 
     Parameters
     ----------
     store : FutuShortStore
-        Where they are kept.
+        The store to read.
     clock : callable
         Seconds that never go back.
     """
 
-    # Looking one up may take as long as an object store does.
-    blocks = True
-
     def __init__(self, store: FutuShortStore, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._clock = clock
+        self._lock = threading.Lock()  # never held while the store is read
         self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
 
     def __getitem__(self, code: str) -> History:
@@ -60,28 +62,29 @@ class StoredHistories(Mapping[str, History]):
         Raises
         ------
         KeyError
-            When nothing is kept of it.
+            When the store holds nothing of it.
         StoreError
-            When what is kept cannot be served: it is damaged, or not complete, and a client would
-            take what there is of it for the whole.
+            When its file is damaged or incomplete. A client would take an incomplete history for
+            the whole.
         """
         try:
             security = Security.parse(code)
         except ConfigError as error:
             raise KeyError(code) from error
         now_s = self._clock()
-        loaded = self._loaded.get(code)
+        with self._lock:
+            loaded = self._loaded.get(code)
         if loaded is None or now_s - loaded.looked_s >= _LOOK_AGAIN_S:
-            # Looked up before loading: what is published in between is then loaded once too often.
-            version = self._store.version(security)
-            if loaded is not None and loaded.version == version:
-                loaded.looked_s = now_s
-            else:
-                loaded = _Loaded(version or "", now_s, self._load(security))
-        self._loaded[code] = loaded
-        self._loaded.move_to_end(code)
-        if len(self._loaded) > _MAX_LOADED:
-            self._loaded.popitem(last=False)
+            # Asked for before loading: a file that changes in between is loaded once too often.
+            version = self._store.version(Ticker(security, SHORT_VOLUME))
+            is_same = loaded is not None and loaded.version == version
+            history = loaded.history if loaded and is_same else self._load(security)
+            loaded = _Loaded(version, now_s, history)
+        with self._lock:
+            self._loaded[code] = loaded
+            self._loaded.move_to_end(code)
+            if len(self._loaded) > _MAX_LOADED:
+                self._loaded.popitem(last=False)
         return loaded.history
 
     def __iter__(self) -> Iterator[str]:
@@ -91,26 +94,30 @@ class StoredHistories(Mapping[str, History]):
         return len(self._store.codes())
 
     def _load(self, security: Security) -> History:
-        kept = self._store.load(security)
-        if kept is None:
+        stored = self._store.load(Ticker(security, SHORT_VOLUME))
+        if stored is None:
             raise KeyError(security.code)
-        if not kept.is_complete:
+        if not stored.is_complete:
             raise StoreError(
-                f"what {self._store.url} keeps of {security} is not complete yet: sync it first"
+                f"the history of {security} in {self._store.url} is not complete yet: sync it first"
             )
         try:
-            return _history(security, kept)
+            return _history(security, stored)
         except ConfigError as error:
-            raise StoreError(f"what {self._store.url} keeps cannot be served: {error}") from error
+            raise StoreError(
+                f"the history in {self._store.url} cannot be served: {error}"
+            ) from error
 
 
-def _history(security: Security, kept: Kept) -> History:
-    columns = {name: _values(kept.rows[name]) for name in kept.rows.columns}
+def _history(security: Security, stored: TickerHistory) -> History:
+    table = SHORT_VOLUME.table(security.market)
+    columns = {name: _values(stored.rows[name]) for name in table.column_names}
     rows = [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
-    latest = kept.aggregates[-1].as_dict() if kept.aggregates else {}
-    return History(security, rows[::-1], **latest)  # type: ignore[arg-type]  # names fit values
+    report = stored.reports[-1] if stored.reports else {}
+    attrs: dict[str, Any] = {name: report.get(name) for name in table.attr_names}
+    return History(security, rows[::-1], **attrs)
 
 
 def _values(column: pd.Series[Any]) -> list[int | float | str | None]:

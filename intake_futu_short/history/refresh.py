@@ -1,10 +1,10 @@
-"""The rules by which a ticker's history is kept: most from the least requests. Pure, given a walk.
+"""The rules by which a stored history is brought up to date by the fewest requests. Pure.
 
-The newest page is asked for, joined with what is held, and compared. Where the oldest common row
-has its old prices, what is older still stands, and one request was enough. Where it has other
-prices, a dividend or a split has changed everything older: pages are walked until a row agrees or
-the gateway has no more. Meanwhile they are *staged* beside the history, which they replace in one
-write, so that rows of different adjustments never stand in one history.
+The newest page is asked for, joined with what is held, and compared. If the oldest common row has
+its old prices, everything older still holds, and one request was enough. If it has other prices, a
+dividend or a split has changed everything older: pages are walked until a row agrees or the gateway
+has no more. These pages are held in memory beside the history, and replace it in one write, so that
+rows of two price adjustments never stand in one history.
 """
 
 from __future__ import annotations
@@ -13,65 +13,46 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from intake_futu_short import table
-from intake_futu_short.errors import (
-    PaginationError,
-    QuoteRightError,
-    RateLimitError,
-    ReplyError,
-    StoreError,
-    UnknownSecurityError,
-)
-from intake_futu_short.history import joining
-from intake_futu_short.history.freshness import is_fresh
-from intake_futu_short.kept import DAY, Kept, Staged, price_columns
-from intake_futu_short.pages import Aggregates
+from intake_futu_short import schema
+from intake_futu_short.errors import PaginationError, StoreError
+from intake_futu_short.history import join
+from intake_futu_short.history.ticker_history import DAY, TickerHistory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
+    from typing import Any
 
     import pandas as pd
 
-    from intake_futu_short.history.joining import Comparison
-    from intake_futu_short.pages import Page, Walk
-    from intake_futu_short.security import Market, Security
+    from intake_futu_short.calls import Question, Reply, Table, Ticker
+    from intake_futu_short.history.join import Comparison
+    from intake_futu_short.walk import Page, Walk
 
 __all__ = ["Refresh"]
 
-# How often a refresh begins again because another writer came in between with other prices.
-OVERTAKEN_AT_MOST = 5
+# How often a refresh begins again: another writer came in between with other prices, or no gateway
+# takes the walk's cursor any more.
+ROUNDS_AT_MOST = 5
 
 _log = logging.getLogger(__name__)
-
-
-class _StaleCursorError(Exception):
-    """A saved cursor leads nowhere any more."""
-
-
-class _NothingBehindError(_StaleCursorError):
-    """No row is behind a saved cursor: it is the end, or the gateway has forgotten the cursor."""
-
-
-class _OvertakenError(Exception):
-    """Another writer has published a history of another adjustment meanwhile."""
 
 
 @dataclass
 class Refresh:
     """Brings one ticker's history up to date.
 
-    An error of the walk or of `save` ends it; what was saved until then is whole, and the next
+    An error of the walk or of `save` ends it. What was saved until then is whole, and the next
     refresh goes on from there.
 
     Parameters
     ----------
-    security : Security
+    ticker : Ticker
         Whose history.
     walk_from : callable
         Takes a cursor (None for the newest page) and returns a `Walk` from there.
     save : callable
-        Takes the `Kept` to write and returns what was written: the same, unless another writer
-        came in between and the two were merged.
+        Takes the `TickerHistory` to write and returns what was written: the same, unless another
+        writer came in between and the two were merged.
     is_enough : callable
         Whether a history that is not complete holds all that is wanted.
     now_s : float
@@ -83,28 +64,26 @@ class Refresh:
         Days that the gateway has sent before with other values, or no longer sends.
     """
 
-    security: Security
+    ticker: Ticker
     walk_from: Callable[[str | None], Walk]
-    save: Callable[[Kept], Kept]
-    is_enough: Callable[[Kept], bool]
+    save: Callable[[TickerHistory], TickerHistory]
+    is_enough: Callable[[TickerHistory], bool]
     now_s: float
 
     def __post_init__(self) -> None:
         self.revised: set[str] = set()
-        self._market = self.security.market
-        self._kept = Kept(table.to_frame([], self._market))
-        self._newest: Walk | None = None
-        self._saved_cursor: str | None = None
-        self._is_same_read = False
+        self._table: Table = self.ticker.table
+        self._history = TickerHistory(schema.to_frame([], self._table))
+        self._newest: Walk | None = None  # from the newest page on
 
     def run(
-        self, held: Kept | None, *, is_full: bool = False, newest_is_known: bool = False
-    ) -> Kept:
+        self, held: TickerHistory | None, *, is_full: bool = False, newest_is_known: bool = False
+    ) -> Generator[Question, Reply, TickerHistory]:
         """Ask for what is missing.
 
         Parameters
         ----------
-        held : Kept or None
+        held : TickerHistory or None
             What the store has.
         is_full : bool
             Walk all of it, whatever agrees.
@@ -113,7 +92,7 @@ class Refresh:
 
         Returns
         -------
-        Kept
+        TickerHistory
             As it was saved last.
 
         Raises
@@ -123,136 +102,83 @@ class Refresh:
         StoreError
             As `save` raises it, and when other writers do not let it come to an end.
         """
-        self._kept = held or self._kept
+        self._history = held or self._history
         if is_full:
             self.is_enough = _is_complete
-        newest_is_known = newest_is_known and self._kept.staged is None
-        self._is_same_read = newest_is_known
-        for _ in range(OVERTAKEN_AT_MOST):
-            if self._finishes(is_full=is_full, newest_is_known=newest_is_known):
-                return self._kept
-            newest_is_known, self._newest = False, None
-        raise StoreError(
-            f"{self.security}: other writers published other prices again and again while it was "
+        walks_all = is_full and len(self._history.rows) > 0
+        why: PaginationError | None = None
+        for _ in range(ROUNDS_AT_MOST):
+            try:
+                is_saved = True
+                if not newest_is_known or why is not None:
+                    is_saved = yield from self._renew(walks_all=walks_all or why is not None)
+                if is_saved and (yield from self._extend()):
+                    return self._history
+            except _CursorLostError as lost:  # noqa: PERF203 - a round is many requests
+                if self._newest is not None and self._newest.is_finished:
+                    raise lost.why from lost.why.__cause__  # from there on nothing is missing
+                _log.info("%s: walked again from the newest page: %s", self.ticker, lost.why)
+                why = lost.why
+            else:
+                newest_is_known, self._newest = False, None
+        raise why or StoreError(
+            f"{self.ticker}: other writers published other prices again and again while it was "
             "refreshed; let one process at a time write a store without locks"
         )
 
-    def _finishes(self, *, is_full: bool, newest_is_known: bool) -> bool:
-        try:
-            if not newest_is_known:
-                self._renew(is_full and len(self._kept.rows) > 0)
-            self._extend()
-        except _StaleCursorError as error:
-            _log.info("%s: walked anew, for a saved cursor led nowhere: %s", self.security, error)
-        except _OvertakenError:
-            return False
-        else:
-            return True
-        try:
-            self._walk_anew()
-            self._extend()
-        except _OvertakenError:
-            return False
-        return True
-
     # -- the newest rows ----------------------------------------------------------------------
 
-    def _renew(self, is_full: bool) -> None:
-        """Ask for the newest page, and for as many more as it takes to connect and agree."""
-        staged, staged_s = self._kept.staged, self._kept.checked_s
-        sent = self._ask_newest()
-        if not len(sent) and len(self._kept.rows):
-            # Nothing contradicts what is held; that there is nothing any more need not last.
-            self._put(self._kept)
-            return
-        walk = self._newest_walk()
-        stands = self._stands(self._compare(sent), sent)
-        if staged is not None and (
-            is_fresh(staged_s, self.now_s) if is_full else not stands
-        ):  # an interrupted walk may save the most of the way
-            between = joining.compare(staged.rows, sent, self._market)
-            if between.has_common and between.is_same_basis is not False:
-                sent_so_far = joining.lay_over(staged.rows, sent)
-                for cursor, before in (
-                    (staged.cursor, staged.cursor_before), (staged.cursor_before, None)
-                ):  # fmt: skip
-                    try:
-                        self._rewalk(self._resume(cursor), sent_so_far, before, is_full=is_full)
-                    except _NothingBehindError:
-                        continue  # as in `_extend`
-                    except _StaleCursorError:
-                        break
-                    return
-        self._rewalk(walk, sent, is_full=is_full)
+    def _renew(self, *, walks_all: bool) -> Generator[Question, Reply, bool]:
+        """Walk from the newest page on until what was sent can replace what is held.
 
-    def _walk_anew(self) -> None:
-        """Walk from the newest page beyond all that is held, for a cursor that is taken."""
-        if self._newest is None:
-            self._ask_newest()
-        sent = _ascending(self._newest_walk().pages, self._market)
-        if not len(sent):
-            raise PaginationError(
-                f"{self.security}: the gateway sends no rows any more, and does not take the "
-                "cursor to the older ones that are wanted"
-            )
-        self._rewalk(self._newest_walk(), sent, is_full=True)
-
-    def _rewalk(
-        self, walk: Walk, sent: pd.DataFrame, before: str | None = None, *, is_full: bool
-    ) -> None:
-        """Walk on until what was sent can be put in place of what is held.
-
-        Parameters
-        ----------
-        walk : Walk
-            Where older pages come from.
-        sent : pandas.DataFrame
-            From the newest row on, without a gap, as far as `walk` has come.
-        before : str or None
-            Cursor that the last of its pages came from.
-        is_full : bool
-            Do not stop where rows agree.
+        Returns False when another writer came in between.
         """
+        if self._newest is None:
+            self._newest = self.walk_from(None)
+            yield from self._next(self._newest)
+            self._history = replace(
+                self._history,
+                checked_s=self.now_s,
+                reports=_with(self._history.reports, self._newest.attrs),
+            )
+        walk = self._newest
+        sent = _ascending(walk.pages, self._table)
+        if not len(sent) and len(self._history.rows):
+            # An empty newest page may be temporary: keep what we have.
+            return self._put(self._history)
         while True:
             comparison = self._compare(sent)
             stands = self._stands(comparison, sent)
             if (
-                (stands and not is_full)
+                (stands and not walks_all)
                 or walk.is_finished
-                or (not self._kept.is_complete and self._is_past_held(sent))
+                or (not self._history.is_complete and self._is_past_held(sent))
             ):
                 break
-            # The cursor is there: a walk that is not finished has one.
-            self._put(replace(self._kept, staged=Staged(sent, walk.next_key or "", before)))
-            before = walk.next_key
-            sent = joining.unite(sent, self._next(walk))
+            sent = join.unite(sent, (yield from self._next(walk)))
         # Where the oldest common price stands, no adjustment lies between: others were revised.
         self._note(comparison, counts_prices=stands)
-        self._publish(walk, sent, stands=stands)
-
-    def _publish(self, walk: Walk, sent: pd.DataFrame, *, stands: bool) -> None:
-        """Put rows in place of those held, in one write."""
-        kept, gone = joining.put_in_place(self._kept, sent, self._market, stands=stands)
+        history, gone = join.put_in_place(self._history, sent, self._table, stands=stands)
         if gone:
-            _log.warning("%s: the gateway no longer sends %s", self.security, _spoken(gone))
+            _log.warning("%s: the gateway no longer sends %s", self.ticker, _in_words(gone))
             self.revised.update(gone)
         if walk.is_finished:
-            kept = self._completed(kept)
+            history = self._completed(history)
         elif self._is_past_held(sent):
-            kept = replace(kept, is_complete=False, cursor=walk.next_key, cursor_before=None)
-        self._put(kept)
+            history = replace(history, is_complete=False, cursor=walk.next_key)
+        return self._put(history)
 
     def _stands(self, comparison: Comparison, sent: pd.DataFrame) -> bool:
         """Whether what is held and older than the rows sent is of the same adjustment."""
         if comparison.is_same_basis is not None:
             return comparison.is_same_basis
-        older, _, _ = joining.split(self._kept.rows, sent)
-        names = price_columns(self._market.column_names)
-        return comparison.has_common and not older[names].notna().any(axis=None)
+        older, _, _ = join.split(self._history.rows, sent)
+        has_prices = older[self._table.price_names].notna().any(axis=None)
+        return comparison.has_common and not has_prices
 
     def _is_past_held(self, sent: pd.DataFrame) -> bool:
         """Whether the rows sent go back farther than those held, or as far and more are missing."""
-        held = self._kept
+        held = self._history
         if not len(sent) or not len(held.rows):
             return True
         oldest, oldest_held = sent[DAY].iloc[0], held.rows[DAY].iloc[0]
@@ -260,103 +186,91 @@ class Refresh:
 
     # -- older rows ---------------------------------------------------------------------------
 
-    def _extend(self) -> None:
-        """Walk on backwards from what is held, a write a page."""
+    def _extend(self) -> Generator[Question, Reply, bool]:
+        """Walk on backwards from what is held, a write a page.
+
+        Returns False when another writer came in between.
+        """
         walk = self._newest
-        if walk is None or walk.next_key != self._kept.cursor:
+        if walk is None or walk.next_key != self._history.cursor:
             walk = None
-        while not (self._kept.is_complete or self.is_enough(self._kept)):
-            if walk is None:
-                walk = self._resume(self._kept.cursor)
-            before = walk.next_key
-            try:
-                sent = self._next(walk)
-            except _NothingBehindError:
-                # The last page again tells which, for its cursor to what is older is one of now.
-                before = self._kept.cursor_before
-                walk = self._resume(before)
-                sent = self._next(walk)
+        while not (self._history.is_complete or self.is_enough(self._history)):
+            walk = walk or self.walk_from(self._history.cursor)
+            if walk.next_key is None:
+                raise _CursorLostError(PaginationError(f"{self.ticker}: no cursor was kept"))
+            sent = yield from self._next(walk)
             comparison = self._compare(sent)
             if comparison.is_same_basis is False:
-                raise _StaleCursorError("the rows behind it are of another adjustment")
+                why = "the rows behind its cursor are of another price adjustment"
+                raise _CursorLostError(PaginationError(f"{self.ticker}: {why}"))
             self._note(comparison, counts_prices=True)
-            rows = joining.unite(self._kept.rows, sent)
-            kept = replace(self._kept, rows=rows, cursor=walk.next_key, cursor_before=before)
-            self._put(self._completed(kept) if walk.is_finished else kept)
+            rows = join.unite(self._history.rows, sent)
+            history = replace(self._history, rows=rows, cursor=walk.next_key)
+            if not self._put(self._completed(history) if walk.is_finished else history):
+                return False
+        return True
 
-    def _completed(self, kept: Kept) -> Kept:
-        return replace(kept, is_complete=True, cursor=None, cursor_before=None, walked_s=self.now_s)
+    def _completed(self, history: TickerHistory) -> TickerHistory:
+        return replace(history, is_complete=True, cursor=None, walked_s=self.now_s)
 
     # -- asking and writing -------------------------------------------------------------------
 
-    def _ask_newest(self) -> pd.DataFrame:
-        sent = self._next(self._newest_walk())
-        self._kept = replace(
-            self._kept,
-            checked_s=self.now_s,
-            aggregates=_with(self._kept.aggregates, self._newest_walk().aggregates),
-        )
-        return sent
-
-    def _newest_walk(self) -> Walk:
-        if self._newest is None:
-            self._newest = self.walk_from(None)
-        return self._newest
-
-    def _resume(self, cursor: str | None) -> Walk:
-        if cursor is None:
-            raise _StaleCursorError("there is none")
-        self._saved_cursor = cursor
-        return self.walk_from(cursor)
-
-    def _next(self, walk: Walk) -> pd.DataFrame:
+    def _next(self, walk: Walk) -> Generator[Question, Reply, pd.DataFrame]:
         """Rows of the next page, ascending; none at the end."""
-        is_saved = walk is not self._newest and walk.next_key == self._saved_cursor
         try:
-            page = walk.next_page()
-        except (RateLimitError, QuoteRightError, UnknownSecurityError):
-            raise
-        except (ReplyError, PaginationError) as error:
-            if walk is self._newest or (isinstance(error, ReplyError) and not is_saved):
+            page = yield from walk.next_page()
+        except PaginationError as error:
+            if walk is self._newest and not walk.is_lost:
                 raise
-            raise _StaleCursorError(str(error)) from error
-        if page is None and is_saved and not self._is_same_read:
-            raise _NothingBehindError("no row is behind it")
-        return _ascending([] if page is None else [page], self._market)
+            # A walk that went on from a saved cursor is not worth more than that.
+            if walk is self._newest:
+                self._newest = None
+            raise _CursorLostError(error) from error
+        return _ascending([] if page is None else [page], self._table)
 
-    def _put(self, kept: Kept) -> None:
-        self._kept = self.save(kept)
-        if kept.staged is None and self._kept.staged is not None:
-            raise _OvertakenError
+    def _put(self, history: TickerHistory) -> bool:
+        """Save, and return whether what was saved is of the prices that were sent."""
+        self._history = self.save(history)
+        return self._history is history or self._compare(history.rows).is_same_basis is not False
 
     def _compare(self, sent: pd.DataFrame) -> Comparison:
-        return joining.compare(self._kept.rows, sent, self._market)
+        return join.compare(self._history.rows, sent, self._table)
 
     def _note(self, comparison: Comparison, *, counts_prices: bool) -> None:
         """Log what differs from what was held."""
         changed = {*comparison.revised, *(comparison.repriced if counts_prices else ())}
         if changed:
-            days = _spoken(sorted(changed))
-            _log.warning("%s: late revisions were taken over: %s", self.security, days)
+            days = _in_words(sorted(changed))
+            _log.warning("%s: late revisions were taken over: %s", self.ticker, days)
             self.revised |= changed
         if comparison.repriced and not counts_prices:
-            _log.info("%s: prices of %d days adjusted", self.security, len(comparison.repriced))
+            _log.info("%s: prices of %d days adjusted", self.ticker, len(comparison.repriced))
 
 
-def _ascending(pages: Sequence[Page], market: Market) -> pd.DataFrame:
-    return table.to_frame(pages, market).sort_values(DAY, ignore_index=True)
+class _CursorLostError(Exception):
+    """No gateway takes a cursor any more: the ticker is walked again from the newest page."""
+
+    def __init__(self, why: PaginationError) -> None:
+        super().__init__(str(why))
+        self.why = why
 
 
-def _is_complete(kept: Kept) -> bool:
-    return kept.is_complete
+def _ascending(pages: Sequence[Page], table: Table) -> pd.DataFrame:
+    return schema.to_frame(pages, table).sort_values(DAY, ignore_index=True)
 
 
-def _with(seen: tuple[Aggregates, ...], now: Aggregates) -> tuple[Aggregates, ...]:
-    """The reports seen, and the one of now unless it is the last already."""
-    last = seen[-1] if seen else Aggregates()
+def _is_complete(history: TickerHistory) -> bool:
+    return history.is_complete
+
+
+def _with(
+    seen: tuple[Mapping[str, Any], ...], now: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], ...]:
+    """The reports seen, and the one of now unless it is the last already, or says nothing."""
+    last = seen[-1] if seen else dict.fromkeys(now)
     return seen if now == last else (*seen, now)
 
 
-def _spoken(days: Sequence[str]) -> str:
+def _in_words(days: Sequence[str]) -> str:
     more = f" and {len(days) - 5} more days" if len(days) > 5 else ""
     return ", ".join(days[:5]) + more

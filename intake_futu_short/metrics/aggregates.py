@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from intake_futu_short.calls import AGGREGATE_NAMES
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.metrics.columns import Columns, answer
 from intake_futu_short.metrics.sessions import Sessions, code_of, refuse_periods
 from intake_futu_short.metrics.window_metrics import trailing, window
 from intake_futu_short.metrics.windows import quotient
-from intake_futu_short.security import AGGREGATE_NAMES
-from intake_futu_short.table import text_dtype
+from intake_futu_short.schema import text_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from intake_futu_short.calls import AGGREGATE_NAMES
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.metrics.aggregates import AsOf, base, cover, days_to_cover, implied_shares
 from intake_futu_short.metrics.columns import Columns, answer, whole_number
@@ -26,7 +27,6 @@ from intake_futu_short.metrics.trailing import (
     short_volume_surge,
 )
 from intake_futu_short.metrics.window_metrics import KINDS, trailing
-from intake_futu_short.security import AGGREGATE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,7 +15,7 @@ from intake_futu_short.metrics.columns import Columns, answer
 from intake_futu_short.metrics.combined import by_name
 from intake_futu_short.metrics.sessions import Sessions, code_of, market_of
 from intake_futu_short.metrics.windows import quotient
-from intake_futu_short.table import text_dtype
+from intake_futu_short.schema import text_dtype
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from intake_futu_short.calls import SHORT_VOLUME
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.metrics.sessions import RESAMPLED, Sessions, market_of, numbers
 from intake_futu_short.metrics.windows import are_counts, quotient
@@ -89,7 +90,7 @@ def resample(frame: pd.DataFrame, freq: Any) -> pd.DataFrame:
     begins = np.flatnonzero(new)
     ends = np.append(begins, len(labels))[1:] - 1
     columns: dict[str, Any] = {}
-    for column in market.columns:
+    for column in SHORT_VOLUME.table(market).columns:
         if column.name not in frame.columns or column.name in _DROPPED:
             continue
         values = numbers(frame, column.name)[sessions.order]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
+from intake_futu_short.calls import SHORT_VOLUME
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.security import HK, US
 
@@ -55,15 +56,16 @@ def market_of(frame: pd.DataFrame) -> Market:
         )
     if not found:
         missing = [
-            f"missing of {market.name}: {[n for n in market.column_names if n not in names]}"
-            for market in (US, HK)
+            f"missing of {name}: {[n for n in table.column_names if n not in names]}"
+            for name, table in SHORT_VOLUME.tables.items()
         ]
         raise NotShortVolumeError(
             "the frame holds no daily short volume. US rows are told by "
             f"{' or '.join(_MARKS['US'])}, HK rows by {' or '.join(_MARKS['HK'])}; "
             + "; ".join(missing)
         )
-    twice = [n for n in names[names.duplicated()] if n in {*found[0].column_names, "code", "date"}]
+    ours = {*SHORT_VOLUME.table(found[0]).column_names, "code", "date"}
+    twice = [name for name in names[names.duplicated()] if name in ours]
     if twice:
         raise NotShortVolumeError(f"the frame has columns more than once: {', '.join(twice)}")
     return found[0]

@@ -2,15 +2,14 @@
 
 ::
 
-    wire.py        bytes ↔ frames                                                       (pure)
-    cipher.py      what travels on an encrypted connection                              (pure)
+    ask.py         the one loop: asks gateways in the caller's thread
+    line.py        one gateway: up, lost or left out, and its share of the limit
+    socket_connection.py  one connection that is up: questions in flight, heartbeats, deadlines
+    dial.py        connecting, and reading the RSA key that a connection needs
+    limit.py       the gateway's limit, counted for every process of the host
+    address.py     gateway URLs and limits                                              (pure)
     connection.py  frames ↔ events: handshake, serial numbers, heartbeat                (pure)
     replies.py     bodies of answers → messages, or the error that says why not         (pure)
-    limiter.py     the limit by construction; turns.py, slot_file.py and ledger.py keep it over
-                   the processes of a host
-    link.py        one connection that is up; session.py has one a gateway, with its turns, and
-                   asks again within the bounds of retry_policy.py; background.py has the loop
-    address.py     gateway URLs; key_file.py reads the RSA key that they may name
-    client.py      one gateway for callers that wait; the only client module with a socket
-    pool.py        several gateways as one; pooled_gateway.py is each of them
+    cipher.py      what travels on an encrypted connection                              (pure)
+    wire.py        bytes ↔ frames                                                       (pure)
 """

@@ -6,13 +6,13 @@ Options are joined by ``&`` and percent-encoded where they must be: ``rsa_key=PA
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.opend.cipher import Algorithm
-from intake_futu_short.opend.limiter import DEFAULT_LIMIT, Limit
 
 __all__ = [
     "DEFAULT_PORT",
@@ -20,6 +20,7 @@ __all__ = [
     "ENVIRONMENT_VARIABLE",
     "SAMPLE_URL",
     "GatewayURL",
+    "Limit",
     "key_path",
 ]
 
@@ -28,7 +29,38 @@ DEFAULT_URL = f"opend://127.0.0.1:{DEFAULT_PORT}"
 SAMPLE_URL = "sample://"
 ENVIRONMENT_VARIABLE = "FUTU_OPEND"
 
+_LIMIT_FORM = re.compile(r"(\d{1,6})/(\d{1,6}(?:\.\d{1,6})?)")
 _ACCEPTED = f"'opend://HOST:PORT' (OpenD, such as {DEFAULT_URL!r}) or {SAMPLE_URL!r} (examples)"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `requests` in any `seconds`."""
+
+    requests: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.requests}/{self.seconds:g}"
+
+    @classmethod
+    def parse(cls, text: str) -> Limit | Literal["off"]:
+        """Read ``"N/SECONDS"`` or ``"off"``.
+
+        Raises
+        ------
+        ConfigError
+            For anything else.
+        """
+        if text == "off":
+            return "off"
+        match = _LIMIT_FORM.fullmatch(text)
+        if match is None or int(match[1]) == 0 or float(match[2]) == 0:
+            raise ConfigError(
+                f"limit must be 'N/SECONDS' (30/30: 30 requests in any 30 seconds) or 'off', "
+                f"not {text!r}"
+            )
+        return cls(int(match[1]), float(match[2]))
 
 
 @dataclass(frozen=True)
@@ -41,8 +73,9 @@ class GatewayURL:
         Host name or address; ``""`` for the sample.
     port : int
         TCP port; 0 for the sample, which takes a free one when it starts.
-    limit : Limit or None
-        How many requests the gateway allows; None for no limit.
+    limit : Limit, "off" or None
+        Replaces the limit of every call; ``"off"`` means that there is none. None leaves each call
+        its own.
     rsa_key : str or None
         Path of the RSA key; None leaves the connection unencrypted.
     algorithm : Algorithm
@@ -51,7 +84,7 @@ class GatewayURL:
 
     host: str
     port: int
-    limit: Limit | None = DEFAULT_LIMIT
+    limit: Limit | Literal["off"] | None = None
     rsa_key: str | None = None
     algorithm: Algorithm = Algorithm.AES_CBC
 
@@ -69,10 +102,16 @@ class GatewayURL:
             options.append(f"rsa_key={quote(self.rsa_key, safe='/~:')}")
         if self.algorithm is not Algorithm.AES_CBC:
             options.append(f"cipher={self.algorithm.name}")
-        if self.limit != DEFAULT_LIMIT:
-            options.append(f"limit={self.limit or 'off'}")
+        if self.limit is not None:
+            options.append(f"limit={self.limit}")
         query = "?" + "&".join(options) if options else ""
         return f"opend://{host}:{self.port}{query}"
+
+    def limit_of(self, own: Limit) -> Limit | None:
+        """Limit that holds for a call whose own is `own`; None when there is none."""
+        if self.limit == "off":
+            return None
+        return self.limit or own
 
     def with_rsa_key(self, path: str | None) -> GatewayURL:
         """Give the URL the key that an argument names; None leaves it as it is.
@@ -91,7 +130,7 @@ class GatewayURL:
         return replace(self, rsa_key=path)
 
     @classmethod
-    def of(cls, host: object, port: object, limit: Limit | None = DEFAULT_LIMIT) -> GatewayURL:
+    def of(cls, host: object, port: object) -> GatewayURL:
         """Check a host and a port given apart.
 
         Raises
@@ -103,7 +142,7 @@ class GatewayURL:
             raise ConfigError(f"host must be a host name or an address, not {host!r}")
         if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
             raise ConfigError(f"port must be a whole number from 1 to 65535, not {port!r}")
-        return cls(host, port, limit)
+        return cls(host, port)
 
     @classmethod
     def parse(cls, url: object) -> GatewayURL:
@@ -118,7 +157,7 @@ class GatewayURL:
         if not isinstance(url, str):
             raise ConfigError(f"gateway must be a URL, not {url!r}: {_ACCEPTED}")
         if url.lower().rstrip("/") == SAMPLE_URL.rstrip("/"):
-            return cls("", 0, None)
+            return cls("", 0, "off")
         if "@" in url:
             raise ConfigError(f"a gateway URL takes no user or password: expected {_ACCEPTED}")
         if "://" not in url:

@@ -26,7 +26,6 @@ __all__ = ["Answer", "Connection", "Event", "Failed", "Ready"]
 # What is asked, by the number in a frame's header.
 INIT_CONNECT = 1001
 KEEP_ALIVE = 1004
-DAILY_SHORT_VOLUME = 3248
 
 # What the official Python client says of itself (CLIENT_VERSION in futu-api 10.11).
 CLIENT_VERSION = 300

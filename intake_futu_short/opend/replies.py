@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
@@ -14,19 +14,14 @@ from intake_futu_short.errors import (
     ReplyError,
     UnknownSecurityError,
 )
-from intake_futu_short.opend.messages_pb2 import DailyShortVolume, InitConnect, KeepAlive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ADVICE", "NO_MATTER_OF_THE_CURSOR", "CursorRefusedError", "decode", "text"]
+__all__ = ["ADVICE", "OK", "decode", "text"]
 
 OK = 0
 ADVICE = "Read again; if it stays so, update OpenD"
-# These are told with any cursor.
-NO_MATTER_OF_THE_CURSOR = (RateLimitError, QuoteRightError)
-
-Response = TypeVar("Response", InitConnect.Response, KeepAlive.Response, DailyShortVolume.Response)
 
 # The gateway tells its refusals apart in words only, in the language it is set to.
 _KINDS: Sequence[tuple[re.Pattern[str], type[ReplyError], str]] = (
@@ -59,29 +54,12 @@ _KINDS: Sequence[tuple[re.Pattern[str], type[ReplyError], str]] = (
 )
 
 
-class CursorRefusedError(ReplyError):
-    """Who gave a cursor is gone, and another gateway, or the same one started again, refuses it.
-
-    A walk has to begin anew.
-    """
-
-    @classmethod
-    def of(cls, refusal: ReplyError) -> CursorRefusedError:
-        """Say so of a refusal."""
-        return cls(
-            str(refusal),
-            ret_type=refusal.ret_type,
-            err_code=refusal.err_code,
-            message=refusal.message,
-        )
-
-
 def text(value: str | bytes) -> str:
     """Text of a protobuf string, also where it is not UTF-8 and protobuf hands over bytes."""
     return value if isinstance(value, str) else value.decode("utf-8", errors="replace")
 
 
-def decode(kind: type[Response], body: bytes, asked: str) -> Response:
+def decode(kind: Any, body: bytes, asked: str) -> Any:
     """Decode the body of an answer that must be a success.
 
     Parameters

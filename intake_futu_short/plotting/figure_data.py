@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from intake_futu_short import metrics
+from intake_futu_short.calls import SHORT_VOLUME
 from intake_futu_short.metrics.aggregates import as_of_days
 from intake_futu_short.metrics.sessions import RESAMPLED, Sessions, market_of, numbers
 from intake_futu_short.security import US
@@ -245,7 +246,8 @@ def _columns(rows: pd.DataFrame, market: Market, sessions: Sessions) -> pd.DataF
 
 def _measured(market: Market) -> list[str]:
     """Columns of a market other than those that say the day."""
-    return [column.name for column in market.columns if column.kind in {"count", "number"}]
+    columns = SHORT_VOLUME.table(market).columns
+    return [column.name for column in columns if column.kind not in {"timestamp", "day"}]
 
 
 def _ticker(

@@ -8,13 +8,19 @@ from typing import Any
 
 import pandas as pd
 
+from intake_futu_short.calls import SHORT_VOLUME
 from intake_futu_short.errors import ConfigError
+from intake_futu_short.schema import text_dtype
 from intake_futu_short.security import Security
-from intake_futu_short.table import text_dtype
 
 __all__ = ["frame"]
 
-_DTYPES: dict[str, Any] = {"timestamp": "int64", "count": "Int64", "number": "float64"}
+_DTYPES: dict[str, Any] = {
+    "timestamp": "int64",
+    "count": "Int64",
+    "price": "float64",
+    "number": "float64",
+}
 
 
 def frame(code: str) -> pd.DataFrame:
@@ -48,16 +54,16 @@ def frame(code: str) -> pd.DataFrame:
     known = sorted(file.stem for file in folder.glob("*.csv"))
     if code not in known:
         raise ConfigError(f"there is no sample of {code!r}, only of {', '.join(known)}")
-    market = Security.parse(code).market
+    table = SHORT_VOLUME.table(Security.parse(code).market)
     text = pd.read_csv(folder / f"{code}.csv", dtype=object)
     columns = {}
-    for column in market.columns:
+    for column in table.columns:
         values = text.get(column.name, pd.Series(index=text.index, dtype=object))
         if column.kind != "day":  # by way of floats, which Python reads to the last digit
             values = pd.Series([float(value) for value in values])
         columns[column.name] = values.astype(_DTYPES.get(column.kind, text_dtype()))
     rows = pd.DataFrame(columns)
-    rows.attrs = {"code": code, "market": market.name, "next_key": "-1"}
-    if market.has_aggregates:
+    rows.attrs = {"code": code, "market": table.market.name, "next_key": "-1"}
+    if table.attrs:
         rows.attrs.update(json.loads((folder / "aggregates.json").read_text("utf-8"))[code])
     return rows

@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from intake_futu_short.calls import SHORT_VOLUME
 from intake_futu_short.security import HK, US
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _csv(market: Market, days: Sequence[str], sessions: Iterator[list[object]]) 
     for _ in range(WINDOW):
         next(sessions)
     rows = [",".join(map(str, (market.midnight(day), day, *next(sessions)))) for day in days]
-    return "\n".join([",".join(market.column_names), *reversed(rows), ""])
+    return "\n".join([",".join(SHORT_VOLUME.table(market).column_names), *reversed(rows), ""])
 
 
 def _decimal(number: int, places: int) -> str:

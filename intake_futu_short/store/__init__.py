@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import contextmanager
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal
 
 from intake_futu_short import arguments
+from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.errors import ConfigError, StoreError
 from intake_futu_short.security import MARKETS, Security
 from intake_futu_short.store import files as store_files
@@ -19,12 +19,14 @@ from intake_futu_short.store.publishing import Seen, publish
 if TYPE_CHECKING:
     import datetime as dt
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     import dask.dataframe as dd
     import pandas as pd
 
-    from intake_futu_short.kept import Kept
+    from intake_futu_short.calls import Table
+    from intake_futu_short.history.ticker_history import TickerHistory
     from intake_futu_short.security import Market
 
 __all__ = ["FutuShortStore"]
@@ -69,7 +71,7 @@ class FutuShortStore:
 
     # -- one ticker -------------------------------------------------------------------------
 
-    def load(self, security: Security) -> Kept | None:
+    def load(self, ticker: Ticker) -> TickerHistory | None:
         """Read what is kept of a ticker; None when nothing is.
 
         Raises
@@ -77,29 +79,29 @@ class FutuShortStore:
         CorruptStoreError
             When its file is damaged or is none of the store's; the message names it.
         StoreError
-            When the store cannot be read, or a newer version wrote the file.
+            When the store cannot be read, or another version wrote the file.
         """
-        path = store_paths.file_path(security)
+        path = store_paths.file_path(ticker)
         content = self._files.get(path)
-        self._loaded[get_ident(), security.code] = Seen.of(content)
+        self._loaded[get_ident(), path] = Seen.of(content)
         if content is None:
             return None
-        return store_files.decode(content, security, self._files.show(path))
+        return store_files.decode(content, ticker, self._files.show(path))
 
-    def version(self, security: Security) -> str | None:
+    def version(self, ticker: Ticker) -> str | None:
         """What changes whenever something is published of a ticker; None when nothing is kept."""
-        return self._files.version(store_paths.file_path(security))
+        return self._files.version(store_paths.file_path(ticker))
 
-    def save(self, security: Security, kept: Kept) -> Kept:
+    def save(self, ticker: Ticker, history: TickerHistory) -> TickerHistory:
         """Publish what is now known of a ticker: whole, or not at all.
 
-        If something else was published since this thread loaded, which takes a file system
-        without locks (see `locked`), the two histories are merged and no row of either is lost;
-        `store.publishing` has the rule.
+        The caller holds the ticker's lock since it loaded (see `try_lock`). On a file system
+        without locks another host may have published something meanwhile. The two histories are
+        then merged, and no row of either is lost; `store.publishing` has the rule.
 
         Returns
         -------
-        Kept
+        TickerHistory
             What was published.
 
         Raises
@@ -107,27 +109,24 @@ class FutuShortStore:
         StoreError
             When it cannot be written; what was kept before is then unchanged.
         """
-        ours = (get_ident(), security.code)
-        with self.locked(security):
-            seen = self._loaded.get(ours, Seen())
-            kept, self._loaded[ours] = publish(self._files, security, kept, seen)
-        return kept
+        ours = (get_ident(), store_paths.file_path(ticker))
+        seen = self._loaded.get(ours, Seen())
+        history, self._loaded[ours] = publish(self._files, ticker, history, seen)
+        return history
 
-    @contextmanager
-    def locked(self, security: Security) -> Iterator[None]:
-        """Be the one writer of a ticker; hold it from `load` to `save`.
+    def try_lock(self, ticker: Ticker) -> AbstractContextManager[None] | None:
+        """Become the one writer of a ticker, from `load` to `save`; None while another one is.
 
         On a local disk this keeps out every other process of the host, and a process that dies
-        lets go. An object store has no locks: only this process's threads are kept apart, and
+        lets go. An object store has no locks: only writers of this process are kept apart, and
         `save` takes in what another process has published meanwhile.
 
         Raises
         ------
         StoreError
-            When another process holds it for ten minutes.
+            When the lock file cannot be made.
         """
-        with self._files.locked(store_paths.writer_path(security)):
-            yield
+        return self._files.try_lock(store_paths.writer_path(ticker))
 
     # -- many -------------------------------------------------------------------------------
 
@@ -140,7 +139,7 @@ class FutuShortStore:
             None: of both.
         """
         markets = MARKETS.values() if market is None else [_market(market)]
-        return sorted(s.code for m in markets for s, _ in self._sizes(m))
+        return sorted(ticker.code for m in markets for ticker, _ in self._sizes(m))
 
     def read(
         self,
@@ -186,8 +185,8 @@ class FutuShortStore:
         PanelError
             When tickers cannot be read, or are not in the store; its ``partial`` has the others.
         """
-        securities, wanted = self._wanted(codes, market, start, end, columns, errors=errors)
-        return universe.read(self._files, securities, wanted, errors)
+        tickers, wanted = self._wanted(codes, market, start, end, columns, errors=errors)
+        return universe.read(self._files, tickers, wanted, errors)
 
     def to_dask(
         self,
@@ -216,8 +215,8 @@ class FutuShortStore:
         ImportError
             When Dask is not installed (``pip install "intake-futu-short[dask]"``).
         """
-        securities, wanted = self._wanted(codes, market, start, end, columns, errors=errors)
-        return universe.to_dask(self._files, securities, wanted, errors)
+        tickers, wanted = self._wanted(codes, market, start, end, columns, errors=errors)
+        return universe.to_dask(self._files, tickers, wanted, errors)
 
     def info(
         self, market: str | None = None, errors: Literal["raise", "warn"] = "raise"
@@ -240,16 +239,16 @@ class FutuShortStore:
         """
         arguments.errors(errors)
         markets = MARKETS.values() if market is None else [_market(market)]
-        sizes = {s: size for m in markets for s, size in self._sizes(m)}
-        securities = sorted(sizes, key=_code)
-        by_code = {security.code: size for security, size in sizes.items()}
-        return universe.info(self._files, by_code, securities, errors)
+        sizes = {ticker: size for m in markets for ticker, size in self._sizes(m)}
+        tickers = sorted(sizes, key=_code)
+        by_code = {ticker.code: size for ticker, size in sizes.items()}
+        return universe.info(self._files, by_code, tickers, errors)
 
-    def _sizes(self, market: Market) -> list[tuple[Security, int]]:
+    def _sizes(self, market: Market) -> list[tuple[Ticker, int]]:
         """Every ticker of a market that has a file, and how long that is, in bytes."""
-        found = self._files.find(store_paths.market_path(market.name))
-        securities = [(store_paths.security_at(path), path) for path in found]
-        return [(s, int(found[path]["size"])) for s, path in securities if s is not None]
+        found = self._files.find(store_paths.market_path(SHORT_VOLUME.table(market)))
+        tickers = [(store_paths.ticker_at(path, SHORT_VOLUME), path) for path in found]
+        return [(t, int(found[path]["size"])) for t, path in tickers if t is not None]
 
     def _wanted(
         self,
@@ -260,20 +259,21 @@ class FutuShortStore:
         columns: Sequence[str] | None,
         *,
         errors: str,
-    ) -> tuple[list[Security], universe.Selection]:
+    ) -> tuple[list[Ticker], universe.Selection]:
         """Check the arguments of a reading, and find out which tickers it means."""
         arguments.errors(errors)
         first, last = arguments.interval(start, end)
         named = None if market is None else _market(market)
         if codes is None:
-            found, securities = self._of_one_market(named)
+            found, tickers = self._of_one_market(named)
         else:
-            found, securities = _of_codes(codes, named)
-        return securities, universe.Selection(found, _columns(columns, found), first, last)
+            found, tickers = _of_codes(codes, named)
+        table = SHORT_VOLUME.table(found)
+        return tickers, universe.Selection(table, _columns(columns, table), first, last)
 
-    def _of_one_market(self, named: Market | None) -> tuple[Market, list[Security]]:
+    def _of_one_market(self, named: Market | None) -> tuple[Market, list[Ticker]]:
         kept = {
-            market.name: [security for security, _ in self._sizes(market)]
+            market.name: [ticker for ticker, _ in self._sizes(market)]
             for market in (MARKETS.values() if named is None else [named])
         }
         markets = [name for name in kept if kept[name]] if named is None else [named.name]
@@ -287,11 +287,11 @@ class FutuShortStore:
         return MARKETS[markets[0]], sorted(kept[markets[0]], key=_code)
 
 
-def _code(security: Security) -> str:
-    return security.code
+def _code(ticker: Ticker) -> str:
+    return ticker.code
 
 
-def _of_codes(codes: str | Sequence[str], named: Market | None) -> tuple[Market, list[Security]]:
+def _of_codes(codes: str | Sequence[str], named: Market | None) -> tuple[Market, list[Ticker]]:
     given = _each("codes", codes, "['HK.00700']") if not isinstance(codes, str) else [codes]
     securities = list(dict.fromkeys(Security.parse(code) for code in given))
     markets = list(dict.fromkeys([*(s.market for s in securities), *([named] if named else [])]))
@@ -300,7 +300,7 @@ def _of_codes(codes: str | Sequence[str], named: Market | None) -> tuple[Market,
             "codes must name at least one ticker, all of one market; these are of "
             f"{' and '.join(m.name for m in markets) or 'none'}: read one market at a time"
         )
-    return markets[0], securities
+    return markets[0], [Ticker(security, SHORT_VOLUME) for security in securities]
 
 
 def _market(name: object) -> Market:
@@ -309,18 +309,18 @@ def _market(name: object) -> Market:
     return MARKETS[name]
 
 
-def _columns(columns: Sequence[str] | None, market: Market) -> tuple[str, ...]:
+def _columns(columns: Sequence[str] | None, table: Table) -> tuple[str, ...]:
     if columns is None:
-        return tuple(market.column_names)
+        return tuple(table.column_names)
     if isinstance(columns, str):
         raise ConfigError(f"columns must be a list of names, such as [{columns!r}]")
     # The code is always there.
     given = _each("columns", columns, "['volume']")
     wanted: tuple[Any, ...] = tuple(name for name in given if name != "code")
-    unknown = [name for name in wanted if name not in market.column_names]
+    unknown = [name for name in wanted if name not in table.column_names]
     if unknown or len(set(wanted)) < len(wanted):
         raise ConfigError(
-            f"columns must be names out of {', '.join(market.column_names)}, each once, not "
+            f"columns must be names out of {', '.join(table.column_names)}, each once, not "
             f"{given!r}"
         )
     return wanted

@@ -1,8 +1,8 @@
 """A store's file system: whole writes, one writer a file, one kind of error. On fsspec.
 
 On a local disk a file is replaced by a rename, and a lock of the kernel, which ends with its
-process, keeps writers apart. Elsewhere a file is one PUT, and `locked` keeps apart only the
-threads of this process.
+process, keeps writers apart. Elsewhere a file is one PUT, and `try_lock` keeps apart only the
+writers of this process.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from intake_futu_short.errors import ConfigError, FutuShortError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
 __all__ = ["StoreFileSystem"]
 
-LOCK_TIMEOUT_S = 600.0
 # A temporary file of another host, whose processes cannot be seen, is dead after a day.
 FOREIGN_TEMPORARY_S = 86_400.0
 
@@ -91,7 +91,7 @@ class StoreFileSystem:
 
     def get(self, path: str) -> bytes | None:
         """Content of a file; None when there is none."""
-        with self._told("read", path):
+        with self._as_store_error("read", path):
             fs, root = self._open()
             try:
                 content: bytes = fs.cat_file(f"{root}/{path}")
@@ -109,7 +109,7 @@ class StoreFileSystem:
         last : int, optional
             Only so many bytes at the end of each.
         """
-        with self._told("read", f"{len(paths)} files"):
+        with self._as_store_error("read", f"{len(paths)} files"):
             fs, root = self._open()
             full = [f"{root}/{path}" for path in paths]
             # Not fs.cat, which takes brackets in a path for a pattern.
@@ -122,7 +122,7 @@ class StoreFileSystem:
 
     def find(self, directory: str) -> dict[str, dict[str, Any]]:
         """What there is below a directory: path relative to the store → what fsspec knows of it."""
-        with self._told("list", directory):
+        with self._as_store_error("list", directory):
             fs, root = self._open()
             fs.invalidate_cache()
             if self.is_local:
@@ -139,7 +139,7 @@ class StoreFileSystem:
 
     def version(self, path: str) -> str | None:
         """What changes whenever a file does; None when there is none."""
-        with self._told("look at", path):
+        with self._as_store_error("look at", path):
             fs, root = self._open()
             fs.invalidate_cache()
             try:
@@ -164,7 +164,7 @@ class StoreFileSystem:
             What the names of temporary files begin with, where a local disk needs them. The caller
             holds its lock.
         """
-        with self._told("write", path):
+        with self._as_store_error("write", path):
             fs, root = self._open()
             if self.is_local:
                 _replace(Path(root) / path, content, Path(root) / writer)
@@ -182,15 +182,17 @@ class StoreFileSystem:
 
     def remove(self, path: str) -> None:
         """Remove a file; harmless when there is none."""
-        with self._told("remove", path):
+        with self._as_store_error("remove", path):
             fs, root = self._open()
             # One that can remove nothing can hold a store all the same.
             with contextlib.suppress(FileNotFoundError, NotImplementedError):
                 fs.rm_file(f"{root}/{path}")
 
-    @contextmanager
-    def locked(self, writer: str) -> Iterator[None]:
-        """Be the one writer of a file; the same thread may come again.
+    def try_lock(self, writer: str) -> AbstractContextManager[None] | None:
+        """Become the one writer of a file until the context ends; None while another one is.
+
+        On a local disk it is a lock of the kernel, which ends with its process. Elsewhere only the
+        writers of this process are kept apart.
 
         Parameters
         ----------
@@ -198,30 +200,19 @@ class StoreFileSystem:
             What the name of the lock file begins with, on a local disk; elsewhere there is none.
         """
         path = f"{writer}.lock"
-        name = f"{self._url} {path}"
-        if name in _held.names:
-            yield
-            return
-        lock: Any
-        if self.is_local:
-            file = Path(self._url) / path
-            with self._told("lock", path):
-                file.parent.mkdir(parents=True, exist_ok=True)
-                lock = FileLock(file)
-                try:
-                    lock.acquire(timeout=LOCK_TIMEOUT_S)
-                except Timeout as error:
-                    raise self._is_locked(path) from error
-        else:
-            lock = _thread_lock(name)
-            if not lock.acquire(timeout=LOCK_TIMEOUT_S):
-                raise self._is_locked(path)
-        _held.names.add(name)
-        try:
-            yield
-        finally:
-            _held.names.discard(name)
-            lock.release()
+        if not self.is_local:
+            lock = _process_lock(f"{self._url} {path}")
+            return _held(lock) if lock.acquire(blocking=False) else None
+        file = Path(self._url) / path
+        with self._as_store_error("lock", path):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            # The one who closes a generator may be another thread than the one who took the lock.
+            file_lock = FileLock(file, thread_local=False)
+            try:
+                file_lock.acquire(timeout=0)
+            except Timeout:
+                return None
+        return _held(file_lock)
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -231,7 +222,7 @@ class StoreFileSystem:
         return fs, root.rstrip("/")
 
     @contextmanager
-    def _told(self, verb: str, path: str) -> Iterator[None]:
+    def _as_store_error(self, verb: str, path: str) -> Iterator[None]:
         try:
             yield
         except FutuShortError:
@@ -244,7 +235,7 @@ class StoreFileSystem:
 
         Not ``fs.find``, which leaves out directories in it that may not be listed.
         """
-        with self._told("list", directory):
+        with self._as_store_error("list", directory):
             try:
                 entries = fs.ls(f"{root}/{directory}", detail=True)
             except FileNotFoundError:
@@ -264,12 +255,6 @@ class StoreFileSystem:
         )
         told.__cause__ = error
         return told
-
-    def _is_locked(self, path: str) -> StoreError:
-        return StoreError(
-            f"{self.show(path)} has been locked for {LOCK_TIMEOUT_S:g} s: another process writes "
-            "this ticker. Wait for it or end it; the lock ends with its process."
-        )
 
 
 def _checked(url: str) -> tuple[str, bool]:
@@ -361,28 +346,28 @@ def _sync_directory(directory: Path) -> None:
         os.close(number)
 
 
-class _Held(threading.local):
-    """Names of the locks that this thread holds."""
-
-    def __init__(self) -> None:
-        self.names: set[str] = set()
-
-
-_held = _Held()
-_thread_locks: dict[str, threading.Lock] = {}
-_thread_locks_guard = threading.Lock()
+@contextmanager
+def _held(lock: Any) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _thread_lock(name: str) -> threading.Lock:
-    with _thread_locks_guard:
-        return _thread_locks.setdefault(name, threading.Lock())
+_process_locks: dict[str, threading.Lock] = {}
+_process_locks_guard = threading.Lock()
+
+
+def _process_lock(name: str) -> threading.Lock:
+    with _process_locks_guard:
+        return _process_locks.setdefault(name, threading.Lock())
 
 
 def _after_fork_in_child() -> None:
     # A thread of the parent may have held any of them.
-    global _thread_locks_guard  # noqa: PLW0603 - the one place where the shared state is replaced
-    _thread_locks_guard = threading.Lock()
-    _thread_locks.clear()
+    global _process_locks_guard  # noqa: PLW0603 - the one place where the shared state is replaced
+    _process_locks_guard = threading.Lock()
+    _process_locks.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,8 +1,8 @@
-"""The one file of a ticker: `Kept` ↔ the bytes of a Parquet file. Pure.
+"""The one file of a ticker: `TickerHistory` ↔ the bytes of a Parquet file. Pure.
 
-Rows are the file's table, ascending by day. What is known of them is JSON in the file's key-value
-metadata, and so are the rows of a walk under way: one file, so that they can never disagree. Any
-Parquet reader reads the rows as they lie, and takes no notice of the rest.
+Rows are the file's table, ascending by day. The refresh state is JSON in the file's key-value
+metadata: one file, so that the two can never disagree. Any Parquet reader reads the rows and takes
+no notice of the rest.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from intake_futu_short.errors import CorruptStoreError, StoreError, sentence
-from intake_futu_short.kept import DAY, Kept, Staged
-from intake_futu_short.pages import Aggregates
+from intake_futu_short.history.ticker_history import DAY, TickerHistory
 from intake_futu_short.store.tables import schema, to_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     import pandas as pd
 
-    from intake_futu_short.security import Market, Security
+    from intake_futu_short.calls import Table, Ticker
 
 __all__ = [
     "FORMAT",
@@ -42,12 +42,11 @@ __all__ = [
 ]
 
 # Raised when an older version of this package could no longer read what is written.
-FORMAT = 1
+FORMAT = 2
 # Three years: its statistics let a reader skip a row group, and each costs a reader some time.
 ROW_GROUP_ROWS = 750
 
 _STATE = b"intake_futu_short"
-_STAGED = b"intake_futu_short.staged"
 _SUPERSEDED = b"intake_futu_short.superseded"
 _CHECK = b"intake_futu_short.crc32"
 
@@ -56,7 +55,7 @@ _WAY_OUT = "Delete the file and sync the ticker again; the other tickers are not
 
 @dataclass(frozen=True)
 class State:
-    """What a file says of its rows; `Kept` has the same without the rows.
+    """What a file says of its rows; `TickerHistory` has the same beside the rows.
 
     Attributes
     ----------
@@ -64,10 +63,8 @@ class State:
         Whose rows.
     rows : int
         How many.
-    is_complete, cursor, checked_s, walked_s, aggregates, cursor_before
-        As in `Kept`.
-    staged_cursor, staged_cursor_before : str or None
-        Where a walk under way goes on from, and where its last page came from.
+    is_complete, cursor, checked_s, walked_s, reports
+        As in `TickerHistory`.
     """
 
     code: str
@@ -76,10 +73,7 @@ class State:
     cursor: str | None
     checked_s: float | None
     walked_s: float | None
-    aggregates: tuple[Aggregates, ...]
-    staged_cursor: str | None
-    cursor_before: str | None
-    staged_cursor_before: str | None
+    reports: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -108,46 +102,40 @@ class Summary:
         )
 
 
-def encode(security: Security, kept: Kept) -> bytes:
-    """Bytes of the file that holds `kept`.
+def encode(ticker: Ticker, history: TickerHistory) -> bytes:
+    """Bytes of the file that holds a history.
 
     Raises
     ------
     ValueError
         When the rows are not those of the market, ascending by day, each day once.
     """
-    _check_rows(security, kept.rows)
+    _check_rows(ticker, history.rows)
     said = {
         "format": FORMAT,
-        "code": security.code,
-        "rows": len(kept.rows),
-        "is_complete": kept.is_complete,
-        "cursor": kept.cursor,
-        "checked_s": kept.checked_s,
-        "walked_s": kept.walked_s,
-        "aggregates": [aggregates.as_dict() for aggregates in kept.aggregates],
-        "staged_cursor": None if kept.staged is None else kept.staged.cursor,
-        "cursor_before": kept.cursor_before,
-        "staged_cursor_before": None if kept.staged is None else kept.staged.cursor_before,
+        "code": ticker.code,
+        "rows": len(history.rows),
+        "is_complete": history.is_complete,
+        "cursor": history.cursor,
+        "checked_s": history.checked_s,
+        "walked_s": history.walked_s,
+        "reports": history.reports,
     }
     metadata = {_STATE: json.dumps(said).encode()}
-    if kept.staged is not None:
-        _check_rows(security, kept.staged.rows)
-        metadata[_STAGED] = _packed(kept.staged.rows, security.market)
-    if kept.superseded is not None:
-        metadata[_SUPERSEDED] = _packed(kept.superseded, security.market)
+    if history.superseded is not None:
+        metadata[_SUPERSEDED] = _packed(history.superseded, ticker.table)
     metadata[_CHECK] = str(_crc32(metadata)).encode()
-    return _parquet(kept.rows, security.market, metadata)
+    return _parquet(history.rows, ticker.table, metadata)
 
 
-def decode(data: bytes, security: Security, where: str) -> Kept:
+def decode(data: bytes, ticker: Ticker, where: str) -> TickerHistory:
     """Read what `encode` wrote.
 
     Parameters
     ----------
     data : bytes
         A whole file.
-    security : Security
+    ticker : Ticker
         Whose it must be.
     where : str
         Name of the file, for messages.
@@ -157,41 +145,33 @@ def decode(data: bytes, security: Security, where: str) -> Kept:
     CorruptStoreError
         When the file is damaged or is none of the store's.
     StoreError
-        When a newer version of this package wrote it.
+        When another version of this package wrote it.
     """
-    file = _open(data, security, where)
-    known = _state(file.metadata, security, where)
+    file = _open(data, ticker, where)
+    known = _state(file.metadata, ticker, where)
     try:
         metadata = file.metadata.metadata
-        staged = superseded = None
-        if known.staged_cursor is not None:
-            staged = Staged(
-                _unpacked(metadata[_STAGED], security.market),
-                known.staged_cursor,
-                known.staged_cursor_before,
-            )
+        superseded = None
         if _SUPERSEDED in metadata:
-            superseded = _unpacked(metadata[_SUPERSEDED], security.market)
-        rows = to_frame(file.read(use_threads=False), security.market)
-        _check_rows(security, rows)
+            superseded = _unpacked(metadata[_SUPERSEDED], ticker.table)
+        rows = to_frame(file.read(use_threads=False), ticker.table)
+        _check_rows(ticker, rows)
     except (KeyError, ValueError, OSError, pa.ArrowException) as error:
         raise _corrupt(where, error) from error
-    return Kept(
+    return TickerHistory(
         rows=rows,
         is_complete=known.is_complete,
         cursor=known.cursor,
         checked_s=known.checked_s,
         walked_s=known.walked_s,
-        aggregates=known.aggregates,
-        staged=staged,
+        reports=known.reports,
         superseded=superseded,
-        cursor_before=known.cursor_before,
     )
 
 
 def read_table(
     data: bytes,
-    security: Security,
+    ticker: Ticker,
     where: str,
     columns: Sequence[str],
     *,
@@ -204,7 +184,7 @@ def read_table(
 
     Parameters
     ----------
-    data, security, where
+    data, ticker, where
         As in `decode`.
     columns : sequence of str
         Of the market.
@@ -216,8 +196,8 @@ def read_table(
     CorruptStoreError, StoreError
         As `decode`.
     """
-    file = _open(data, security, where)
-    known = _state(file.metadata, security, where)
+    file = _open(data, ticker, where)
+    known = _state(file.metadata, ticker, where)
     is_cut = start is not None or end is not None
     needed = {*columns, DAY} if is_cut else set(columns)
     try:
@@ -233,7 +213,7 @@ def read_table(
         raise _corrupt(where, error) from error
 
 
-def summary(data: bytes, security: Security, where: str) -> Summary:
+def summary(data: bytes, ticker: Ticker, where: str) -> Summary:
     """Read the footer alone; `data` may be no more than the last `footer_bytes` of the file.
 
     Raises
@@ -246,9 +226,9 @@ def summary(data: bytes, security: Security, where: str) -> Summary:
         arrow = metadata.schema.to_arrow_schema()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _corrupt(where, error) from error
-    _refuse_newer(metadata, where)
-    _check_columns(arrow, security, where)
-    known = _state(metadata, security, where)
+    _refuse_other_format(metadata, where)
+    _check_columns(arrow, ticker, where)
+    known = _state(metadata, ticker, where)
     try:
         days = [_days(metadata, i) for i in range(metadata.num_row_groups)] if known.rows else []
     except ValueError as error:  # statistics that are no text
@@ -264,32 +244,38 @@ def footer_bytes(tail: bytes) -> int:
     return int.from_bytes(tail[-8:-4], "little") + 8
 
 
-def _open(data: bytes, security: Security, where: str) -> pq.ParquetFile:
+def _open(data: bytes, ticker: Ticker, where: str) -> pq.ParquetFile:
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         arrow = file.schema_arrow
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _corrupt(where, error) from error
-    _refuse_newer(file.metadata, where)
-    _check_columns(arrow, security, where)
+    _refuse_other_format(file.metadata, where)
+    _check_columns(arrow, ticker, where)
     return file
 
 
-def _refuse_newer(metadata: pq.FileMetaData, where: str) -> None:
-    """Before anything else is looked at: a newer version may have other columns, say."""
+def _refuse_other_format(metadata: pq.FileMetaData, where: str) -> None:
+    """Before anything else is looked at: another version may have other columns, say."""
     try:
         written_as = json.loads((metadata.metadata or {})[_STATE])["format"]
     except (KeyError, TypeError, ValueError):
         return  # `_state` says so
-    if type(written_as) is int and written_as > FORMAT:
+    if type(written_as) is not int or written_as == FORMAT:
+        return
+    if written_as > FORMAT:
         raise StoreError(
             f"{where} has format {written_as}, written by a newer intake-futu-short; this one "
-            f"reads formats up to {FORMAT}: upgrade it (pip install -U intake-futu-short)"
+            f"reads format {FORMAT}: upgrade it"
         )
+    raise StoreError(
+        f"{where} has format {written_as} of an earlier version, and this one reads format "
+        f"{FORMAT}. {_WAY_OUT}"
+    )
 
 
-def _check_columns(arrow: pa.Schema, security: Security, where: str) -> None:
-    if not arrow.equals(schema(security.market)):
+def _check_columns(arrow: pa.Schema, ticker: Ticker, where: str) -> None:
+    if not arrow.equals(schema(ticker.table)):
         raise _corrupt(where, f"its columns are {', '.join(arrow.names) or 'none'}")
 
 
@@ -311,20 +297,20 @@ def _count(matches: pa.ChunkedArray) -> int:
     return pc.sum(matches).as_py() or 0
 
 
-def _state(metadata: pq.FileMetaData, security: Security, where: str) -> State:
+def _state(metadata: pq.FileMetaData, ticker: Ticker, where: str) -> State:
     values: dict[bytes, bytes] = metadata.metadata or {}
     try:
         said = json.loads(values[_STATE])
-        ours = {key: values[key] for key in (_STATE, _STAGED, _SUPERSEDED) if key in values}
+        ours = {key: values[key] for key in (_STATE, _SUPERSEDED) if key in values}
         if int(values[_CHECK]) != _crc32(ours):
             raise _corrupt(where, "its checksum is not that of its state")
-        said["aggregates"] = tuple(Aggregates(**a) for a in said["aggregates"])
+        said["reports"] = tuple(map(dict, said["reports"]))
         # A later version of the same format may say more.
         known = State(**{field.name: said[field.name] for field in fields(State)})
     except (KeyError, TypeError, ValueError) as error:
         raise _corrupt(where, f"it does not say what it holds ({error!r})") from error
-    if known.code != security.code:
-        raise _corrupt(where, f"it holds {known.code}, and lies where {security.code} should be")
+    if known.code != ticker.code:
+        raise _corrupt(where, f"it holds {known.code}, and lies where {ticker.code} should be")
     if known.rows != metadata.num_rows:
         raise _corrupt(where, f"it should have {known.rows} rows and has {metadata.num_rows}")
     return known
@@ -337,39 +323,39 @@ def _corrupt(where: str, why: object) -> CorruptStoreError:
     )
 
 
-def _check_rows(security: Security, rows: pd.DataFrame) -> None:
-    if list(rows.columns) != security.market.column_names:
-        raise ValueError(f"{security}: the columns of the rows are {list(rows.columns)}")
+def _check_rows(ticker: Ticker, rows: pd.DataFrame) -> None:
+    if list(rows.columns) != ticker.table.column_names:
+        raise ValueError(f"{ticker}: the columns of the rows are {list(rows.columns)}")
     days = rows[DAY].to_numpy(dtype=object)
     if not (days[:-1] < days[1:]).all():
-        raise ValueError(f"{security}: the rows do not ascend by day, each day once")
+        raise ValueError(f"{ticker}: the rows do not ascend by day, each day once")
 
 
-def _parquet(rows: pd.DataFrame, market: Market, metadata: dict[bytes, bytes]) -> bytes:
+def _parquet(rows: pd.DataFrame, table: Table, metadata: dict[bytes, bytes]) -> bytes:
     # Attributes would be written too, and stand on a frame of many tickers afterwards.
     plain = rows.copy(deep=False)
     plain.attrs = {}
-    columns = pa.schema([schema(market).field(name) for name in rows.columns])
-    table = pa.Table.from_pandas(plain, columns, preserve_index=False)
+    columns = pa.schema([schema(table).field(name) for name in rows.columns])
+    arrow = pa.Table.from_pandas(plain, columns, preserve_index=False)
     sink = pa.BufferOutputStream()
     # Values that seldom come twice are larger and slower with a dictionary.
     with pq.ParquetWriter(
-        sink, table.schema, compression="zstd", use_dictionary=False, write_page_checksum=True
+        sink, arrow.schema, compression="zstd", use_dictionary=False, write_page_checksum=True
     ) as writer:
-        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        writer.write_table(arrow, row_group_size=ROW_GROUP_ROWS)
         # As metadata of the schema it would be there twice.
         writer.add_key_value_metadata(metadata)
     written: bytes = sink.getvalue().to_pybytes()
     return written
 
 
-def _packed(rows: pd.DataFrame, market: Market) -> bytes:
+def _packed(rows: pd.DataFrame, table: Table) -> bytes:
     """Rows as text: some readers take a file's metadata for UTF-8."""
-    return base64.b64encode(_parquet(rows, market, {}))
+    return base64.b64encode(_parquet(rows, table, {}))
 
 
-def _unpacked(packed: bytes, market: Market) -> pd.DataFrame:
-    return to_frame(pq.read_table(pa.BufferReader(base64.b64decode(packed))), market)
+def _unpacked(packed: bytes, table: Table) -> pd.DataFrame:
+    return to_frame(pq.read_table(pa.BufferReader(base64.b64decode(packed))), table)
 
 
 def _crc32(values: dict[bytes, bytes]) -> int:

@@ -7,21 +7,23 @@ gone out from the same file, and the second to publish finds that the first has 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from intake_futu_short.kept import DAY, PRICE_TOLERANCE, Staged, price_columns
+from intake_futu_short.history.ticker_history import DAY, PRICE_TOLERANCE
 
 if TYPE_CHECKING:
-    from intake_futu_short.kept import Kept
-    from intake_futu_short.pages import Aggregates
+    from collections.abc import Mapping
+
+    from intake_futu_short.calls import Table
+    from intake_futu_short.history.ticker_history import TickerHistory
 
 __all__ = ["merge"]
 
 
-def merge(ours: Kept, theirs: Kept) -> Kept:
+def merge(ours: TickerHistory, theirs: TickerHistory, table: Table) -> TickerHistory:
     """Join two histories of one ticker.
 
     Of a day that both have, the one that was checked later counts; ours if neither was. A day
@@ -31,57 +33,54 @@ def merge(ours: Kept, theirs: Kept) -> Kept:
       are put together.
     - When they don't, or no day is common, and the later one is complete, the other's days stay
       without their prices, which go to ``superseded``.
-    - When they don't and the later one is not complete, it becomes the walk under way
-      (``staged``) beside the other.
+    - When they don't and the later one is not complete, the earlier one stays as it is. The next
+      refresh finds out that its prices were adjusted, and walks.
 
     Parameters
     ----------
-    ours, theirs : Kept
+    ours, theirs : TickerHistory
         What is to be published, and what somebody else has published meanwhile.
+    table : Table
+        Whose columns.
     """
     theirs_is_later = (theirs.checked_s or 0.0) > (ours.checked_s or 0.0)
     later, earlier = (theirs, ours) if theirs_is_later else (ours, theirs)
     common = sorted(set(later.rows[DAY]) & set(earlier.rows[DAY]))
-    is_one_adjustment = _is_one_adjustment(later.rows, earlier.rows, common)
-    aggregates = _aggregates(earlier, later)
+    is_one_adjustment = _is_one_adjustment(later.rows, earlier.rows, common, table)
+    reports = _reports(earlier, later, table)
     if not is_one_adjustment and not later.is_complete and len(earlier.rows):
-        staged = earlier.staged
-        if len(later.rows) and later.cursor is not None:
-            staged = Staged(later.rows, later.cursor, later.cursor_before)
-        return replace(earlier, aggregates=aggregates, staged=staged)
+        return replace(earlier, reports=reports)
 
     missing = earlier.rows[~earlier.rows[DAY].isin(set(later.rows[DAY]))]
-    superseded = [kept.superseded for kept in (earlier, later) if kept.superseded is not None]
+    superseded = [one.superseded for one in (earlier, later) if one.superseded is not None]
     if len(missing) and not is_one_adjustment:
-        prices = price_columns(missing.columns)
-        superseded.insert(0, missing[[DAY, *prices]])
-        missing = missing.assign(**dict.fromkeys(prices, np.nan))
+        superseded.insert(0, missing[[DAY, *table.price_names]])
+        missing = missing.assign(**dict.fromkeys(table.price_names, np.nan))
     is_complete = later.is_complete or (is_one_adjustment and earlier.is_complete)
-    walked = [kept.walked_s for kept in (earlier, later) if kept.walked_s is not None]
+    walked = [one.walked_s for one in (earlier, later) if one.walked_s is not None]
     return replace(
         later,
         rows=_ascending([missing, later.rows]),
         is_complete=is_complete,
         cursor=None if is_complete else _oldest(earlier, later).cursor,
-        cursor_before=None if is_complete else _oldest(earlier, later).cursor_before,
         walked_s=max(walked, default=None),
-        aggregates=aggregates,
-        staged=earlier.staged if later.walked_s == earlier.walked_s and not later.staged
-        else later.staged,
+        reports=reports,
         superseded=_ascending(superseded) if superseded else None,
-    )  # fmt: skip
+    )
 
 
-def _is_one_adjustment(one: pd.DataFrame, other: pd.DataFrame, days: list[str]) -> bool:
+def _is_one_adjustment(
+    one: pd.DataFrame, other: pd.DataFrame, days: list[str], table: Table
+) -> bool:
     """Whether the prices of the oldest common day on which both have some agree.
 
     An adjustment changes every older price. Prices that differ on a later day alone were revised.
     """
     if not days:
         return False
-    prices = price_columns(one.columns)
     mine, its = (
-        frame.set_index(DAY).loc[days, prices].to_numpy(dtype=np.float64) for frame in (one, other)
+        frame.set_index(DAY).loc[days, table.price_names].to_numpy(dtype=np.float64)
+        for frame in (one, other)
     )
     is_missing = np.isnan(mine) | np.isnan(its)
     agrees = np.isclose(mine, its, rtol=PRICE_TOLERANCE, atol=0.0) | is_missing
@@ -97,13 +96,17 @@ def _ascending(frames: list[pd.DataFrame]) -> pd.DataFrame:
     return together.drop_duplicates(DAY, keep="last").sort_values(DAY, ignore_index=True)
 
 
-def _oldest(one: Kept, other: Kept) -> Kept:
+def _oldest(one: TickerHistory, other: TickerHistory) -> TickerHistory:
     """The one that reaches farther back, from whose cursor a walk goes on."""
     if not len(one.rows) or not len(other.rows):
         return one if len(one.rows) else other
     return one if one.rows[DAY].iloc[0] < other.rows[DAY].iloc[0] else other
 
 
-def _aggregates(earlier: Kept, later: Kept) -> tuple[Aggregates, ...]:
-    every = dict.fromkeys([*earlier.aggregates, *later.aggregates])
-    return tuple(sorted(every, key=lambda known: known.new_time_str or ""))
+def _reports(
+    earlier: TickerHistory, later: TickerHistory, table: Table
+) -> tuple[Mapping[str, Any], ...]:
+    """Every report of both, once, by day."""
+    days = [attr.name for attr in table.attrs if attr.kind == "day"]
+    every = {tuple(one.values()): one for one in (*earlier.reports, *later.reports)}
+    return tuple(sorted(every.values(), key=lambda one: [one[day] or "" for day in days]))

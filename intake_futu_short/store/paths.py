@@ -1,4 +1,4 @@
-"""Where a ticker's file lies in a store: `Security` ↔ path, in hive-style directories. Pure.
+"""Where a ticker's file lies in a store: `Ticker` ↔ path, in hive-style directories. Pure.
 
 ``short_volume/market=HK/code=HK.00700/history.parquet``: market and code stand in the path only,
 and the code whole, because readers that guess types would take ``00700`` for a number.
@@ -7,44 +7,48 @@ and the code whole, because readers that guess types would take ``00700`` for a 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from intake_futu_short.calls import Ticker
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.security import Security
 
-__all__ = ["FILE_NAME", "file_path", "market_path", "security_at", "writer_path"]
+if TYPE_CHECKING:
+    from intake_futu_short.calls import Call, Table
+
+__all__ = ["FILE_NAME", "file_path", "market_path", "ticker_at", "writer_path"]
 
 FILE_NAME = "history.parquet"
-_ROOT = "short_volume"
 _UNSAFE = re.compile(rb"[^A-Z0-9._-]|\.\Z")
 
 
-def market_path(market_name: str) -> str:
+def market_path(table: Table) -> str:
     """Directory of a market: the data set that other readers open."""
-    return f"{_ROOT}/market={market_name}"
+    return f"{table.call_name}/market={table.market.name}"
 
 
-def file_path(security: Security) -> str:
+def file_path(ticker: Ticker) -> str:
     """A ticker's file."""
-    return f"{market_path(security.market.name)}/code={_escaped(security.code)}/{FILE_NAME}"
+    return f"{market_path(ticker.table)}/code={_escaped(ticker.code)}/{FILE_NAME}"
 
 
-def writer_path(security: Security) -> str:
+def writer_path(ticker: Ticker) -> str:
     """What the names of a ticker's lock, temporary files and announcements begin with.
 
     They lie beside the data sets, since not every reader passes over files that begin with a dot.
     """
-    return f"{_ROOT}/.writers/{_escaped(security.code)}"
+    return f"{ticker.call.name}/.writers/{_escaped(ticker.code)}"
 
 
-def security_at(path: str) -> Security | None:
+def ticker_at(path: str, call: Call) -> Ticker | None:
     """Whose file it is; None when the path is none that `file_path` gives."""
     _, _, directory = path.rpartition(f"/{FILE_NAME}")[0].rpartition("/code=")
     try:
-        security = Security.parse(unquote(directory))
+        ticker = Ticker(Security.parse(unquote(directory)), call)
     except ConfigError:
         return None
-    return security if file_path(security) == path else None
+    return ticker if file_path(ticker) == path else None
 
 
 def _escaped(code: str) -> str:

@@ -33,8 +33,8 @@ from intake_futu_short.store.merge import merge
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from intake_futu_short.kept import Kept
-    from intake_futu_short.security import Security
+    from intake_futu_short.calls import Ticker
+    from intake_futu_short.history.ticker_history import TickerHistory
     from intake_futu_short.store.file_system import StoreFileSystem
 
 __all__ = ["Seen", "publish"]
@@ -71,24 +71,24 @@ class Seen:
 
 
 def publish(
-    files: StoreFileSystem, security: Security, kept: Kept, seen: Seen
-) -> tuple[Kept, Seen]:
+    files: StoreFileSystem, ticker: Ticker, history: TickerHistory, seen: Seen
+) -> tuple[TickerHistory, Seen]:
     """Put a ticker's file, together with what others have published since `seen`.
 
     Parameters
     ----------
     files : StoreFileSystem
         Where. On a local disk the caller holds the ticker's lock.
-    security : Security
+    ticker : Security
         Whose.
-    kept : Kept
+    history : TickerHistory
         What is to be published.
     seen : Seen
-        What `kept` was made from.
+        What `history` was made from.
 
     Returns
     -------
-    Kept, Seen
+    TickerHistory, Seen
         What was published, and what it was made from.
 
     Raises
@@ -97,50 +97,53 @@ def publish(
         When it cannot be written, or what others wrote cannot be read.
     """
     if files.is_local:
-        kept = _with_file(files, security, kept, seen)
-        return kept, Seen.of(_put(files, security, kept))
-    return _Announced(files, security).put(kept, seen)
+        history = _with_file(files, ticker, history, seen)
+        return history, Seen.of(_put(files, ticker, history))
+    return _Announced(files, ticker).put(history, seen)
 
 
-def _with_file(files: StoreFileSystem, security: Security, kept: Kept, seen: Seen) -> Kept:
-    path = store_paths.file_path(security)
+def _with_file(
+    files: StoreFileSystem, ticker: Ticker, history: TickerHistory, seen: Seen
+) -> TickerHistory:
+    path = store_paths.file_path(ticker)
     published = files.get(path)
     if published is None or Seen.of(published).digest == seen.digest:
-        return kept
-    return merge(kept, store_files.decode(published, security, files.show(path)))
+        return history
+    theirs = store_files.decode(published, ticker, files.show(path))
+    return merge(history, theirs, ticker.table)
 
 
-def _put(files: StoreFileSystem, security: Security, kept: Kept) -> bytes:
-    content = store_files.encode(security, kept)
-    files.put(store_paths.file_path(security), content, store_paths.writer_path(security))
+def _put(files: StoreFileSystem, ticker: Ticker, history: TickerHistory) -> bytes:
+    content = store_files.encode(ticker, history)
+    files.put(store_paths.file_path(ticker), content, store_paths.writer_path(ticker))
     return content
 
 
 class _Announced:
     """One publication on a file system without locks."""
 
-    def __init__(self, files: StoreFileSystem, security: Security) -> None:
+    def __init__(self, files: StoreFileSystem, ticker: Ticker) -> None:
         self._files = files
-        self._security = security
-        self._directory = store_paths.writer_path(security)
+        self._ticker = ticker
+        self._directory = store_paths.writer_path(ticker)
         self._name = f"{self._directory}/{int(time.time())}-{uuid.uuid4().hex}"
 
-    def put(self, kept: Kept, seen: Seen) -> tuple[Kept, Seen]:
+    def put(self, history: TickerHistory, seen: Seen) -> tuple[TickerHistory, Seen]:
         """Announce, merge and put, until what was put stands."""
         own = self._name + _OPEN
-        self._announce(own, store_files.encode(self._security, kept))
+        self._announce(own, store_files.encode(self._ticker, history))
         merged = {own, *seen.announced}
         announced = self._announcements()
         for _ in range(ROUNDS_AT_MOST):
             try:
                 for name in sorted(announced - merged):
-                    kept = self._with(name, kept)
-                kept = _with_file(self._files, self._security, kept, seen)
+                    history = self._with(name, history)
+                history = _with_file(self._files, self._ticker, history, seen)
             except StoreError:  # the caller is told that nothing was published
                 self._files.remove(own)
                 raise
             merged |= announced
-            content = _put(self._files, self._security, kept)
+            content = _put(self._files, self._ticker, history)
             seen = Seen.of(content, merged)
             announced = self._announcements()
             if announced <= merged:
@@ -151,18 +154,17 @@ class _Announced:
         for name in (announced & merged) | {own}:
             if name == own or not _is_at_work(name):
                 self._files.remove(name)
-        return kept, seen
+        return history, seen
 
-    def _with(self, name: str, kept: Kept) -> Kept:
+    def _with(self, name: str, history: TickerHistory) -> TickerHistory:
         content = self._files.get(name)
         if content is None:  # taken back: what it said stands in the file, or is announced anew
-            return kept
-        said = store_files.decode(content, self._security, self._files.show(name))
-        said = replace(said, staged=None)  # a walk under way is its writer's own
+            return history
+        said = store_files.decode(content, self._ticker, self._files.show(name))
         if name.endswith(_OPEN):
             # What may yet be published, or never, is not preferred to what is known here.
-            said = replace(said, checked_s=kept.checked_s)
-        return merge(kept, said)
+            said = replace(said, checked_s=history.checked_s)
+        return merge(history, said, self._ticker.table)
 
     def _announce(self, name: str, content: bytes) -> None:
         self._files.put(name, content, self._directory)

@@ -1,4 +1,4 @@
-"""Arrow tables, as Parquet gives them → pandas columns in the dtypes of `table`. Pure."""
+"""Arrow tables, as Parquet gives them → pandas columns in the dtypes of `schema`. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from intake_futu_short.table import text_dtype
+from intake_futu_short.schema import text_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from intake_futu_short.security import Market
+    from intake_futu_short.calls import Table
 
 __all__ = ["newest_first", "repeated", "schema", "to_frame"]
 
@@ -25,37 +25,38 @@ _ARROW_TYPES = {
     "timestamp": pa.int64(),
     "day": pa.string(),
     "count": pa.int64(),
+    "price": pa.float64(),
     "number": pa.float64(),
 }
 
 
 @cache
-def schema(market: Market) -> pa.Schema:
-    """Columns of a market's files and their types; all may be null but the first two."""
+def schema(table: Table) -> pa.Schema:
+    """Columns of the files and their types; all may be null but the first two."""
     return pa.schema(
         [
-            pa.field(c.name, _ARROW_TYPES[c.kind], nullable=c.kind in {"count", "number"})
-            for c in market.columns
+            pa.field(c.name, _ARROW_TYPES[c.kind], nullable=c.kind not in {"timestamp", "day"})
+            for c in table.columns
         ]
     )
 
 
-def to_frame(table: pa.Table, market: Market) -> pd.DataFrame:
+def to_frame(rows: pa.Table, table: Table) -> pd.DataFrame:
     """Rows in their order, with whichever of the market's columns there are."""
-    kinds = _kinds(market)
-    columns = {name: _column(table.column(name), kinds[name]) for name in table.column_names}
-    return pd.DataFrame(columns, copy=False, index=pd.RangeIndex(table.num_rows))
+    kinds = _kinds(table)
+    columns = {name: _column(rows.column(name), kinds[name]) for name in rows.column_names}
+    return pd.DataFrame(columns, copy=False, index=pd.RangeIndex(rows.num_rows))
 
 
-def newest_first(tables: list[pa.Table], market: Market, names: Sequence[str]) -> dict[str, Any]:
+def newest_first(parts: list[pa.Table], table: Table, names: Sequence[str]) -> dict[str, Any]:
     """Columns of all tables' rows, one table after the other, in the opposite order.
 
     The list is emptied: of millions of rows there is then no more than one column twice.
     """
-    kinds = _kinds(market)
-    empty = schema(market).empty_table().select(list(names))
-    rest = pa.concat_tables([empty, *tables])
-    tables.clear()
+    kinds = _kinds(table)
+    empty = schema(table).empty_table().select(list(names))
+    rest = pa.concat_tables([empty, *parts])
+    parts.clear()
     columns: dict[str, Any] = {}
     for name in names:
         values = rest.column(0)
@@ -74,8 +75,8 @@ def repeated(texts: Sequence[str], counts: Sequence[int]) -> Any:
     return _taken(pa.array(texts, pa.string()), indices)
 
 
-def _kinds(market: Market) -> dict[str, str]:
-    return {column.name: column.kind for column in market.columns}
+def _kinds(table: Table) -> dict[str, str]:
+    return {column.name: column.kind for column in table.columns}
 
 
 def _column(values: pa.ChunkedArray, kind: str) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
-from intake_futu_short import table
-from intake_futu_short.dask_frames import dask_frame, import_dask
-from intake_futu_short.errors import PanelError, PanelWarning, StoreError
+from intake_futu_short import schema
+from intake_futu_short.calls import CALLS, Ticker
+from intake_futu_short.errors import PanelError, StoreError, settle
 from intake_futu_short.security import Security
 from intake_futu_short.store import files as store_files
 from intake_futu_short.store import paths as store_paths
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     import dask.dataframe as dd
     import pyarrow as pa
 
-    from intake_futu_short.security import Market
+    from intake_futu_short.calls import Table
     from intake_futu_short.store.file_system import StoreFileSystem
     from intake_futu_short.store.files import State
 
@@ -48,24 +47,24 @@ class Selection:
 
     Attributes
     ----------
-    market : Market
+    table : Table
         Whose columns.
     columns : tuple of str
-        Of the market, in the order wanted.
+        Some of them, in the order wanted.
     start, end : str or None
         First and last trading day, ``YYYY-MM-DD``.
     """
 
-    market: Market
+    table: Table
     columns: tuple[str, ...]
     start: str | None = None
     end: str | None = None
 
 
 def read(
-    files: StoreFileSystem, securities: Sequence[Security], wanted: Selection, errors: str
+    files: StoreFileSystem, tickers: Sequence[Ticker], wanted: Selection, errors: str
 ) -> pd.DataFrame:
-    """Rows of securities, in their order, each one's newest first.
+    """Rows of tickers, in their order, each one's newest first.
 
     Raises
     ------
@@ -73,32 +72,34 @@ def read(
         When files cannot be read, and `errors` is ``"raise"``.
     """
 
-    def decode(content: bytes, security: Security, where: str) -> tuple[State, Any]:
+    def decode(content: bytes, ticker: Ticker, where: str) -> tuple[State, Any]:
         return store_files.read_table(
-            content, security, where, wanted.columns, start=wanted.start, end=wanted.end
+            content, ticker, where, wanted.columns, start=wanted.start, end=wanted.end
         )
 
-    found, failures = _each(files, securities, decode)
+    found, failures = _each(files, tickers, decode)
     states, tables = [state for state, _ in found], [rows for _, rows in found]
     del found
     frame = _frame(tables, [state.code for state in states], wanted)
-    frame.attrs.update(_attributes(wanted.market, states))
-    if wanted.market.has_aggregates:
+    frame.attrs.update(_attributes(wanted.table, states))
+    if wanted.table.attrs:
         # Not on Dask's partitions, each of which would carry the reports of all.
-        frame.attrs["aggregates_history"] = table.reports({s.code: s.aggregates for s in states})
-    _tell(failures, len(securities), errors, frame, frame)
+        seen = {state.code: state.reports for state in states}
+        frame.attrs["aggregates_history"] = schema.reports(seen, wanted.table)
+    _settle(failures, len(tickers), errors, frame)
     return frame
 
 
 def to_dask(
-    files: StoreFileSystem, securities: Sequence[Security], wanted: Selection, errors: str
+    files: StoreFileSystem, tickers: Sequence[Ticker], wanted: Selection, errors: str
 ) -> dd.DataFrame:
-    """One lazy task a security, which reads its file."""
-    import_dask()
-    found, failures = _each(files, securities, store_files.summary, last=_FOOTER_BYTES)
+    """One lazy task a ticker, which reads its file."""
+    from intake_futu_short.dask import dask_frame  # noqa: PLC0415 - heavy and optional
+
+    found, failures = _each(files, tickers, store_files.summary, last=_FOOTER_BYTES)
     meta = _frame([], [], wanted)
-    meta.attrs.update(_attributes(wanted.market, [each.state for each in found]))
-    _tell(failures, len(securities), errors, meta, None)
+    meta.attrs.update(_attributes(wanted.table, [each.state for each in found]))
+    _settle(failures, len(tickers), errors, meta, has_rows=False)
     kept = [each for each in found if each.has_any(wanted.start, wanted.end)]
     # Where each one's rows begin in the frame of all. No rows make one empty partition.
     begins = accumulate((each.state.rows for each in kept), initial=0)
@@ -108,7 +109,7 @@ def to_dask(
 
 @dataclass(frozen=True)
 class _Part:
-    """Reads a partition: a security's rows, on an index that goes on from the one before."""
+    """Reads a partition: a ticker's rows, on an index that goes on from the one before."""
 
     files: StoreFileSystem
     wanted: Selection
@@ -116,9 +117,10 @@ class _Part:
 
     def __call__(self, part: tuple[str, int]) -> pd.DataFrame:
         code, begin = part
-        securities = [Security.parse(code)] if code else []
+        call = CALLS[self.wanted.table.call_name]
+        tickers = [Ticker(Security.parse(code), call)] if code else []
         try:
-            frame = read(self.files, securities, self.wanted, "raise")
+            frame = read(self.files, tickers, self.wanted, "raise")
         except PanelError as error:
             raise error.failures[code] from error
         frame.index = pd.RangeIndex(begin, begin + len(frame))
@@ -127,11 +129,11 @@ class _Part:
 
 
 def info(
-    files: StoreFileSystem, sizes: Mapping[str, int], securities: Sequence[Security], errors: str
+    files: StoreFileSystem, sizes: Mapping[str, int], tickers: Sequence[Ticker], errors: str
 ) -> pd.DataFrame:
-    """A row a security; `sizes` are in bytes, by code."""
-    found, failures = _each(files, securities, store_files.summary, last=_FOOTER_BYTES)
-    text = table.text_dtype()
+    """A row a ticker; `sizes` are in bytes, by code."""
+    found, failures = _each(files, tickers, store_files.summary, last=_FOOTER_BYTES)
+    text = schema.text_dtype()
     states = [each.state for each in found]
     checked = pd.Series([state.checked_s for state in states], dtype="float64")
     frame = pd.DataFrame(
@@ -145,21 +147,21 @@ def info(
             "size_bytes": pd.Series([sizes[state.code] for state in states], dtype="int64"),
         }
     )
-    _tell(failures, len(securities), errors, frame, frame)
+    _settle(failures, len(tickers), errors, frame)
     return frame
 
 
 def _each(
     files: StoreFileSystem,
-    securities: Sequence[Security],
-    decode: Callable[[bytes, Security, str], T],
+    tickers: Sequence[Ticker],
+    decode: Callable[[bytes, Ticker, str], T],
     last: int | None = None,
 ) -> tuple[list[T], dict[str, Exception]]:
-    """Read the files of securities side by side, and keep the errors of those that fail.
+    """Read the files of tickers side by side, and keep the errors of those that fail.
 
     Parameters
     ----------
-    files, securities
+    files, tickers
         Which.
     decode : callable
         Takes a file's content, whose it is, and its name.
@@ -167,16 +169,14 @@ def _each(
         Only so many bytes at the end of each file, or as many as its footer has.
     """
 
-    def read_batch(batch: Sequence[Security]) -> list[T | Exception]:
-        paths = [store_paths.file_path(security) for security in batch]
+    def read_batch(batch: Sequence[Ticker]) -> list[T | Exception]:
+        paths = [store_paths.file_path(ticker) for ticker in batch]
         return [
-            read_one(security, path, content)
-            for security, path, content in zip(
-                batch, paths, files.get_many(paths, last), strict=True
-            )
+            read_one(ticker, path, content)
+            for ticker, path, content in zip(batch, paths, files.get_many(paths, last), strict=True)
         ]
 
-    def read_one(security: Security, path: str, content: bytes | Exception) -> T | Exception:
+    def read_one(ticker: Ticker, path: str, content: bytes | Exception) -> T | Exception:
         try:
             if last is not None and isinstance(content, bytes):
                 needed = store_files.footer_bytes(content)
@@ -184,47 +184,45 @@ def _each(
                     content = files.get_many([path], needed)[0]
             if isinstance(content, Exception):
                 return content
-            return decode(content, security, files.show(path))
+            return decode(content, ticker, files.show(path))
         except StoreError as error:
             return error
 
     found: list[T] = []
     failures: dict[str, Exception] = {}
     workers = (os.cpu_count() or 1) if files.is_local else _REMOTE_WORKERS
-    batches = [securities[i : i + _BATCH] for i in range(0, len(securities), _BATCH)]
+    batches = [tickers[i : i + _BATCH] for i in range(0, len(tickers), _BATCH)]
     with ThreadPoolExecutor(workers, thread_name_prefix="intake-futu-short-store") as pool:
         for batch, answers in zip(batches, pool.map(read_batch, batches), strict=True):
-            for security, answer in zip(batch, answers, strict=True):
+            for ticker, answer in zip(batch, answers, strict=True):
                 if isinstance(answer, Exception):
-                    failures[security.code] = answer
+                    failures[ticker.code] = answer
                 else:
                     found.append(answer)
     return found, failures
 
 
-def _tell(
-    failures: Mapping[str, Exception],
+def _settle(
+    failures: dict[str, Exception],
     tickers: int,
     errors: str,
     frame: pd.DataFrame,
-    partial: pd.DataFrame | None,
+    *,
+    has_rows: bool = True,
 ) -> None:
-    """Raise what failed, or warn and note in the attributes of `frame` what is left out."""
-    if not failures:
-        return
-    failures = {code: failures[code] for code in sorted(failures)}
-    said = PanelError.summary(failures, tickers)
-    if errors == "warn":
-        frame.attrs["failed"] = list(failures)
-        warnings.warn(f"{said} Read without them.", PanelWarning, stacklevel=4)
-        return
-    others = "" if partial is None else ", its `partial` what was read of the others"
-    raise PanelError(
-        f"{said} This error's `failures` has every error{others}; errors='warn' does without the "
-        "failed ones.",
+    """Raise what failed, or warn and name in the attributes of `frame` what is left out."""
+    failures = dict(sorted(failures.items()))
+    others = ", its `partial` what was read of the others" if has_rows else ""
+    settle(
         failures,
-        partial,
-    ) from next(iter(failures.values()))
+        tickers,
+        frame if has_rows else None,
+        warns=errors == "warn",
+        advice=f"This error's `failures` has every error{others}; errors='warn' does without the "
+        "failed ones.",
+    )
+    if failures:
+        frame.attrs["failed"] = list(failures)
 
 
 def _frame(tables: list[pa.Table], codes: Sequence[str], wanted: Selection) -> pd.DataFrame:
@@ -232,15 +230,15 @@ def _frame(tables: list[pa.Table], codes: Sequence[str], wanted: Selection) -> p
     # wanted, and each column is turned round once.
     counts = [rows.num_rows for rows in tables]
     tables.reverse()
-    columns = store_tables.newest_first(tables, wanted.market, wanted.columns)
+    columns = store_tables.newest_first(tables, wanted.table, wanted.columns)
     code = store_tables.repeated(codes, counts)
     return pd.DataFrame({"code": code, **columns}, copy=False, index=pd.RangeIndex(sum(counts)))
 
 
-def _attributes(market: Market, states: Sequence[State]) -> dict[str, Any]:
-    attrs: dict[str, Any] = {"market": market.name}
-    if market.has_aggregates:
+def _attributes(table: Table, states: Sequence[State]) -> dict[str, Any]:
+    attrs: dict[str, Any] = {"market": table.market.name}
+    if table.attrs:
         # One string: pandas copies attributes at every operation, however many tickers there are.
-        latest = {state.code: state.aggregates[-1] for state in states if state.aggregates}
-        attrs["aggregates"] = json.dumps({c: known.as_dict() for c, known in latest.items()})
+        latest = {state.code: state.reports[-1] for state in states if state.reports}
+        attrs["aggregates"] = json.dumps(latest)
     return attrs

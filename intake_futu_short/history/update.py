@@ -1,0 +1,258 @@
+"""One ticker of a store, brought up to date from a gateway: load, lock, refresh, save."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from intake_futu_short import calendars
+from intake_futu_short.errors import (
+    GatewayDisconnectedError,
+    GatewayTimeoutError,
+    GatewayUnreachableError,
+    StoreError,
+    sentence,
+)
+from intake_futu_short.history import join
+from intake_futu_short.history.refresh import Refresh
+from intake_futu_short.history.ticker_history import DAY, newest_day
+from intake_futu_short.walk import Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from contextlib import AbstractContextManager
+
+    from intake_futu_short.calls import Question, Reply, Ticker
+    from intake_futu_short.history.ticker_history import TickerHistory
+
+__all__ = ["FRESH_S", "LOCKED", "Outcome", "Store", "Updater"]
+
+# A check this young is not repeated.
+FRESH_S = 2 * 60 * 60
+# A writer whose file has not changed for so long is stuck.
+LOCK_PATIENCE_S = 600.0
+
+_GONE = (GatewayUnreachableError, GatewayDisconnectedError, GatewayTimeoutError)
+
+_log = logging.getLogger(__name__)
+
+
+class _Locked:
+    """What a generator yields while another writer holds its ticker: try again in a tick."""
+
+
+LOCKED = _Locked()
+
+
+class Store(Protocol):
+    """Where histories are kept; `FutuShortStore` is one."""
+
+    @property
+    def url(self) -> str:
+        """What it is called in messages."""
+
+    def load(self, ticker: Ticker) -> TickerHistory | None:
+        """What is kept of a ticker; None when nothing is."""
+
+    def save(self, ticker: Ticker, history: TickerHistory) -> TickerHistory:
+        """Keep it in place of what was kept; gives what is kept now."""
+
+    def version(self, ticker: Ticker) -> str | None:
+        """Text that changes with what is kept of a ticker; None when nothing is."""
+
+    def try_lock(self, ticker: Ticker) -> AbstractContextManager[None] | None:
+        """Become the one writer of a ticker until the context ends; None while another one is."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an update came to.
+
+    Attributes
+    ----------
+    history : TickerHistory
+        What the store has now.
+    requests : int
+        Pages asked for.
+    new_rows : int
+        Rows that were not held before.
+    revised : int
+        Rows whose late revision was taken over.
+    """
+
+    history: TickerHistory
+    requests: int = 0
+    new_rows: int = 0
+    revised: int = 0
+
+
+@dataclass(frozen=True)
+class Updater:
+    """Keeps one ticker's history in a store up to date.
+
+    Parameters
+    ----------
+    store : Store
+        Where it is kept.
+    ticker : Ticker
+        Whose history.
+    num : int, optional
+        Rows a page; None leaves it to the gateway.
+    refresh : {"auto", "always", "full", "never"}
+        When the gateway is asked, and for what.
+    origin : str
+        Who answers, for messages.
+    clock : callable
+        Unix seconds.
+    """
+
+    store: Store
+    ticker: Ticker
+    num: int | None = None
+    refresh: str = "auto"
+    origin: str = "the gateway"
+    clock: Callable[[], float] = time.time
+
+    def update(
+        self, is_enough: Callable[[TickerHistory], bool], since_s: float | None = None
+    ) -> Generator[Question | _Locked, Reply, Outcome]:
+        """Ask the gateway for what is missing, if anything can be, and keep it.
+
+        Parameters
+        ----------
+        is_enough : callable
+            Whether a history that is not complete holds all that is wanted.
+        since_s : float, optional
+            The newest page need not be asked for again if it was at this moment or later.
+
+        Raises
+        ------
+        GatewayError, PaginationError
+            When the gateway cannot be asked. What came before is kept.
+        StoreError
+            When the store cannot be read or written, or without a gateway lacks what is wanted.
+        """
+        # Without the lock first: what needs no writing waits for no writer, and needs no right to.
+        held = self.store.load(self.ticker)
+        if self.refresh == "never":
+            return self._as_it_is(held, is_enough)
+        if held is not None and self._is_settled(held, is_enough, since_s):
+            return Outcome(held)
+        with (yield from self._lock()):
+            held = self.store.load(self.ticker)
+            if held is not None and self._is_settled(held, is_enough, since_s):
+                return Outcome(held)
+            return (yield from self._ask(held, is_enough, since_s))
+
+    def _lock(self) -> Generator[_Locked, object, AbstractContextManager[None]]:
+        """Wait for whoever writes the ticker, as long as its file goes on changing."""
+        version: str | None = None
+        since: float | None = None
+        while (lock := self.store.try_lock(self.ticker)) is None:
+            now, now_version = time.monotonic(), self.store.version(self.ticker)
+            if since is None:
+                _log.info("%s: waiting for another writer of %s", self.ticker, self.store.url)
+            if since is None or now_version != version:
+                version, since = now_version, now
+            if now - since >= LOCK_PATIENCE_S:
+                raise StoreError(
+                    f"{self.store.url}: another process has held the lock of {self.ticker} for "
+                    f"{LOCK_PATIENCE_S:g} s without writing anything. Wait for it or end it; the "
+                    "lock ends with its process"
+                )
+            yield LOCKED
+        return lock
+
+    def _as_it_is(
+        self, held: TickerHistory | None, is_enough: Callable[[TickerHistory], bool]
+    ) -> Outcome:
+        way_out = "refresh='auto' asks the gateway for the rest"
+        if held is None:
+            raise StoreError(f"{self.store.url} holds nothing of {self.ticker}; {way_out}")
+        if not is_enough(held):
+            oldest = held.rows[DAY].iloc[0] if len(held.rows) else "no day at all"
+            raise StoreError(
+                f"{self.store.url} holds {self.ticker} back to {oldest} only, and older rows "
+                f"are asked for; {way_out}"
+            )
+        return Outcome(held)
+
+    def _is_settled(
+        self,
+        held: TickerHistory,
+        is_enough: Callable[[TickerHistory], bool],
+        since_s: float | None,
+    ) -> bool:
+        """Whether there is nothing to ask for."""
+        if self._is_known(held, since_s):
+            return is_enough(held)
+        return self.refresh == "auto" and is_enough(held) and self._is_current(held)
+
+    def _is_known(self, held: TickerHistory, since_s: float | None) -> bool:
+        """Whether the newest page was asked for since, here or by another process."""
+        return since_s is not None and held.checked_s is not None and held.checked_s >= since_s
+
+    def _is_current(self, held: TickerHistory) -> bool:
+        """Whether the gateway can hardly have anything newer."""
+        now_s = self.clock()
+        if held.checked_s is not None and now_s - held.checked_s < FRESH_S:
+            return now_s >= held.checked_s  # a clock that was set back says nothing
+        return newest_day(held.rows) == self._newest_session(now_s)
+
+    def _newest_session(self, now_s: float) -> str:
+        now = dt.datetime.fromtimestamp(now_s, dt.timezone.utc)
+        return calendars.newest_session(self.ticker.market, now).isoformat()
+
+    def _ask(
+        self,
+        held: TickerHistory | None,
+        is_enough: Callable[[TickerHistory], bool],
+        since_s: float | None,
+    ) -> Generator[Question, Reply, Outcome]:
+        refresh = Refresh(
+            self.ticker,
+            lambda cursor: Walk(self.ticker, num=self.num, origin=self.origin, cursor=cursor),
+            lambda changed: self.store.save(self.ticker, changed),
+            is_enough,
+            self.clock(),
+        )
+        is_known = held is not None and self._is_known(held, since_s)
+        questions = refresh.run(
+            held, is_full=self.refresh == "full" and not is_known, newest_is_known=is_known
+        )
+        try:
+            now, requests = yield from _counted(questions)
+        except _GONE as error:
+            if held is None or not len(held.rows):
+                raise
+            own = copy.copy(error)
+            own.args = (
+                f"{sentence(error)} The store holds {len(held.rows)} rows up to "
+                f"{newest_day(held.rows)}: refresh='never' reads them without a gateway",
+            )
+            raise own from error.__cause__
+        before = join.days_of(held.rows) if held is not None else np.array([], dtype="U10")
+        new = np.setdiff1d(join.days_of(now.rows), before, assume_unique=True)
+        return Outcome(now, requests, len(new), len(refresh.revised))
+
+
+def _counted(
+    questions: Generator[Question, Reply, TickerHistory],
+) -> Generator[Question, Reply, tuple[TickerHistory, int]]:
+    """Result of a generator, and how many questions it had."""
+    requests = 0
+    try:
+        question = next(questions)
+        while True:
+            requests += 1
+            question = questions.send((yield question))
+    except StopIteration as end:
+        return end.value, requests
+    finally:
+        questions.close()

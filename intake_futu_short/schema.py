@@ -1,0 +1,182 @@
+"""The one schema: pages → columns → a DataFrame with attributes. Pure.
+
+Rows stay messages until a frame is asked for. Then they are read column by column, once: that is
+several times faster than a dict a row or a frame a page.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from intake_futu_short.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from intake_futu_short.calls import Column, Table, Ticker
+    from intake_futu_short.security import Market
+    from intake_futu_short.walk import Page
+
+__all__ = ["attributes", "dtypes", "reports", "text_dtype", "to_frame", "with_code"]
+
+
+def dtypes(table: Table, *, panel: bool = False) -> dict[str, str]:
+    """Name of each column's dtype, in the order of the columns; the same whatever a page holds.
+
+    Strings are this pandas' own: ``str`` from pandas 3 on, ``object`` before.
+    """
+    return dict(_dtypes(table, panel=panel))
+
+
+@cache
+def _dtypes(table: Table, *, panel: bool) -> dict[str, str]:
+    frame = to_frame([], table)
+    if panel:
+        frame = with_code([frame], [""])
+    return {str(name): str(dtype) for name, dtype in frame.dtypes.items()}
+
+
+def to_frame(pages: Sequence[Page], table: Table) -> pd.DataFrame:
+    """Put the rows of pages into one frame.
+
+    Parameters
+    ----------
+    pages : sequence of Page
+        In the order of the rows wanted.
+    table : Table
+        Which columns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a trading day on a RangeIndex. ``timestamp`` int64 (Unix seconds of market-local
+        midnight), ``timestamp_str`` strings, counts Int64 with a missing one ``<NA>``, prices,
+        amounts and percents float64 with a missing one NaN.
+
+    Raises
+    ------
+    ProtocolError
+        When a count is larger than any count of shares can be.
+    """
+    rows = list(chain.from_iterable(page.rows for page in pages))
+    days = list(chain.from_iterable(page.days for page in pages))
+    columns: dict[str, Any] = {}
+    for column in table.columns:
+        if column.kind == "day":
+            columns[column.name] = pd.Series(days, dtype=text_dtype())
+        elif column.kind == "timestamp":
+            columns[column.name] = _timestamps(rows, days, table.market)
+        elif column.kind == "count":
+            columns[column.name] = _counts(rows, days, column)
+        else:
+            columns[column.name] = _numbers(rows, column)
+    return pd.DataFrame(columns, copy=False)
+
+
+def with_code(frames: Sequence[pd.DataFrame], codes: Sequence[str]) -> pd.DataFrame:
+    """Put frames of several tickers, at least one, under each other.
+
+    The first column, ``code``, says whose each row is. The result is on a RangeIndex and bears
+    the attributes that all of them share.
+    """
+    panel = pd.concat(frames, ignore_index=True)
+    column = np.repeat(np.array(codes, dtype=object), [len(frame) for frame in frames])
+    panel.insert(0, "code", pd.Series(column, dtype=text_dtype()))
+    return panel
+
+
+@cache
+def text_dtype() -> Any:
+    """What this pandas makes of strings by itself: ``str`` from pandas 3 on, ``object`` before."""
+    # Worked out when needed: it loads a part of pyarrow, which an import need not pay for.
+    return pd.Series([""]).dtype
+
+
+def attributes(
+    ticker: Ticker, next_key: str | None, values: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What a frame of one ticker bears in ``attrs``: plain JSON values.
+
+    Parameters
+    ----------
+    ticker : Ticker
+        Whose rows.
+    next_key : str or None
+        Cursor of the last page in the frame.
+    values : mapping of str to value, or None
+        What the gateway says beside the rows, as `Page.attrs`; None: nothing was said.
+    """
+    return {
+        "code": ticker.code,
+        "market": ticker.market.name,
+        "next_key": next_key,
+        **{name: (values or {}).get(name) for name in ticker.table.attr_names},
+    }
+
+
+def reports(seen: Mapping[str, Iterable[Mapping[str, Any]]], table: Table) -> str:
+    """What ``attrs["aggregates_history"]`` bears: every report of open short positions, as JSON.
+
+    One string, since pandas copies attributes deeply at every operation: a list of [code, as-of
+    date, shares, percent], a ticker after the other, ascending by date.
+
+    Parameters
+    ----------
+    seen : mapping of str to iterable of mapping
+        By code; what says nothing is left out, and what comes again.
+    table : Table
+        Whose `Table.attrs` the reports have; the day among them comes first in each row.
+    """
+    names = sorted(table.attrs, key=lambda attr: attr.kind != "day")
+    rows = []
+    for code, told in seen.items():
+        values = dict.fromkeys(tuple(one.get(attr.name) for attr in names) for one in told)
+        rows += [[code, *one] for one in sorted(values, key=lambda one: one[0] or "")]
+    return json.dumps([row for row in rows if any(value is not None for value in row[1:])])
+
+
+def _values(rows: Sequence[Any], name: str, dtype: Any) -> tuple[Any, list[int]]:
+    """Values of a field, and which rows lack it."""
+    values = np.fromiter(map(attrgetter(name), rows), dtype, len(rows))
+    # An absent field reads as zero. Asking every row for every field is what costs, so only the
+    # zeros are asked about.
+    if values.all():
+        return values, []
+    zeros = np.flatnonzero(values == 0).tolist()
+    return values, [i for i in zeros if not rows[i].HasField(name)]
+
+
+def _timestamps(rows: Sequence[Any], days: Sequence[str], market: Market) -> Any:
+    values, missing = _values(rows, "timestamp", np.int64)
+    for i in missing:
+        values[i] = market.midnight(days[i])
+    return values
+
+
+def _counts(rows: Sequence[Any], days: Sequence[str], column: Column) -> Any:
+    try:
+        values, missing = _values(rows, column.name, np.int64)
+    except OverflowError as error:  # unsigned on the wire
+        numbers = [getattr(row, column.name) for row in rows]
+        largest = max(numbers)
+        raise ProtocolError(
+            f"the row of {days[numbers.index(largest)]} has {column.name} = {largest}, more than "
+            "any count of shares can be. Close the source and read again; if it stays so, update "
+            "OpenD"
+        ) from error
+    mask = np.zeros(len(values), dtype=bool)
+    mask[missing] = True
+    return pd.arrays.IntegerArray(values, mask)
+
+
+def _numbers(rows: Sequence[Any], column: Column) -> Any:
+    values, missing = _values(rows, column.name, np.float64)
+    values[missing] = np.nan
+    return values

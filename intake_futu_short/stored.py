@@ -1,0 +1,233 @@
+"""One ticker over a store: its history in partitions, brought up to date as far as it is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from intake_futu_short import schema
+from intake_futu_short.errors import StoreError
+from intake_futu_short.history import join
+from intake_futu_short.history.ticker_history import newest_day
+from intake_futu_short.partitions import TickerPartitions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from intake_futu_short.calls import Ticker
+    from intake_futu_short.history.ticker_history import TickerHistory
+    from intake_futu_short.history.update import Store, Updater
+    from intake_futu_short.partitions import Job, Run, Slices
+
+__all__ = ["Part", "StoredTicker", "lazy_parts", "read_part"]
+
+
+class StoredTicker(TickerPartitions):
+    """One ticker's rows over a store, in the partitions in which the gateway would send them.
+
+    What was refreshed once is not asked for again; older rows than were wanted so far are.
+    """
+
+    def __init__(self, updater: Updater, slices: Slices, run: Run) -> None:
+        super().__init__(updater.ticker, run)
+        self._updater = updater
+        self._slices = slices
+        self._history: TickerHistory | None = None
+        self._given = 0  # rows of partitions that somebody has, and of those before them
+        self._asked_s: float | None = None
+        self._as_of: str | None = None
+        self._days: NDArray[np.str_] = np.array([], dtype="U10")
+        self._cut: list[tuple[int, int]] = []
+        self._is_finished = False
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all partitions are known."""
+        return self._is_finished
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Rows of each partition known so far."""
+        return [end - begin for begin, end in self._cut]
+
+    def reach(self, number: int | None) -> Job:
+        """Bring the history up to date until partition `number` is known, or to its end.
+
+        Raises
+        ------
+        StoreError
+            When the rows of an earlier partition have changed in the store since it was given.
+        """
+        return self._update(
+            lambda cut, is_finished: is_finished or (number is not None and len(cut) > number)
+        )
+
+    def look(self) -> Job:
+        """Ask for the newest page if nothing has been read yet."""
+        if self._history is None:
+            yield from self._update(lambda _cut, _is_finished: True)
+
+    def known(self, number: int) -> pd.DataFrame | None:
+        """Partition `number`, with the attributes of the whole as far as it is known."""
+        if number >= len(self._cut):
+            return None
+        begin, end = self._cut[number]
+        self._given = max(self._given, end)
+        return self._rows(begin, end)
+
+    def known_frame(self) -> pd.DataFrame:
+        """Every row of the known partitions, with the attributes of the whole."""
+        return self._rows(self._cut[0][0], self._cut[-1][1]) if self._cut else self._rows(0, 0)
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the whole, as far as it was read."""
+        history = self._history
+        seen = () if history is None else history.reports
+        next_key = "-1" if history is not None and history.is_complete else None
+        attrs = schema.attributes(self.ticker, next_key, seen[-1] if seen else None)
+        if self.ticker.table.attrs:
+            attrs["aggregates_history"] = schema.reports(
+                {self.ticker.code: seen}, self.ticker.table
+            )
+        return attrs
+
+    def parts(self) -> list[Part]:
+        """What `read_part` needs to read each known partition from the store."""
+        days = self._days[::-1]
+        return [
+            Part(
+                self._updater.store,
+                self.ticker,
+                first=str(days[end - 1]),
+                last=str(days[begin]),
+                size=end - begin,
+            )
+            for begin, end in self._cut
+        ]
+
+    def _update(self, is_enough: Callable[[list[tuple[int, int]], bool], bool]) -> Job:
+        """Read on until enough is known of the partitions."""
+        if self._history is not None and is_enough(self._cut, self._is_finished):
+            return
+
+        def covers(history: TickerHistory) -> bool:
+            days = self._days_of(history)
+            return is_enough(*self._slices.of(days, is_complete=history.is_complete))
+
+        outcome = yield from self._updater.update(covers, self._asked_s)
+        history = outcome.history
+        if self._history is not None and self._given:
+            self._refuse_other_rows(self._history, history)
+        if outcome.requests:
+            self._asked_s = history.checked_s
+        if self._history is None:
+            self._as_of = newest_day(history.rows)
+        self._history, self._days = history, self._days_of(history)
+        self._cut, self._is_finished = self._slices.of(self._days, is_complete=history.is_complete)
+
+    def _refuse_other_rows(self, given: TickerHistory, history: TickerHistory) -> None:
+        """Partitions once given do not change, and those to come must go together with them."""
+        comparison = join.compare(given.rows, history.rows, self.ticker.table)
+        days, days_now = self._days[-self._given :], self._days_of(history)[-self._given :]
+        if comparison.is_same_basis is False:
+            what = f"the prices of {self.ticker} in {self._updater.store.url} were adjusted"
+        elif not np.array_equal(days, days_now) or {
+            *comparison.revised, *comparison.repriced
+        }.intersection(days):  # fmt: skip
+            what = f"rows of {self.ticker} in {self._updater.store.url} were revised or withdrawn"
+        else:
+            return
+        raise StoreError(
+            f"{what} since this source gave its first partition, and rows of both do not go "
+            "together: close() it and read again"
+        )
+
+    def _days_of(self, history: TickerHistory) -> NDArray[np.str_]:
+        """Days up to the newest of the first answer: later ones would move the partitions."""
+        days = join.days_of(history.rows)
+        return days if self._as_of is None else days[days <= self._as_of]
+
+    def _rows(self, begin: int, end: int) -> pd.DataFrame:
+        if self._history is None:
+            return schema.to_frame([], self.ticker.table)
+        last = len(self._days) - 1
+        rows = self._history.rows.take(np.arange(last - begin, last - end, -1))
+        rows = rows.reset_index(drop=True)
+        rows.attrs.update(self.attributes())
+        return rows
+
+
+@dataclass(frozen=True)
+class Part:
+    """A partition that lies in a store.
+
+    Attributes
+    ----------
+    store : Store
+        Which.
+    ticker : Ticker
+        Whose.
+    first, last : str
+        Its oldest and newest trading day.
+    size : int
+        Rows.
+    offset : int
+        Rows of the partitions before it.
+    is_panel : bool
+        Whether its frame has a column ``code``.
+    attrs : mapping
+        What its frame bears.
+    """
+
+    store: Store
+    ticker: Ticker
+    first: str
+    last: str
+    size: int
+    offset: int = 0
+    is_panel: bool = False
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+def lazy_parts(
+    tickers: Iterable[StoredTicker], attrs: Mapping[str, Any], *, is_panel: bool
+) -> list[Part]:
+    """Partitions of tickers that were read to the end, in their order, to be read in workers."""
+    parts = [part for ticker in tickers if ticker.is_finished for part in ticker.parts()]
+    offsets = accumulate([part.size for part in parts], initial=0)
+    return [
+        replace(part, offset=offset, is_panel=is_panel, attrs=attrs)
+        for part, offset in zip(parts, offsets, strict=False)
+    ]
+
+
+def read_part(part: Part) -> pd.DataFrame:
+    """Read a partition from the store, newest row first, wherever this runs.
+
+    Raises
+    ------
+    StoreError
+        When its rows are no longer there.
+    """
+    history = part.store.load(part.ticker)
+    rows = schema.to_frame([], part.ticker.table) if history is None else history.rows
+    days = join.days_of(rows)
+    begin, end = days.searchsorted(part.first), days.searchsorted(part.last, side="right")
+    if end - begin != part.size:
+        raise StoreError(
+            f"{part.store.url} holds {end - begin} rows of {part.ticker} from {part.first} to "
+            f"{part.last}, and held {part.size} when to_dask() was called: call it again"
+        )
+    frame = rows.iloc[begin:end][::-1]
+    if part.is_panel:
+        frame = schema.with_code([frame], [part.ticker.code])
+    frame.index = pd.RangeIndex(part.offset, part.offset + part.size)
+    frame.attrs.clear()
+    frame.attrs.update(part.attrs)
+    return frame

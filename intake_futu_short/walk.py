@@ -1,0 +1,396 @@
+"""The cursor walk: answers of the gateway → pages, complete, no trading day twice. Pure.
+
+A walk is made of generators. They yield the `Question` they want asked and are sent its `Reply`;
+who asks, of which gateway and when, is not their business.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import chain
+from math import isfinite
+from operator import ge, gt
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from intake_futu_short.errors import (
+    PaginationError,
+    ProtocolError,
+    QuoteRightError,
+    RateLimitError,
+    ReplyError,
+)
+from intake_futu_short.opend.replies import ADVICE
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from intake_futu_short.calls import Question, Reply, Table, Ticker
+
+__all__ = ["END", "Page", "Walk", "days_of"]
+
+END = "-1"
+# A gateway that goes on handing out new cursors and no new rows would keep a walk going for ever.
+# One such page is ordinary (the last one, or rows moved by a new trading day).
+MAX_STALE_PAGES = 10
+
+# A gateway refuses with these whatever the cursor is.
+_NO_MATTER_OF_THE_CURSOR = (RateLimitError, QuoteRightError)
+_NEVER = "9999-12-31"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is new and wanted of one answer.
+
+    Attributes
+    ----------
+    rows : sequence of messages
+        As they came, newest first.
+    days : sequence of str
+        Trading day of each row, ``YYYY-MM-DD``.
+    next_key : str
+        The cursor that came with the answer; ``"-1"`` when there was none.
+    attrs : mapping of str to value
+        What the answer says beside the rows, by the names of `Table.attrs`; None where it says
+        nothing.
+    """
+
+    rows: Sequence[Any]
+    days: Sequence[str]
+    next_key: str
+    attrs: Mapping[str, Any]
+
+
+class Walk:
+    """Asks for page after page, newest first, as far as it is called on.
+
+    An error leaves the walk where it was: the next call asks for the same page again.
+
+    Parameters
+    ----------
+    ticker : Ticker
+        Whose rows.
+    num : int, optional
+        Rows a page; None leaves it to the gateway.
+    origin : str
+        Who answers, for messages.
+    start, end : str, optional
+        First and last trading day wanted, ``YYYY-MM-DD``. Older pages than `start` needs are not
+        asked for; newer rows than `end` have to be walked through.
+    max_pages : int, optional
+        How many pages to return.
+    cursor : str, optional
+        Where an earlier walk left off; None begins with the newest page.
+
+    Attributes
+    ----------
+    is_lost : bool
+        Whether no gateway takes the cursor any more. The walk cannot go on then.
+    """
+
+    def __init__(
+        self,
+        ticker: Ticker,
+        *,
+        num: int | None = None,
+        origin: str = "the gateway",
+        start: str | None = None,
+        end: str | None = None,
+        max_pages: int | None = None,
+        cursor: str | None = None,
+    ) -> None:
+        self._ticker = ticker
+        self._table = ticker.table
+        self._num = num
+        self._asked_for = f"{ticker} from {origin}"
+        self._start = start
+        self._end = end
+        self._max_pages = max_pages
+        self._progress = _Progress(next_key=cursor)
+        self.is_lost = False
+
+    @property
+    def pages(self) -> Sequence[Page]:
+        """The pages with rows so far."""
+        return self._progress.pages
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every page that can matter is there."""
+        return self._progress.is_finished
+
+    @property
+    def attrs(self) -> Mapping[str, Any]:
+        """What the newest answer said beside its rows; None for everything before there is one."""
+        return self._progress.attrs or dict.fromkeys(self._table.attr_names)
+
+    @property
+    def next_key(self) -> str | None:
+        """Cursor of the last answer; before the first, the one it was given."""
+        return self._progress.next_key
+
+    def load(self) -> Generator[Question, Reply, None]:
+        """Walk to the end."""
+        while (yield from self.next_page()) is not None:
+            pass
+
+    def next_page(self) -> Generator[Question, Reply, Page | None]:
+        """Walk on to the next page with rows and return it, or None at the end.
+
+        Raises
+        ------
+        GatewayError
+            What came in place of the answer.
+        PaginationError
+            When a cursor comes back, the pages bring nothing new, or the cursor is lost.
+        ProtocolError
+            When a row has no trading day, or is of another market.
+        """
+        while not self.is_finished:
+            page = yield from self._step()
+            if page.days:
+                return page
+        return None
+
+    def look(self) -> Generator[Question, Reply, None]:
+        """Ask for the newest page if none was asked for, whether its rows are wanted or not."""
+        if self.next_key is None:
+            yield from self._step()
+
+    def _step(self) -> Generator[Question, Reply, Page]:
+        """Ask one page farther, and return what is new and wanted of it."""
+        self.is_lost = False
+        self._refuse_to_loop()
+        now = self._progress
+        reply = yield self._ticker.question(now.next_key, self._num, now.issuer)
+        answered = self._answer(reply)
+        if now.next_key is not None and reply.issuer != now.issuer and not answered.days:
+            # Nobody knows whether this is the end or the gateway does not know the cursor.
+            page, progress = yield from self._ask_page_before(reply)
+        elif reply.error is not None:
+            raise reply.error
+        else:
+            page, progress = self._take(answered, reply.issuer)
+        # One assignment: an interruption finds the page taken whole or not at all.
+        self._progress = progress
+        return page
+
+    def _ask_page_before(
+        self, doubtful: Reply
+    ) -> Generator[Question, Reply, tuple[Page, _Progress]]:
+        """Ask once more for the page before a cursor in doubt, for a cursor that is not.
+
+        Parameters
+        ----------
+        doubtful : Reply
+            No row, or a refusal, from a connection that did not issue the cursor.
+        """
+        now = self._progress
+        why = "no row is behind it" if doubtful.error is None else str(doubtful.error)
+        if not now.known_days:  # a cursor of an earlier walk, which alone knew the page before
+            raise self._lost(why)
+        reply = yield self._ticker.question(now.known_key, self._num, doubtful.issuer)
+        answered = self._answer(reply)
+        if not set(now.known_days).intersection(answered.days):
+            raise self._lost(why)
+        # Rows that are new at the newer end are left to the next walk.
+        older = [i for i, day in enumerate(answered.days) if day < now.oldest]
+        page, progress = self._take(_pick(answered, older), reply.issuer)
+        return page, progress._replace(
+            known_key=now.known_key,
+            known_days=answered.days,
+            # Cursors that came since may come again: the walk is back at that page.
+            asked=now.known_asked,
+            known_asked=now.known_asked,
+        )
+
+    def _lost(self, why: str) -> PaginationError:
+        self.is_lost = True
+        return PaginationError(
+            f"{self._asked_for}: the cursor {self.next_key!r} leads nowhere any more ({why}), and "
+            "the page before it cannot be found again. The gateway that issued it is gone or was "
+            "started again: close the source and read again"
+        )
+
+    def _refuse_to_loop(self) -> None:
+        now = self._progress
+        if now.next_key in now.asked:
+            raise PaginationError(
+                f"{self._asked_for}: the cursor {now.next_key!r} came a second time, after "
+                f"{len(now.asked) + 1} pages; the history would never end. {ADVICE}"
+            )
+        if now.stale >= MAX_STALE_PAGES:
+            raise PaginationError(
+                f"{self._asked_for}: {now.stale} pages in a row brought no new trading day, and "
+                f"there are still cursors (the last is {now.next_key!r}). {ADVICE}"
+            )
+
+    def _answer(self, reply: Reply) -> Page:
+        """All that one answer holds; an empty page for a refusal that may be the cursor's fault."""
+        if isinstance(reply.error, ReplyError) and not isinstance(
+            reply.error, _NO_MATTER_OF_THE_CURSOR
+        ):
+            return Page([], [], END, {})
+        if reply.error is not None:
+            raise reply.error
+        answer = reply.answer
+        try:
+            rows = _rows(answer, self._table, self._ticker)
+            days = _days(rows, self._table)
+            next_key = _text(answer, "next_key")
+            attrs = _attrs(answer, self._table)
+        except ProtocolError as error:
+            raise ProtocolError(f"{self._asked_for}: {error}. {ADVICE}") from error.__cause__
+        return Page(rows, days, END if next_key is None else next_key, attrs)
+
+    def _take(self, answered: Page, issuer: object) -> tuple[Page, _Progress]:
+        """What is new and wanted of an answer, and where the walk stands then."""
+        before = self._progress
+        asked = before.asked if before.next_key is None else before.asked | {before.next_key}
+        fresh = _only_new(answered, before)
+        wanted = self._only_wanted(fresh)
+        pages = (*before.pages, wanted) if wanted.days else before.pages
+        return wanted, _Progress(
+            pages=pages,
+            next_key=answered.next_key,
+            issuer=issuer,
+            known_key=before.next_key if answered.days else before.known_key,
+            known_days=answered.days or before.known_days,
+            known_asked=asked if answered.days else before.known_asked,
+            asked=asked,
+            days=(*before.days, answered.days),
+            oldest=min((before.oldest, *answered.days)),
+            stale=0 if fresh.days else before.stale + 1,
+            attrs=before.attrs or answered.attrs,
+            is_finished=(
+                answered.next_key in {"", END}
+                or len(pages) == self._max_pages
+                or self._is_past_start(answered, before.oldest)
+            ),
+        )
+
+    def _is_past_start(self, page: Page, oldest: str) -> bool:
+        """Whether no older page can hold a day that is wanted."""
+        if self._start is None or not page.days or min(page.days) > self._start:
+            return False
+        # Rows in another order than newest first prove nothing of the pages to come.
+        return all(map(ge, page.days, page.days[1:])) and page.days[-1] <= oldest
+
+    def _only_wanted(self, page: Page) -> Page:
+        start, end = self._start or "", self._end or _NEVER
+        if start <= min(page.days, default=start) and max(page.days, default=end) <= end:
+            return page
+        return _pick(page, [i for i, day in enumerate(page.days) if start <= day <= end])
+
+
+class _Progress(NamedTuple):
+    """How far a walk has come."""
+
+    pages: tuple[Page, ...] = ()
+    next_key: str | None = None
+    issuer: object = None  # of next_key
+    known_key: str | None = None  # the cursor that the last answer with rows was asked with
+    known_days: Sequence[str] = ()  # of that answer
+    known_asked: frozenset[str] = frozenset()  # the cursors asked with until then
+    asked: frozenset[str] = frozenset()
+    days: tuple[Sequence[str], ...] = ()  # of every answer, also those not wanted
+    oldest: str = _NEVER
+    stale: int = 0
+    attrs: Mapping[str, Any] = MappingProxyType({})
+    is_finished: bool = False
+
+
+def _only_new(page: Page, before: _Progress) -> Page:
+    """Leave out trading days that came before: a new day in mid-walk moves the rows on."""
+    if all(map(gt, (before.oldest, *page.days), page.days)):
+        return page  # older and older: the ordinary case, and quicker than looking for repeats
+    known = set(chain.from_iterable(before.days))
+    keep = []
+    for i, day in enumerate(page.days):
+        if day not in known:
+            known.add(day)
+            keep.append(i)
+    return _pick(page, keep)
+
+
+def _pick(page: Page, keep: Sequence[int]) -> Page:
+    rows, days = [page.rows[i] for i in keep], [page.days[i] for i in keep]
+    return replace(page, rows=rows, days=days)
+
+
+def days_of(answer: Any, ticker: Ticker) -> list[str]:
+    """Trading days of the rows in one answer, ``YYYY-MM-DD``, as they came.
+
+    Raises
+    ------
+    ProtocolError
+        When a row has no trading day, or the rows are of another market.
+    """
+    return _days(_rows(answer, ticker.table, ticker), ticker.table)
+
+
+def _rows(answer: Any, table: Table, ticker: Ticker) -> Sequence[Any]:
+    # Protobuf makes the object of a row anew at every access, unless somebody holds it.
+    own = list(getattr(answer, table.field))
+    if not own:
+        others = [other for other in ticker.call.tables.values() if other is not table]
+        number = sum(len(getattr(answer, other.field)) for other in others)
+        if number:
+            raise ProtocolError(f"{number} rows of another market came")
+    return own
+
+
+def _days(rows: Sequence[Any], table: Table) -> list[str]:
+    days = [row.timestamp_str for row in rows]
+    if not all(map(_is_day, days)):
+        for i, (row, day) in enumerate(zip(rows, days, strict=True)):
+            if not day:
+                days[i] = _day_of_timestamp(row, table)
+            elif not _is_day(day):
+                raise ProtocolError(f"row {i} has the trading day {day!r}; YYYY-MM-DD is expected")
+    return days
+
+
+@lru_cache(maxsize=2**14)  # a market's days come again with every ticker
+def _is_day(day: Any) -> bool:
+    # Bytes, which are no UTF-8, and ISO's other spellings of ten characters are no day here.
+    try:
+        dt.date.fromisoformat(day)
+    except (TypeError, ValueError):
+        return False
+    return bool(day[4] == day[7] == "-")
+
+
+def _day_of_timestamp(row: Any, table: Table) -> str:
+    if not row.HasField("timestamp"):
+        raise ProtocolError("a row has neither timestamp nor timestamp_str")
+    try:
+        return table.market.day(row.timestamp)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ProtocolError(f"a row has the timestamp {row.timestamp}") from error
+
+
+def _attrs(answer: Any, table: Table) -> dict[str, Any]:
+    return {attr.name: _attr(answer, attr.name, attr.kind) for attr in table.attrs}
+
+
+def _attr(answer: Any, name: str, kind: str) -> Any:
+    if kind == "day":
+        return _text(answer, name)
+    if not answer.HasField(name):
+        return None
+    value = getattr(answer, name)
+    # NaN and infinities become None: attributes are JSON, which has neither.
+    return value if isfinite(value) else None
+
+
+def _text(answer: Any, name: str) -> str | None:
+    if not answer.HasField(name):
+        return None
+    value = getattr(answer, name)
+    if not isinstance(value, str):
+        raise ProtocolError(f"{name} is not UTF-8: {value!r}")
+    return value
