@@ -109,10 +109,11 @@ class Refresh:
         why: PaginationError | None = None
         for _ in range(ROUNDS_AT_MOST):
             try:
-                is_saved = True
-                if not newest_is_known or why is not None:
-                    is_saved = yield from self._renew(walks_all=walks_all or why is not None)
-                if is_saved and (yield from self._extend()):
+                asks_newest = not newest_is_known or why is not None
+                is_overtaken = asks_newest and not (
+                    yield from self._renew(walks_all=walks_all or why is not None)
+                )
+                if not is_overtaken and (yield from self._extend()):
                     return self._history
             except _CursorLostError as lost:  # noqa: PERF203 - a round is many requests
                 if self._newest is not None and self._newest.is_finished:

@@ -271,7 +271,7 @@ class HostLimit:
 
     def _give_reserved_back(self) -> None:
         while self._reserved:
-            self._note(self._reserved.pop(), None)
+            self.give_back(self._reserved.pop())
 
     def _note(self, mark: int, end: float | None) -> None:
         with process_lock:
@@ -354,7 +354,11 @@ class HostLimit:
     def _write(
         self, db: sqlite3.Connection, now: float, timeout: float | None, identity: object
     ) -> tuple[float, dict[int, float], float]:
-        """Wait, slots taken with their deadlines, and when what no longer counts had ended."""
+        """Take a slot if one is free, and write what was noted.
+
+        Returns the seconds to wait, the slots taken with their deadlines by mark, and the moment up
+        to which slots that ended no longer count.
+        """
         closed, slots = self._read(db, now)
         slots += self._write_noted(db, identity)
         wait, expired = 0.0, 0.0
