@@ -17,8 +17,9 @@
 
 A read is a function call: the caller's own thread asks, listens and returns. A walk is a generator
 that yields the question it wants asked and is sent the reply. ``calls.py`` describes each call of
-the gateway. ``schema.py`` makes frames of its messages, ``partitions.py`` and ``stored.py`` cut
-them into pages, and ``store/`` keeps them as Parquet. ``accessor.py`` is ``df.shortvol``, over
+the gateway, ``pages.py`` finds the rows and days of an answer. ``schema.py`` makes frames of its
+messages, ``partitions.py`` and ``stored.py`` cut them into pages, ``store/`` keeps them as Parquet,
+and ``verifying.py`` looks whether what is kept is sound. ``accessor.py`` is ``df.shortvol``, over
 ``metrics/``, ``checks.py`` and ``plotting/``. ``gateway/`` serves rows over the same protocol
 (``sample://``, replay, tests).
 

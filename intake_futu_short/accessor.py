@@ -91,7 +91,7 @@ class ShortVolumeAccessor:
 
     @property
     def aggregated_short(self) -> int | None:
-        """Open short position that HKEX reports, in shares; from attrs."""
+        """Reported open short position, in shares; from attrs. The SFC publishes it, weekly."""
         return cast("int | None", self._frame.attrs.get("aggregated_short"))
 
     @property
@@ -166,6 +166,9 @@ class ShortVolumeAccessor:
 
         ``what`` is one of
 
+        ``timestamp``
+            It (``reported``, Unix seconds) is not a moment of the row's day in the market's time
+            zone, which begins at ``computed``. ``timestamp_str`` counts as the day.
         ``total_shares_short``
             US. It is not ``nasdaq_shares_short`` + ``nyse_shares_short``.
         ``short_percent``
@@ -251,8 +254,8 @@ class ShortVolumeAccessor:
         2. The short ratio of each day, the pooled ratio of the 20 trading days that end there, and
            the mean of the 20 trading days *before* with a band of one standard deviation (ddof 1)
            to either side.
-        3. Only where ``attrs["aggregates_history"]`` holds more than one: the open short positions
-           that HKEX reported. A single one is written below the panels.
+        3. Only where ``attrs["aggregates_history"]`` holds more than one: the reported open
+           short positions. A single one is written below the panels.
 
         Several tickers are drawn as the second panel of each, all on one scale, or as a heat map
         of the short ratio by date and ticker, whose missing days are hatched.

@@ -14,11 +14,14 @@ import numbers
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.opend.address import GatewayURL, key_path
 from intake_futu_short.security import Security
+
+if TYPE_CHECKING:
+    from intake_futu_short.security import Market
 
 __all__ = [
     "any_codes",
@@ -28,6 +31,7 @@ __all__ = [
     "gateways",
     "interval",
     "metadata",
+    "moment",
     "pages",
     "refresh",
     "rows_a_page",
@@ -41,6 +45,7 @@ MAX_ROWS_A_PAGE = 50
 DEFAULT_TIMEOUT_S = 12.0
 REFRESHES = ("auto", "always", "full", "never")
 
+_DAY_ALONE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?")
 
 
@@ -116,6 +121,37 @@ def interval(start: object, end: object) -> tuple[str | None, str | None]:
     if first is not None and last is not None and first > last:
         raise ConfigError(f"start ({first}) is after end ({last})")
     return first, last
+
+
+def moment(name: str, value: Any, market: Market) -> float | None:
+    """A moment as Unix seconds: a time with a zone, or a date for the end of its day in a market.
+
+    None when left open. A time without a zone could be any market's, and is refused.
+    """
+    if _is_open(value):
+        return None
+    plain = value.strip() if isinstance(value, str) else value
+    try:
+        if isinstance(plain, str) and _DAY_ALONE.fullmatch(plain) is None:
+            # Python 3.10 reads no Z.
+            plain = dt.datetime.fromisoformat(re.sub(r"[Zz]\Z", "+00:00", plain))
+        elif not isinstance(plain, dt.datetime):
+            plain = dt.date.fromisoformat(plain if isinstance(plain, str) else _iso(plain))
+    except ValueError as error:
+        raise ConfigError(f"{_a_moment(name)}, not {value!r}") from error
+    if not isinstance(plain, dt.datetime):
+        # The last microsecond of the day: what is first seen at midnight is of the next one.
+        return market.midnight((plain + dt.timedelta(days=1)).isoformat()) - 1e-6
+    if plain.tzinfo is None:
+        raise ConfigError(f"{_a_moment(name)}; {value} has no zone")
+    return plain.timestamp()
+
+
+def _a_moment(name: str) -> str:
+    return (
+        f"{name} must be a time with a zone such as '2026-01-02T18:00+08:00', or a date such as "
+        "'2026-01-02' (the end of that day in the market)"
+    )
 
 
 def gateways(value: object) -> str | list[str] | None:

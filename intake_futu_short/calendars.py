@@ -21,7 +21,7 @@ from intake_futu_short.errors import ConfigError
 if TYPE_CHECKING:
     from intake_futu_short.security import Market
 
-__all__ = ["FIRST", "LAST", "LEARNT_LATE", "newest_session", "sessions"]
+__all__ = ["FIRST", "LAST", "LEARNT_LATE", "close_s", "newest_session", "published", "sessions"]
 
 # The package's own span ends a year from now: asked for by name, answers do not depend on the day.
 # Its calendar of Hong Kong ends in 2049 (the lunar holidays are a table).
@@ -89,6 +89,41 @@ def newest_session(market: Market, now_utc: dt.datetime) -> dt.date:
     if 0 < after < len(calendar.closes):
         return calendar.days[after - 1].date()
     return _newest_weekday(market, now_utc)
+
+
+def published(market: Market, as_of: dt.date) -> dt.date:
+    """When a reported open position is published, by the rule of its publisher: an estimate.
+
+    HK, the SFC: the first Friday at least seven days after the as-of date. US, FINRA: the eighth
+    business day after the settlement date. If that is no business day, the next one is. Business
+    days are sessions where the calendar is installed and reaches, else weekdays.
+
+    Parameters
+    ----------
+    market : Market
+        Of the security.
+    as_of : datetime.date
+        The day whose position is reported.
+    """
+    if market.name == "HK":
+        friday = as_of + dt.timedelta(days=7 + (4 - as_of.weekday()) % 7)
+        return _business_days(market, friday, 1)[0]
+    return _business_days(market, as_of + dt.timedelta(days=1), 8)[-1]
+
+
+def close_s(market: Market, day: dt.date) -> float:
+    """16:00 of a day in a market, Unix seconds: when its rows and reports count as known."""
+    return dt.datetime.combine(day, _CLOSING_TIME, ZoneInfo(market.time_zone)).timestamp()
+
+
+def _business_days(market: Market, first: dt.date, number: int) -> list[dt.date]:
+    """So many business days from `first` on."""
+    last = first + dt.timedelta(days=number + 30)  # no holidays last that long
+    days = sessions(market, pd.Timestamp(first), pd.Timestamp(last))
+    if days is None:
+        every = (first + dt.timedelta(days=n) for n in range((last - first).days))
+        return [day for day in every if day.weekday() < 5][:number]
+    return [day.date() for day in days[:number]]
 
 
 def _newest_weekday(market: Market, now_utc: dt.datetime) -> dt.date:

@@ -43,6 +43,7 @@ def check(frame: pd.DataFrame) -> pd.DataFrame:
     first_rows = np.flatnonzero(sessions.gaps != 0)
     rows_a_day = np.diff(first_rows, append=len(rows)).astype(np.float64)
     found = [
+        _misdated(rows, sessions, market),
         *_row_findings(rows, market),
         _differing("duplicate_day", first_rows, rows_a_day, np.ones(len(first_rows))),
         *_window_findings(rows.take(first_rows), market, first_rows),
@@ -97,6 +98,30 @@ def _differing(
 def _exceeding(what: str, part: NDArray[np.float64], whole: NDArray[np.float64]) -> _Finding:
     wrong = np.flatnonzero(part > whole)
     return _Finding(what, wrong, part[wrong], whole[wrong])
+
+
+def _misdated(rows: pd.DataFrame, sessions: Sessions, market: Market) -> _Finding:
+    """Find rows whose timestamp is a moment of another day than their own."""
+    reported = _seconds(rows)
+    midnight = _midnights(sessions.days, market)
+    # A comparison with NaN is false.
+    off = np.flatnonzero((reported < midnight) | (reported > midnight))
+    end = _midnights(sessions.days[off] + np.timedelta64(1, "D"), market)
+    wrong = off[(reported[off] < midnight[off]) | (reported[off] >= end)]
+    return _Finding("timestamp", wrong, reported[wrong], midnight[wrong])
+
+
+def _seconds(rows: pd.DataFrame) -> NDArray[np.float64]:
+    """Timestamps as Unix seconds; NaN where a user has made something else of them."""
+    if "timestamp" not in rows.columns or rows["timestamp"].dtype.kind not in "iuf":
+        return np.full(len(rows), np.nan)
+    return numbers(rows, "timestamp")
+
+
+def _midnights(days: NDArray[np.datetime64], market: Market) -> NDArray[np.float64]:
+    distinct, which = np.unique(days.astype("datetime64[D]"), return_inverse=True)
+    seconds = [market.midnight(day) for day in np.datetime_as_string(distinct)]
+    return np.array(seconds, dtype=np.float64)[which]
 
 
 def _row_findings(rows: pd.DataFrame, market: Market) -> Iterator[_Finding]:

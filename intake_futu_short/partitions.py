@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from intake_futu_short import schema
@@ -17,18 +16,17 @@ from intake_futu_short.errors import ProtocolError, settle
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
     from intake_futu_short.calls import Reply, Ticker
-    from intake_futu_short.walk import Page, Walk
+    from intake_futu_short.pages import Page
+    from intake_futu_short.walk import Walk
 
     Job = Generator[Any, Reply, Any]
     # Runs generators together, and returns the errors of those that failed, by code.
     Run = Callable[[Mapping[str, Job]], Mapping[str, Exception]]
 
-__all__ = ["Panel", "Slices", "TickerPartitions", "WalkedTicker"]
+__all__ = ["Panel", "TickerPartitions", "WalkedTicker"]
 
 
 class TickerPartitions(ABC):
@@ -285,58 +283,3 @@ class Panel:
         if failed is not None:
             attrs["failed"] = [code for code in self._tickers if code in failed]
         return attrs
-
-
-@dataclass(frozen=True)
-class Slices:
-    """What is wanted of a stored history, cut into the pages in which the gateway would send it.
-
-    A page is so many rows, counted from the newest, of which those outside of `start` and `end` are
-    left out; a page left empty is none.
-
-    Attributes
-    ----------
-    num : int
-        Rows a page.
-    start, end : str or None
-        First and last trading day wanted, ``YYYY-MM-DD``.
-    max_pages : int or None
-        How many partitions at most.
-    """
-
-    num: int = 50
-    start: str | None = None
-    end: str | None = None
-    max_pages: int | None = None
-
-    def of(
-        self, days: NDArray[np.str_], *, is_complete: bool
-    ) -> tuple[list[tuple[int, int]], bool]:
-        """Cut a history.
-
-        Parameters
-        ----------
-        days : numpy.ndarray
-            Its trading days, ascending.
-        is_complete : bool
-            Whether there are no older ones than these.
-
-        Returns
-        -------
-        list of (int, int)
-            Begin and end of each partition that is known whole, counted from the newest row.
-        bool
-            Whether these are all.
-        """
-        rows = len(days)
-        first = 0 if self.end is None else rows - int(days.searchsorted(self.end, side="right"))
-        last = rows if self.start is None else rows - int(days.searchsorted(self.start))
-        pages = range(first // self.num, -(-last // self.num)) if first < last else range(0)
-        cut = [(max(first, p * self.num), min(last, (p + 1) * self.num)) for p in pages]
-        reaches_start = self.start is not None and rows > 0 and bool(days[0] <= self.start)
-        is_finished = is_complete or reaches_start
-        if not is_finished and cut and (pages[-1] + 1) * self.num > rows:
-            cut.pop()  # older rows may belong to it
-        if self.max_pages is not None and len(cut) >= self.max_pages:
-            return cut[: self.max_pages], True
-        return cut, is_finished

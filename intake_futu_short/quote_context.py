@@ -15,9 +15,9 @@ from intake_futu_short import arguments
 from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.errors import ConfigError, FutuShortError
 from intake_futu_short.opend.address import DEFAULT_PORT, GatewayURL
+from intake_futu_short.pages import END
 from intake_futu_short.reading import open_gateways, read
 from intake_futu_short.security import HK, US, Security
-from intake_futu_short.walk import END
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from intake_futu_short.calls import Column, Table, Ticker
+    from intake_futu_short.pages import Page
     from intake_futu_short.security import Market
-    from intake_futu_short.walk import Page
 
 __all__ = ["attributes", "dtypes", "reports", "text_dtype", "to_frame", "with_code"]
 
@@ -125,21 +125,32 @@ def reports(seen: Mapping[str, Iterable[Mapping[str, Any]]], table: Table) -> st
     """What ``attrs["aggregates_history"]`` bears: every report of open short positions, as JSON.
 
     One string, since pandas copies attributes deeply at every operation: a list of [code, as-of
-    date, shares, percent], a ticker after the other, ascending by date.
+    date, Unix seconds at which a store first saw it or null, shares, percent], a ticker after the
+    other, ascending by date and by when it was seen.
 
     Parameters
     ----------
     seen : mapping of str to iterable of mapping
-        By code; what says nothing is left out, and what comes again.
+        By code; what says nothing is left out. What comes again counts once, as first seen.
     table : Table
         Whose `Table.attrs` the reports have; the day among them comes first in each row.
     """
     names = sorted(table.attrs, key=lambda attr: attr.kind != "day")
-    rows = []
+    rows: list[list[Any]] = []
     for code, told in seen.items():
-        values = dict.fromkeys(tuple(one.get(attr.name) for attr in names) for one in told)
-        rows += [[code, *one] for one in sorted(values, key=lambda one: one[0] or "")]
-    return json.dumps([row for row in rows if any(value is not None for value in row[1:])])
+        first: dict[tuple[Any, ...], float | None] = {}
+        for one in told:
+            values = tuple(one.get(attr.name) for attr in names)
+            if any(value is not None for value in values):
+                first[values] = _earlier(first.get(values), one.get("first_seen"))
+        order = sorted(first, key=lambda values: (values[0] or "", first[values] or 0.0))
+        rows += [[code, values[0], first[values], *values[1:]] for values in order]
+    return json.dumps(rows)
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    known = [moment for moment in (one, other) if moment is not None]
+    return min(known, default=None)
 
 
 def _values(rows: Sequence[Any], name: str, dtype: Any) -> tuple[Any, list[int]]:

@@ -7,6 +7,7 @@ import copy
 import json
 import os
 import threading
+import time
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,12 @@ from intake_futu_short import __version__, arguments, progress, schema
 from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.history.update import Updater
 from intake_futu_short.metrics.aggregates import aggregates_history
-from intake_futu_short.partitions import Panel, Slices, WalkedTicker
+from intake_futu_short.partitions import Panel, WalkedTicker
 from intake_futu_short.reading import gateway_urls, open_gateways, read
 from intake_futu_short.security import Security
 from intake_futu_short.store import FutuShortStore
-from intake_futu_short.stored import StoredTicker, lazy_parts, read_part
-from intake_futu_short.walk import Walk
+from intake_futu_short.stored import Slices, StoredTicker, lazy_parts, read_part
+from intake_futu_short.walk import Walk, newest_possible
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -284,7 +285,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             return aggregates
 
     def aggregates_history(self) -> pd.DataFrame:
-        """Reported open short positions of HK tickers, as they became known to the store.
+        """Reported open short positions of HK tickers, each that the store has seen.
 
         Asks for the newest page if no page was read yet. Without a store there is the one of now.
 
@@ -434,7 +435,9 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         num, origin = self._arguments["num"], self._gateways.origin
         bounds = {name: self._arguments[name] for name in ("start", "end", "max_pages")}
         if self._store is None:
-            return WalkedTicker(Walk(ticker, num=num, origin=origin, **bounds), ticker, self._run)
+            newest = newest_possible(time.time())
+            walk = Walk(ticker, num=num, origin=origin, newest_possible=newest, **bounds)
+            return WalkedTicker(walk, ticker, self._run)
         refresh = self._arguments["refresh"] or "auto"
         updater = Updater(self._store, ticker, num=num, refresh=refresh, origin=origin)
         return StoredTicker(updater, Slices(num, **bounds), self._run)

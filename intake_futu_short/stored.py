@@ -23,9 +23,64 @@ if TYPE_CHECKING:
     from intake_futu_short.calls import Ticker
     from intake_futu_short.history.ticker_history import TickerHistory
     from intake_futu_short.history.update import Store, Updater
-    from intake_futu_short.partitions import Job, Run, Slices
+    from intake_futu_short.partitions import Job, Run
 
-__all__ = ["Part", "StoredTicker", "lazy_parts", "read_part"]
+__all__ = ["Part", "Slices", "StoredTicker", "lazy_parts", "read_part"]
+
+
+@dataclass(frozen=True)
+class Slices:
+    """What is wanted of a stored history, cut into the pages in which the gateway would send it.
+
+    A page is so many rows, counted from the newest, of which those outside of `start` and `end` are
+    left out; a page left empty is none.
+
+    Attributes
+    ----------
+    num : int
+        Rows a page.
+    start, end : str or None
+        First and last trading day wanted, ``YYYY-MM-DD``.
+    max_pages : int or None
+        How many partitions at most.
+    """
+
+    num: int = 50
+    start: str | None = None
+    end: str | None = None
+    max_pages: int | None = None
+
+    def of(
+        self, days: NDArray[np.str_], *, is_complete: bool
+    ) -> tuple[list[tuple[int, int]], bool]:
+        """Cut a history.
+
+        Parameters
+        ----------
+        days : numpy.ndarray
+            Its trading days, ascending.
+        is_complete : bool
+            Whether there are no older ones than these.
+
+        Returns
+        -------
+        list of (int, int)
+            Begin and end of each partition that is known whole, counted from the newest row.
+        bool
+            Whether these are all.
+        """
+        rows = len(days)
+        first = 0 if self.end is None else rows - int(days.searchsorted(self.end, side="right"))
+        last = rows if self.start is None else rows - int(days.searchsorted(self.start))
+        pages = range(first // self.num, -(-last // self.num)) if first < last else range(0)
+        cut = [(max(first, p * self.num), min(last, (p + 1) * self.num)) for p in pages]
+        reaches_start = self.start is not None and rows > 0 and bool(days[0] <= self.start)
+        is_finished = is_complete or reaches_start
+        if not is_finished and cut and (pages[-1] + 1) * self.num > rows:
+            cut.pop()  # older rows may belong to it
+        if self.max_pages is not None and len(cut) >= self.max_pages:
+            return cut[: self.max_pages], True
+        return cut, is_finished
 
 
 class StoredTicker(TickerPartitions):
@@ -157,8 +212,8 @@ class StoredTicker(TickerPartitions):
         if self._history is None:
             return schema.to_frame([], self.ticker.table)
         last = len(self._days) - 1
-        rows = self._history.rows.take(np.arange(last - begin, last - end, -1))
-        rows = rows.reset_index(drop=True)
+        columns = self._history.rows[self.ticker.table.column_names]
+        rows = columns.take(np.arange(last - begin, last - end, -1)).reset_index(drop=True)
         rows.attrs.update(self.attributes())
         return rows
 
@@ -216,7 +271,9 @@ def read_part(part: Part) -> pd.DataFrame:
         When its rows are no longer there.
     """
     history = part.store.load(part.ticker)
-    rows = schema.to_frame([], part.ticker.table) if history is None else history.rows
+    rows = schema.to_frame([], part.ticker.table)
+    if history is not None:
+        rows = history.rows[part.ticker.table.column_names]
     days = join.days_of(rows)
     begin, end = days.searchsorted(part.first), days.searchsorted(part.last, side="right")
     if end - begin != part.size:

@@ -11,10 +11,10 @@ from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.errors import ConfigError, settle
 from intake_futu_short.history import join
 from intake_futu_short.history.update import Updater
-from intake_futu_short.partitions import Slices
 from intake_futu_short.reading import gateway_urls, open_gateways, read
 from intake_futu_short.security import Security
 from intake_futu_short.store import FutuShortStore
+from intake_futu_short.stored import Slices
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -7,10 +7,8 @@ who asks, of which gateway and when, is not their business.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
-from functools import lru_cache
+import logging
 from itertools import chain
-from math import isfinite
 from operator import ge, gt
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,15 +21,15 @@ from intake_futu_short.errors import (
     ReplyError,
 )
 from intake_futu_short.opend.replies import ADVICE
+from intake_futu_short.pages import END, Page, misdated, newest_first, page_of, pick
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-    from intake_futu_short.calls import Question, Reply, Table, Ticker
+    from intake_futu_short.calls import Question, Reply, Ticker
 
-__all__ = ["END", "Page", "Walk", "days_of"]
+__all__ = ["Page", "Walk", "newest_possible"]
 
-END = "-1"
 # A gateway that goes on handing out new cursors and no new rows would keep a walk going for ever.
 # One such page is ordinary (the last one, or rows moved by a new trading day).
 MAX_STALE_PAGES = 10
@@ -39,35 +37,20 @@ MAX_STALE_PAGES = 10
 # A gateway refuses with these whatever the cursor is.
 _NO_MATTER_OF_THE_CURSOR = (RateLimitError, QuoteRightError)
 _NEVER = "9999-12-31"
+# Dates differ by the time zone and by clocks that are a little off, but not by more than this.
+_DAYS_AHEAD = 7
 
-
-@dataclass(frozen=True)
-class Page:
-    """What is new and wanted of one answer.
-
-    Attributes
-    ----------
-    rows : sequence of messages
-        As they came, newest first.
-    days : sequence of str
-        Trading day of each row, ``YYYY-MM-DD``.
-    next_key : str
-        The cursor that came with the answer; ``"-1"`` when there was none.
-    attrs : mapping of str to value
-        What the answer says beside the rows, by the names of `Table.attrs`; None where it says
-        nothing.
-    """
-
-    rows: Sequence[Any]
-    days: Sequence[str]
-    next_key: str
-    attrs: Mapping[str, Any]
+_log = logging.getLogger(__name__)
 
 
 class Walk:
     """Asks for page after page, newest first, as far as it is called on.
 
     An error leaves the walk where it was: the next call asks for the same page again.
+
+    Rows of days that cannot be are left out, and a warning names them. Where every row of the
+    newest page is of such a day, this host's clock is wrong: then none is left out. Rows that came
+    in another order are sorted within their page.
 
     Parameters
     ----------
@@ -84,6 +67,9 @@ class Walk:
         How many pages to return.
     cursor : str, optional
         Where an earlier walk left off; None begins with the newest page.
+    newest_possible : str, optional
+        The last trading day that a row can be of, ``YYYY-MM-DD`` (see `newest_possible`); None
+        takes every day. Behind a `cursor` the clock counts as right: whoever kept that knows.
 
     Attributes
     ----------
@@ -101,6 +87,7 @@ class Walk:
         end: str | None = None,
         max_pages: int | None = None,
         cursor: str | None = None,
+        newest_possible: str | None = None,
     ) -> None:
         self._ticker = ticker
         self._table = ticker.table
@@ -109,7 +96,10 @@ class Walk:
         self._start = start
         self._end = end
         self._max_pages = max_pages
-        self._progress = _Progress(next_key=cursor)
+        self._newest_possible = newest_possible or _NEVER
+        # The page that is judged is the newest.
+        trusts_clock = None if cursor is None else True
+        self._progress = _Progress(next_key=cursor, trusts_clock=trusts_clock)
         self.is_lost = False
 
     @property
@@ -174,6 +164,7 @@ class Walk:
             raise reply.error
         else:
             page, progress = self._take(answered, reply.issuer)
+        self._warn(now, progress)
         # One assignment: an interruption finds the page taken whole or not at all.
         self._progress = progress
         return page
@@ -198,7 +189,7 @@ class Walk:
             raise self._lost(why)
         # Rows that are new at the newer end are left to the next walk.
         older = [i for i, day in enumerate(answered.days) if day < now.oldest]
-        page, progress = self._take(_pick(answered, older), reply.issuer)
+        page, progress = self._take(pick(answered, older), reply.issuer)
         return page, progress._replace(
             known_key=now.known_key,
             known_days=answered.days,
@@ -236,41 +227,72 @@ class Walk:
             return Page([], [], END, {})
         if reply.error is not None:
             raise reply.error
-        answer = reply.answer
         try:
-            rows = _rows(answer, self._table, self._ticker)
-            days = _days(rows, self._table)
-            next_key = _text(answer, "next_key")
-            attrs = _attrs(answer, self._table)
+            return page_of(reply.answer, self._ticker)
         except ProtocolError as error:
             raise ProtocolError(f"{self._asked_for}: {error}. {ADVICE}") from error.__cause__
-        return Page(rows, days, END if next_key is None else next_key, attrs)
 
     def _take(self, answered: Page, issuer: object) -> tuple[Page, _Progress]:
         """What is new and wanted of an answer, and where the walk stands then."""
         before = self._progress
         asked = before.asked if before.next_key is None else before.asked | {before.next_key}
-        fresh = _only_new(answered, before)
+        trusts_clock = before.trusts_clock
+        if trusts_clock is None and answered.days:
+            trusts_clock = min(answered.days) <= self._newest_possible
+        possible = self._only_possible(answered) if trusts_clock else answered
+        left_out = before.left_out
+        if possible is not answered:
+            left_out |= {day for day in answered.days if day > self._newest_possible}
+        fresh = _only_new(newest_first(possible), before)
         wanted = self._only_wanted(fresh)
         pages = (*before.pages, wanted) if wanted.days else before.pages
+        is_new = fresh.days or left_out != before.left_out
         return wanted, _Progress(
             pages=pages,
             next_key=answered.next_key,
             issuer=issuer,
             known_key=before.next_key if answered.days else before.known_key,
-            known_days=answered.days or before.known_days,
+            known_days=possible.days or answered.days or before.known_days,
             known_asked=asked if answered.days else before.known_asked,
             asked=asked,
-            days=(*before.days, answered.days),
-            oldest=min((before.oldest, *answered.days)),
-            stale=0 if fresh.days else before.stale + 1,
+            days=(*before.days, possible.days),
+            oldest=min((before.oldest, *possible.days)),
+            stale=0 if is_new else before.stale + 1,
             attrs=before.attrs or answered.attrs,
             is_finished=(
                 answered.next_key in {"", END}
                 or len(pages) == self._max_pages
-                or self._is_past_start(answered, before.oldest)
+                or self._is_past_start(possible, before.oldest)
             ),
+            trusts_clock=trusts_clock,
+            left_out=left_out,
+            misdated=before.misdated or misdated(wanted, self._table),
         )
+
+    def _only_possible(self, page: Page) -> Page:
+        if max(page.days, default="") <= self._newest_possible:
+            return page
+        return pick(page, [i for i, d in enumerate(page.days) if d <= self._newest_possible])
+
+    def _warn(self, before: _Progress, now: _Progress) -> None:
+        """Log what is odd about an answer, unless it was logged of one before."""
+        later = f"dated more than {_DAYS_AHEAD} days after this host's date"
+        if now.left_out != before.left_out:
+            days = _first_days(sorted(now.left_out - before.left_out, reverse=True))
+            _log.warning(
+                "%s: the gateway sent rows %s, which are left out: %s", self._ticker, later, days
+            )
+        if now.trusts_clock is False and before.trusts_clock is None:
+            _log.warning(
+                "%s: every row of an answer is %s, the newest %s. The clock of this host must be "
+                "wrong, and the rows are kept", self._ticker, later, max(now.days[-1]),
+            )  # fmt: skip
+        if now.misdated and not before.misdated:
+            _log.warning(
+                "%s: the gateway sent rows whose timestamp is of another day than their "
+                "timestamp_str, which counts as the day: %s. df.shortvol.check() lists them all",
+                self._ticker, _first_days(now.misdated),
+            )  # fmt: skip
 
     def _is_past_start(self, page: Page, oldest: str) -> bool:
         """Whether no older page can hold a day that is wanted."""
@@ -283,7 +305,7 @@ class Walk:
         start, end = self._start or "", self._end or _NEVER
         if start <= min(page.days, default=start) and max(page.days, default=end) <= end:
             return page
-        return _pick(page, [i for i, day in enumerate(page.days) if start <= day <= end])
+        return pick(page, [i for i, day in enumerate(page.days) if start <= day <= end])
 
 
 class _Progress(NamedTuple):
@@ -296,11 +318,14 @@ class _Progress(NamedTuple):
     known_days: Sequence[str] = ()  # of that answer
     known_asked: frozenset[str] = frozenset()  # the cursors asked with until then
     asked: frozenset[str] = frozenset()
-    days: tuple[Sequence[str], ...] = ()  # of every answer, also those not wanted
+    days: tuple[Sequence[str], ...] = ()  # of every answer, also those not wanted, as they came
     oldest: str = _NEVER
     stale: int = 0
     attrs: Mapping[str, Any] = MappingProxyType({})
     is_finished: bool = False
+    trusts_clock: bool | None = None  # None before the first row
+    left_out: frozenset[str] = frozenset()  # days that cannot be
+    misdated: Sequence[str] = ()  # days of the first page on which timestamps are of others
 
 
 def _only_new(page: Page, before: _Progress) -> Page:
@@ -313,84 +338,15 @@ def _only_new(page: Page, before: _Progress) -> Page:
         if day not in known:
             known.add(day)
             keep.append(i)
-    return _pick(page, keep)
+    return pick(page, keep)
 
 
-def _pick(page: Page, keep: Sequence[int]) -> Page:
-    rows, days = [page.rows[i] for i in keep], [page.days[i] for i in keep]
-    return replace(page, rows=rows, days=days)
+def _first_days(days: Sequence[str]) -> str:
+    more = f" and {len(days) - 5} more days" if len(days) > 5 else ""
+    return ", ".join(days[:5]) + more
 
 
-def days_of(answer: Any, ticker: Ticker) -> list[str]:
-    """Trading days of the rows in one answer, ``YYYY-MM-DD``, as they came.
-
-    Raises
-    ------
-    ProtocolError
-        When a row has no trading day, or the rows are of another market.
-    """
-    return _days(_rows(answer, ticker.table, ticker), ticker.table)
-
-
-def _rows(answer: Any, table: Table, ticker: Ticker) -> Sequence[Any]:
-    # Protobuf makes the object of a row anew at every access, unless somebody holds it.
-    own = list(getattr(answer, table.field))
-    if not own:
-        others = [other for other in ticker.call.tables.values() if other is not table]
-        number = sum(len(getattr(answer, other.field)) for other in others)
-        if number:
-            raise ProtocolError(f"{number} rows of another market came")
-    return own
-
-
-def _days(rows: Sequence[Any], table: Table) -> list[str]:
-    days = [row.timestamp_str for row in rows]
-    if not all(map(_is_day, days)):
-        for i, (row, day) in enumerate(zip(rows, days, strict=True)):
-            if not day:
-                days[i] = _day_of_timestamp(row, table)
-            elif not _is_day(day):
-                raise ProtocolError(f"row {i} has the trading day {day!r}; YYYY-MM-DD is expected")
-    return days
-
-
-@lru_cache(maxsize=2**14)  # a market's days come again with every ticker
-def _is_day(day: Any) -> bool:
-    # Bytes, which are no UTF-8, and ISO's other spellings of ten characters are no day here.
-    try:
-        dt.date.fromisoformat(day)
-    except (TypeError, ValueError):
-        return False
-    return bool(day[4] == day[7] == "-")
-
-
-def _day_of_timestamp(row: Any, table: Table) -> str:
-    if not row.HasField("timestamp"):
-        raise ProtocolError("a row has neither timestamp nor timestamp_str")
-    try:
-        return table.market.day(row.timestamp)
-    except (ValueError, OverflowError, OSError) as error:
-        raise ProtocolError(f"a row has the timestamp {row.timestamp}") from error
-
-
-def _attrs(answer: Any, table: Table) -> dict[str, Any]:
-    return {attr.name: _attr(answer, attr.name, attr.kind) for attr in table.attrs}
-
-
-def _attr(answer: Any, name: str, kind: str) -> Any:
-    if kind == "day":
-        return _text(answer, name)
-    if not answer.HasField(name):
-        return None
-    value = getattr(answer, name)
-    # NaN and infinities become None: attributes are JSON, which has neither.
-    return value if isfinite(value) else None
-
-
-def _text(answer: Any, name: str) -> str | None:
-    if not answer.HasField(name):
-        return None
-    value = getattr(answer, name)
-    if not isinstance(value, str):
-        raise ProtocolError(f"{name} is not UTF-8: {value!r}")
-    return value
+def newest_possible(now_s: float) -> str:
+    """The last trading day that a row can be of at a moment (Unix seconds), by this host's date."""
+    today = dt.date.fromtimestamp(now_s)  # noqa: DTZ012 - the host's own date is meant
+    return (today + dt.timedelta(days=_DAYS_AHEAD)).isoformat()

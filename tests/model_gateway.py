@@ -91,6 +91,7 @@ class ModelGateway:
         self.before_answer: Callable[[], None] = lambda: None
         self.alter: Callable[[DailyShortVolume.S2C], None] = lambda _: None
         self._chance = random.Random(seed)
+        self._number = 0  # of days so far
         self.add(days)
 
     # -- the world ------------------------------------------------------------------------
@@ -102,7 +103,7 @@ class ModelGateway:
 
     def _row(self, previous: dict[str, Any] | None) -> dict[str, Any]:
         chance = self._chance
-        number = len(self.all)
+        number, self._number = self._number, self._number + 1
         day = FIRST_DAY + dt.timedelta(days=number // 5 * 7 + number % 5)
         zone = ZoneInfo(ZONES[self.market])
         row: dict[str, Any] = {
@@ -133,6 +134,14 @@ class ModelGateway:
     def revise(self, back: int, name: str, value: Any) -> None:
         """Another value in the row that is `back` rows before the newest."""
         self.all[-1 - back][name] = value
+
+    def withdraw(self, back: int) -> dict[str, Any]:
+        """Forget the row that is `back` rows before the newest; `put_back` takes it."""
+        return self.all.pop(-1 - back)
+
+    def put_back(self, row: dict[str, Any]) -> None:
+        self.all.append(row)
+        self.all.sort(key=lambda one: str(one["timestamp_str"]))
 
     # -- what it sends --------------------------------------------------------------------
 

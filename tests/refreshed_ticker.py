@@ -10,6 +10,7 @@ from model_gateway import HungUpError, ModelGateway, RefusedError
 
 from intake_futu_short.calls import SHORT_VOLUME, Question, Reply, Ticker
 from intake_futu_short.errors import GatewayDisconnectedError, ReplyError
+from intake_futu_short.history.ticker_history import FIRST_SEEN
 from intake_futu_short.history.update import LOCKED, Outcome, Updater
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
 from intake_futu_short.security import Security
@@ -155,5 +156,5 @@ def first_days(count: int) -> Callable[[TickerHistory], bool]:
 
 
 def as_read(history: TickerHistory) -> pd.DataFrame:
-    """Rows as a source gives them: newest first."""
-    return history.rows[::-1].reset_index(drop=True)
+    """Rows as a source gives them: newest first, in the columns of the documentation."""
+    return history.rows[::-1].reset_index(drop=True).drop(columns=FIRST_SEEN)

@@ -15,6 +15,7 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +24,7 @@ import pytest
 from intake_futu_short import FutuShortStore
 from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.errors import ConfigError, CorruptStoreError, PanelError, StoreError
-from intake_futu_short.history.ticker_history import TickerHistory
+from intake_futu_short.history.ticker_history import ROW, Revision, TickerHistory
 from intake_futu_short.schema import dtypes
 from intake_futu_short.security import Security
 
@@ -62,6 +63,7 @@ class Place:
     get: Callable[[str], bytes]
     put: Callable[[str, bytes], None]
     names: Callable[[], list[str]]
+    remove: Callable[[str], None]
     options: dict[str, Any] | None = None
 
     def store(self) -> FutuShortStore:
@@ -79,45 +81,59 @@ def locked(store: FutuShortStore, ticker: Ticker) -> Iterator[None]:
         yield
 
 
+def keep(store: FutuShortStore, ticker: Ticker, history: TickerHistory) -> TickerHistory:
+    """Save a history in place of whatever is kept."""
+    kept = store.load(ticker)
+    return store.save(ticker, replace(history, version=kept and kept.version))
+
+
 def hk_rows(days: Sequence[str] = DAYS, price: float = 600.0) -> pd.DataFrame:
     """Rows whose first volume is missing, and whose second turnover is."""
     n = len(days)
     volumes: list[int | None] = [20_000_000 + i for i in range(n)]
     turnovers: list[float | None] = [1.2e10 + i for i in range(n)]
     volumes[:1], turnovers[1:2] = [None][:n], [None][: n - 1]
-    return pd.DataFrame(
-        {
-            "timestamp": [TENCENT.market.midnight(day) for day in days],
-            "timestamp_str": list(days),
-            "shares_traded": volumes,
-            "turnover": turnovers,
-            "short_sell_shares_traded": [3_000_000 + i for i in range(n)],
-            "short_sell_turnover": [1.8e9 + i for i in range(n)],
-            "open_price": [price + i for i in range(n)],
-            "close_price": [price + 1.25 + i for i in range(n)],
-            "last_close_price": [price + 0.25 + i for i in range(n)],
-            "daily_trade_avg_ratio": [14.13] * n,
-        }
-    ).astype(dtypes(TENCENT.table))
+    return (
+        pd.DataFrame(
+            {
+                "timestamp": [TENCENT.market.midnight(day) for day in days],
+                "timestamp_str": list(days),
+                "shares_traded": volumes,
+                "turnover": turnovers,
+                "short_sell_shares_traded": [3_000_000 + i for i in range(n)],
+                "short_sell_turnover": [1.8e9 + i for i in range(n)],
+                "open_price": [price + i for i in range(n)],
+                "close_price": [price + 1.25 + i for i in range(n)],
+                "last_close_price": [price + 0.25 + i for i in range(n)],
+                "daily_trade_avg_ratio": [14.13] * n,
+            }
+        )
+        .astype(dtypes(TENCENT.table))
+        .assign(first_seen=np.nan)
+    )
 
 
 def us_rows(days: Sequence[str] = DAYS) -> pd.DataFrame:
     n = len(days)
-    return pd.DataFrame(
-        {
-            "timestamp": [APPLE.market.midnight(day) for day in days],
-            "timestamp_str": list(days),
-            "total_shares_short": [5_000_000 + i for i in range(n)],
-            "nasdaq_shares_short": [4_000_000 + i for i in range(n)],
-            "nyse_shares_short": [1_000_000] * n,
-            "short_percent": [12.345] * n,
-            # More than a float64 can count.
-            "volume": [2**53 + 1 + i for i in range(n)],
-            "close_price": [221.112467562] * n,
-            "last_close_price": [220.5] * n,
-            "daily_trade_avg_ratio": [17.3] * n,
-        }
-    ).astype(dtypes(APPLE.table))
+    return (
+        pd.DataFrame(
+            {
+                "timestamp": [APPLE.market.midnight(day) for day in days],
+                "timestamp_str": list(days),
+                "total_shares_short": [5_000_000 + i for i in range(n)],
+                "nasdaq_shares_short": [4_000_000 + i for i in range(n)],
+                "nyse_shares_short": [1_000_000] * n,
+                "short_percent": [12.345] * n,
+                # More than a float64 can count.
+                "volume": [2**53 + 1 + i for i in range(n)],
+                "close_price": [221.112467562] * n,
+                "last_close_price": [220.5] * n,
+                "daily_trade_avg_ratio": [17.3] * n,
+            }
+        )
+        .astype(dtypes(APPLE.table))
+        .assign(first_seen=np.nan)
+    )
 
 
 def report(short: int | None, ratio: float | None, day: str | None) -> dict[str, Any]:
@@ -126,7 +142,12 @@ def report(short: int | None, ratio: float | None, day: str | None) -> dict[str,
 
 
 AGGREGATES = (report(51_480_638, 0.56, "2025-12-19"), report(52_000_000, None, "2025-12-31"))
-WHOLE = TickerHistory(hk_rows(), True, None, 1767300000.5, 1767200000.25, AGGREGATES)
+REVISIONS = (
+    Revision("2025-12-30", "shares_traded", None, 20_000_000, 1767100000.0),
+    Revision("2025-12-31", "daily_trade_avg_ratio", 14.12, None, 1767200000.0),
+    Revision("2026-01-05", ROW, {"shares_traded": 1, "turnover": None}, None, 1767300000.5),
+)
+WHOLE = TickerHistory(hk_rows(), True, None, 1767300000.5, 1767200000.25, reports=AGGREGATES)
 
 
 def assert_same(left: TickerHistory | None, right: TickerHistory) -> None:
@@ -135,32 +156,56 @@ def assert_same(left: TickerHistory | None, right: TickerHistory) -> None:
     assert (left.superseded is None) == (right.superseded is None)
     if left.superseded is not None and right.superseded is not None:
         pd.testing.assert_frame_equal(left.superseded, right.superseded)
-    for name in ("is_complete", "cursor", "checked_s", "walked_s", "reports"):
+    for name in (
+        "is_complete", "cursor", "checked_s", "walked_s", "adjusted_s", "reports", "revisions",
+    ):  # fmt: skip
         assert getattr(left, name) == getattr(right, name)
+
+
+def footer_of(content: bytes) -> bytes:
+    """The footer with its length and the magic bytes."""
+    return content[-8 - int.from_bytes(content[-8:-4], "little") :]
+
+
+def said_in(content: bytes) -> dict[str, Any]:
+    """What a file says beside its rows."""
+    said: dict[str, Any] = json.loads(
+        pq.read_metadata(io.BytesIO(content)).metadata[b"intake_futu_short"]
+    )
+    return said
+
+
+def as_if_said(content: bytes, said: dict[str, Any]) -> bytes:
+    """The same rows, with a footer that says something else, and with the right checksums."""
+    table = pq.read_table(io.BytesIO(content))
+    zero = {"format": said["format"], "footer_crc32": "0" * 8, "data_crc32": "0" * 8}
+    state = json.dumps({**zero, **{name: said[name] for name in said if name not in zero}})
+    sink = io.BytesIO()
+    with pq.ParquetWriter(sink, table.schema, store_schema=False) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({"intake_futu_short": state})
+    return with_checksums(sink.getvalue())
+
+
+def with_checksums(content: bytes) -> bytes:
+    """Put the two checksums where they are zero: first of the rows, then of the footer."""
+    footer = footer_of(content)
+    data = content[: -len(footer)]
+    footer = footer.replace(
+        b'"data_crc32": "00000000"', b'"data_crc32": "%08x"' % zlib.crc32(data), 1
+    )
+    before, key, after = footer.partition(b'"footer_crc32": "')
+    own = zlib.crc32(before + key + after[8:])
+    return data + before + key + b"%08x" % own + after[8:]
 
 
 def as_other_format(content: bytes, number: int) -> bytes:
     """The same file, as if another version had written it, which knows another column."""
     table = pq.read_table(io.BytesIO(content))
     table = table.append_column("borrow_fee_pct", pa.array([1.5] * len(table)))
-    metadata = dict(pq.read_metadata(io.BytesIO(content)).metadata)
-    del metadata[b"ARROW:schema"]
-    said = json.loads(metadata[b"intake_futu_short"])
-    metadata[b"intake_futu_short"] = json.dumps({**said, "format": number}).encode()
+    state = json.dumps({"format": number, "code": "HK.00700"})
     sink = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(metadata), sink)
-    return sink.getvalue()
-
-
-def as_said_more(content: bytes) -> bytes:
-    """The same file, as if a later version of the format said something more of the rows."""
-    table = pq.read_table(io.BytesIO(content))
-    said = json.loads(pq.read_metadata(io.BytesIO(content)).metadata[b"intake_futu_short"])
-    state = json.dumps({**said, "remark": "checked by hand"}).encode()
-    check = str(zlib.crc32(b"intake_futu_short=" + state + b"\n")).encode()
-    metadata = {b"intake_futu_short": state, b"intake_futu_short.crc32": check}
-    sink = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(metadata), sink)
+    pq.write_table(table.replace_schema_metadata({"intake_futu_short": state}), sink)
     return sink.getvalue()
 
 
@@ -183,22 +228,47 @@ class StoreContract:
             TickerHistory(hk_rows([]), checked_s=1.5),
             TickerHistory(hk_rows(), cursor="eyJ\u00e9"),
             TickerHistory(hk_rows(), reports=(report(None, None, None),)),
-            replace(WHOLE, superseded=gone),
+            replace(WHOLE, superseded=gone, adjusted_s=1767100000.0, revisions=REVISIONS),
+            TickerHistory(hk_rows().assign(first_seen=[np.nan, 1767200000.5, 1767300000.0])),
         ]
         for kept in histories:
-            store = place.store()
-            store.load(TENCENT)
-            store.save(TENCENT, kept)
+            assert_same(keep(place.store(), TENCENT, kept), kept)
             assert_same(place.store().load(TENCENT), kept)
         place.store().save(APPLE, TickerHistory(us_rows(), True))
         assert_same(place.store().load(APPLE), TickerHistory(us_rows(), True))
 
-    def test_what_was_loaded_travels_to_no_other_process(self, place: Place) -> None:
-        store = FutuShortStore(place.url)
+    def test_a_store_remembers_nothing_of_what_it_loads_and_saves(self, place: Place) -> None:
+        store = place.store()
         fresh = pickle.dumps(store)
-        store.save(TENCENT, WHOLE)
-        store.load(TENCENT)
+        for code in ("HK.00001", "HK.00005", "HK.00700"):
+            for _ in range(2):
+                keep(store, ticker(code), WHOLE)
         assert pickle.dumps(store) == fresh
+
+    def test_a_history_that_was_saved_can_be_saved_again(self, place: Place) -> None:
+        store = place.store()
+        saved = store.save(TENCENT, TickerHistory(hk_rows(DAYS[:2])))
+        for number in range(3):
+            saved = store.save(TENCENT, replace(saved, checked_s=float(number)))
+        assert_same(place.store().load(TENCENT), saved)
+
+    def test_what_was_saved_meanwhile_is_not_overwritten(self, place: Place) -> None:
+        late = place.store()
+        late.save(TENCENT, TickerHistory(hk_rows(DAYS[:1]), checked_s=1.0))
+        mine = late.load(TENCENT)
+        assert mine is not None
+        if not late._files.is_local:  # there a lock is held all the while
+            keep(place.store(), TENCENT, TickerHistory(hk_rows(DAYS[:2]), checked_s=2.0))
+            late.save(TENCENT, replace(mine, rows=hk_rows([DAYS[0], DAYS[2]]), checked_s=3.0))
+            kept = late.load(TENCENT)
+            assert kept is not None
+            assert kept.rows["timestamp_str"].tolist() == DAYS
+        # Who has loaded nothing has nothing to say of what is there.
+        place.store().save(TENCENT, TickerHistory(hk_rows([DAYS[0], "2026-01-05"]), checked_s=4.0))
+        kept = late.load(TENCENT)
+        assert kept is not None
+        assert kept.rows["timestamp_str"].tolist()[0] == DAYS[0]
+        assert kept.rows["timestamp_str"].tolist()[-1] == "2026-01-05"
 
     def test_rows_that_come_back_may_be_changed(self, place: Place) -> None:
         place.store().save(APPLE, TickerHistory(us_rows()))
@@ -208,7 +278,8 @@ class StoreContract:
         rows.loc[0, "close_price"] = 1.0
         rows.loc[0, "timestamp"] = 1
         rows.loc[0, "volume"] = pd.NA
-        assert rows.isna().to_numpy().sum() == 1
+        rows.loc[0, "first_seen"] = 2.0
+        assert rows.isna().to_numpy().sum() == 3
 
     def test_rows_lie_there_as_plain_parquet(self, place: Place) -> None:
         place.store().save(TENCENT, WHOLE)
@@ -219,17 +290,18 @@ class StoreContract:
             "turnover": "double", "short_sell_shares_traded": "int64",
             "short_sell_turnover": "double", "open_price": "double", "close_price": "double",
             "last_close_price": "double", "daily_trade_avg_ratio": "double",
+            "first_seen": "double",
         }  # fmt: skip
         columns = file.read().to_pydict()
         assert columns["timestamp"] == HK_MIDNIGHTS
         assert columns["timestamp_str"] == DAYS
         assert columns["shares_traded"] == [None, 20_000_001, 20_000_002]
         assert columns["turnover"] == [1.2e10, None, 1.2e10 + 2]
+        assert columns["first_seen"] == [None] * 3
         chunk = file.metadata.row_group(0).column(1)
-        assert chunk.compression == "ZSTD"
         assert (chunk.statistics.min, chunk.statistics.max) == ("2025-12-30", "2026-01-02")
-        said = json.loads(file.metadata.metadata[b"intake_futu_short"])
-        assert (said["format"], said["code"], said["is_complete"]) == (2, "HK.00700", True)
+        said = said_in(place.get(TENCENT_FILE))
+        assert (said["format"], said["code"], said["is_complete"]) == (3, "HK.00700", True)
         assert said["reports"][-1]["aggregated_short"] == 52_000_000
 
     def test_odd_codes_come_back_exact(self, place: Place) -> None:
@@ -249,8 +321,7 @@ class StoreContract:
     def test_a_later_history_takes_the_place_of_the_former(self, place: Place) -> None:
         store = place.store()
         store.save(TENCENT, TickerHistory(hk_rows(DAYS[:2]), cursor="c"))
-        store.load(TENCENT)
-        store.save(TENCENT, WHOLE)
+        keep(store, TENCENT, WHOLE)
         assert_same(place.store().load(TENCENT), WHOLE)
         assert [name for name in place.names() if "/." not in name] == [TENCENT_FILE]
 
@@ -297,19 +368,19 @@ class StoreContract:
     def test_a_newer_format_is_named_and_not_overwritten(self, place: Place) -> None:
         store = place.store()
         store.save(TENCENT, WHOLE)
-        newer = as_other_format(place.get(TENCENT_FILE), 3)
+        newer = as_other_format(place.get(TENCENT_FILE), 4)
         place.put(TENCENT_FILE, newer)
         with pytest.raises(
-            StoreError, match=r"format 3, written by a newer .* upgrade it"
+            StoreError, match=r"format 4, written by a newer .* upgrade it"
         ) as caught:
             store.load(TENCENT)
         assert not isinstance(caught.value, CorruptStoreError)
-        with pytest.raises(StoreError, match="format 3"):
+        with pytest.raises(StoreError, match="format 4"):
             place.store().save(TENCENT, WHOLE)
-        with pytest.raises(PanelError, match="format 3") as panel:
+        with pytest.raises(PanelError, match="format 4") as panel:
             store.read(market="HK")
         assert not isinstance(panel.value.failures["HK.00700"], CorruptStoreError)
-        with pytest.raises(PanelError, match="format 3") as panel:
+        with pytest.raises(PanelError, match="format 4") as panel:
             store.info()
         assert not isinstance(panel.value.failures["HK.00700"], CorruptStoreError)
         assert place.get(TENCENT_FILE) == newer
@@ -317,9 +388,9 @@ class StoreContract:
     def test_an_earlier_format_says_how_to_have_the_ticker_again(self, place: Place) -> None:
         store = place.store()
         store.save(TENCENT, WHOLE)
-        earlier = as_other_format(place.get(TENCENT_FILE), 1)
+        earlier = as_other_format(place.get(TENCENT_FILE), 2)
         place.put(TENCENT_FILE, earlier)
-        words = r"history\.parquet has format 1 of an earlier .* Delete the file and sync the tic"
+        words = r"history\.parquet has format 2 of an earlier .* Delete the file and sync the tic"
         with pytest.raises(StoreError, match=words) as caught:
             store.load(TENCENT)
         assert not isinstance(caught.value, CorruptStoreError)
@@ -331,7 +402,9 @@ class StoreContract:
     def test_what_a_later_version_says_beside_is_no_damage(self, place: Place) -> None:
         store = place.store()
         store.save(TENCENT, WHOLE)
-        place.put(TENCENT_FILE, as_said_more(place.get(TENCENT_FILE)))
+        whole = place.get(TENCENT_FILE)
+        more = {**said_in(whole), "remark": "checked by hand"}
+        place.put(TENCENT_FILE, as_if_said(whole, more))
         assert_same(place.store().load(TENCENT), WHOLE)
         assert len(store.info()) == 1
 
@@ -360,7 +433,8 @@ class StoreContract:
         store.save(APPLE, TickerHistory(us_rows(days), True))
         store.save(ticker("US.B"), TickerHistory(us_rows(["2019-12-31", *days[:2]]), True))
         frame = store.read(start="2020-01-02", end=pd.Timestamp("2020-01-03"), columns=["volume"])
-        assert list(frame.columns) == ["code", "volume"]
+        assert list(frame.columns) == ["code", "timestamp_str", "volume"]
+        assert list(frame["timestamp_str"]) == ["2020-01-03", "2020-01-02", "2020-01-02"]
         assert list(frame["code"]) == ["US.AAPL", "US.AAPL", "US.B"]
         assert list(frame["volume"]) == [2**53 + 3, 2**53 + 2, 2**53 + 3]
         last_year = store.read(start="2025-01-01")
@@ -372,13 +446,69 @@ class StoreContract:
         ]  # fmt: skip
         assert len(store.read("US.B")) == 3
 
+    def test_the_moment_a_row_was_first_seen_is_given_when_asked_for(self, place: Place) -> None:
+        store = place.store()
+        seen = [np.nan, 1767200000.5, 1767300000.0]
+        store.save(TENCENT, TickerHistory(hk_rows().assign(first_seen=seen), True))
+        store.save(ticker("HK.00005"), TickerHistory(hk_rows(), True))
+        assert "first_seen" not in store.read().columns
+        names = ["first_seen", "timestamp_str", "turnover", "code"]
+        frame = store.read(columns=names)
+        assert list(frame.columns) == ["code", "timestamp_str", "first_seen", "turnover"]
+        assert frame["first_seen"].fillna(0.0).tolist() == [0, 0, 0, 1767300000.0, 1767200000.5, 0]
+        lazy = store.to_dask(columns=names).compute(scheduler="synchronous")
+        pd.testing.assert_frame_equal(lazy, frame)
+
+    def test_reports_come_with_the_moment_they_were_first_seen(self, place: Place) -> None:
+        old = {**report(51_480_638, 0.56, "2025-12-19"), "first_seen": 1767000000.0}
+        new = {**report(52_000_000, None, "2025-12-31"), "first_seen": 1767300000.5}
+        place.store().save(TENCENT, TickerHistory(hk_rows(), reports=(old, new, old)))
+        attrs = place.store().read().attrs
+        assert json.loads(attrs["aggregates"]) == {
+            "HK.00700": report(51_480_638, 0.56, "2025-12-19")
+        }
+        assert json.loads(attrs["aggregates_history"]) == [
+            ["HK.00700", "2025-12-19", 1767000000.0, 51_480_638, 0.56],
+            ["HK.00700", "2025-12-31", 1767300000.5, 52_000_000, None],
+        ]
+
     def test_no_rows_have_the_same_columns(self, place: Place) -> None:
         store = place.store()
-        empty = store.read(market="HK")
-        assert len(empty) == 0
         store.save(TENCENT, WHOLE)
-        pd.testing.assert_frame_equal(empty, store.read(end="1999-01-01"))
+        empty = store.read(end="1999-01-01")
+        assert len(empty) == 0
         pd.testing.assert_frame_equal(empty, store.read().iloc[:0])
+
+    def test_nothing_kept_is_an_error_that_names_the_place(self, place: Place) -> None:
+        store = place.store()
+        assert store.codes() == []
+        for action in (store.read, store.to_dask, store.info):
+            with pytest.raises(StoreError, match=r"nothing is kept there\. Is the path") as caught:
+                action()
+            assert store.url in str(caught.value)
+            with pytest.raises(StoreError, match="nothing of HK is kept there"):
+                action(market="HK")
+        store.save(APPLE, TickerHistory(us_rows()))
+        with pytest.raises(StoreError, match="nothing of HK is kept there"):
+            store.read(market="HK")
+        assert store.codes() == ["US.AAPL"]
+
+    def test_a_file_in_a_wrong_place_is_named_and_not_left_out(self, place: Place) -> None:
+        store = place.store()
+        store.save(TENCENT, WHOLE)
+        store.save(APPLE, TickerHistory(us_rows()))
+        for wrong in ("backup/history.parquet", "code=HK.00005/old/history.parquet",
+                      "code=hk.00005/history.parquet", "history.parquet"):  # fmt: skip
+            name = f"short_volume/market=HK/{wrong}"
+            place.put(name, b"")
+            for action in (store.codes, store.read, store.to_dask, store.info):
+                with pytest.raises(StoreError, match="where this store keeps no ticker") as caught:
+                    action(market="HK")
+                assert name in str(caught.value)
+            place.remove(name)
+        # What bears another name is nobody's.
+        place.put("short_volume/market=HK/notes.txt", b"")
+        assert store.codes() == ["HK.00700", "US.AAPL"]
 
     def test_what_cannot_be_read_is_said(self, place: Place) -> None:
         store = place.store()
@@ -401,6 +531,8 @@ class StoreContract:
             ({"codes": "HK.00700", "market": "US"}, "one market"),
             ({"market": "CN"}, "market must be one of HK, US"),
             ({"market": "HK", "columns": ["volume"]}, "columns must be names out of timestamp"),
+            ({"market": "HK", "columns": ["turnover", "turnover"]}, "each once"),
+            ({"market": "HK", "columns": [["turnover"]]}, "columns must be names out of"),
             ({"market": "HK", "columns": "turnover"}, "list of names"),
             (
                 {"market": "HK", "columns": 5},
@@ -416,7 +548,6 @@ class StoreContract:
 
     def test_info_has_a_row_a_ticker(self, place: Place) -> None:
         store = place.store()
-        assert len(store.info()) == 0
         store.save(TENCENT, WHOLE)
         store.save(APPLE, TickerHistory(us_rows([]), cursor="c"))
         info = store.info()
@@ -436,8 +567,9 @@ class StoreContract:
         days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-01-01", periods=6000)]
         kept = TickerHistory(hk_rows(), superseded=hk_rows(days))
         store.save(TENCENT, kept)
-        assert len(place.get(TENCENT_FILE)) > 40_000
+        assert len(footer_of(place.get(TENCENT_FILE))) > 40_000
         assert list(store.info()["last"]) == ["2026-01-02"]
+        assert_same(place.store().load(TENCENT), kept)
 
     def test_dask_gives_the_same(self, place: Place) -> None:
         store = place.store()
@@ -459,7 +591,7 @@ class StoreContract:
         late = store.to_dask(start="2026-01-02", columns=["turnover"])
         assert late.npartitions == 1
         assert late.compute(scheduler="synchronous").to_numpy().tolist() == [
-            ["HK.00700", 12000000002.0]
+            ["HK.00700", "2026-01-02", 12000000002.0]
         ]
         nothing = store.to_dask(start="2027-01-01").compute(scheduler="synchronous")
         pd.testing.assert_frame_equal(nothing, store.read(start="2027-01-01"))

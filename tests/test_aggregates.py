@@ -1,4 +1,4 @@
-"""What HKEX reports, beside the rows: tables, days to cover, the base of the percentage."""
+"""What is reported beside the rows: tables, days to cover, the base of the percentage."""
 
 from __future__ import annotations
 
@@ -143,33 +143,54 @@ def test_us_frames_have_none() -> None:
             metric(sample.frame("US.AAPL"))
 
 
+COLUMNS = {
+    "as_of": "datetime64[ns]", "published": "datetime64[ns]", "first_seen": "float64",
+    "aggregated_short": "Int64", "aggregated_short_ratio": "float64",
+}  # fmt: skip
+
+
 def test_history_of_one_report_and_of_many() -> None:
-    columns = ["code", "date", "aggregated_short", "aggregated_short_ratio"]
     frame = hk([1], code="HK.1", **REPORT)
     one = metrics.aggregates_history(frame)
-    assert list(one) == columns
-    assert one.dtypes.astype(str).tolist()[1:] == ["datetime64[ns]", "Int64", "float64"]
-    assert one.iloc[0].tolist() == ["HK.1", pd.Timestamp("2026-01-03"), 60, 0.5]
+    assert one.dtypes.astype(str).drop("code").to_dict() == COLUMNS
+    assert list(one) == ["code", *COLUMNS]
+    assert one.drop(columns="first_seen").iloc[0].tolist() == [
+        "HK.1", pd.Timestamp("2026-01-03"), pd.Timestamp("2026-01-16"), 60, 0.5,
+    ]  # fmt: skip
+    assert one["first_seen"].isna().all()
     frame.attrs["aggregates_history"] = json.dumps(
         [
-            ["HK.2", "2026-01-02", 5, None],
-            ["HK.1", "2026-01-09", None, 0.6],
-            ["HK.1", "2026-01-02", 50, 0.4],
-            ["HK.1", None, 1, 0.1],
+            ["HK.2", "2026-01-02", None, 5, None],
+            ["HK.1", "2026-01-09", 1769162400.5, None, 0.6],
+            ["HK.1", "2026-01-02", 1768557600.5, 51, 0.4],
+            ["HK.1", "2026-01-02", 1768471200, 50, 0.4],
+            ["HK.1", "2026-01-02", None, 49, 0.4],
+            ["HK.1", None, 5.0, 1, 0.1],
         ]
     )
     many = metrics.aggregates_history(frame)
-    assert many["code"].tolist() == ["HK.1", "HK.1", "HK.2"]
-    assert many["date"].dt.day.tolist() == [2, 9, 2]
-    assert many["aggregated_short"].tolist() == [50, pd.NA, 5]
-    np.testing.assert_array_equal(many["aggregated_short_ratio"], [0.4, 0.6, NAN])
+    assert many["code"].tolist() == ["HK.1", "HK.1", "HK.1", "HK.1", "HK.2"]
+    assert many["as_of"].dt.strftime("%m-%d").tolist() == ["01-02"] * 3 + ["01-09", "01-02"]
+    assert many["published"].dt.strftime("%m-%d").tolist() == ["01-09"] * 3 + ["01-16", "01-09"]
+    np.testing.assert_array_equal(
+        many["first_seen"], [NAN, 1768471200.0, 1768557600.5, 1769162400.5, NAN]
+    )
+    assert many["aggregated_short"].tolist() == [49, 50, 51, pd.NA, 5]
+    np.testing.assert_array_equal(many["aggregated_short_ratio"], [0.4, 0.4, 0.4, 0.6, NAN])
     pd.testing.assert_series_equal(many.dtypes, one.dtypes)
 
 
+def test_a_report_is_published_on_the_next_session_when_the_friday_is_none() -> None:
+    # As of Thursday 2026-03-26 the Friday is Good Friday, and then there is Easter and Ching Ming.
+    frame = hk([1], code="HK.1", **{**REPORT, "new_time_str": "2026-03-26"})
+    assert metrics.aggregates_history(frame)["published"].tolist() == [pd.Timestamp("2026-04-08")]
+
+
 def test_without_reports_the_history_is_empty_and_typed() -> None:
-    empty = metrics.aggregates_history(hk([1]))
-    assert len(empty) == 0
-    assert empty.dtypes.astype(str).tolist()[1:] == ["datetime64[ns]", "Int64", "float64"]
+    for frame in (hk([1]), hk([1], aggregates_history="[]")):
+        empty = metrics.aggregates_history(frame)
+        assert len(empty) == 0
+        assert empty.dtypes.astype(str).drop("code").to_dict() == COLUMNS
     assert len(metrics.aggregates_history(panel())) == 3
 
 
@@ -182,7 +203,15 @@ def test_a_ticker_of_null_has_no_report() -> None:
 
 @pytest.mark.parametrize(
     "reports",
-    ["[[1]]", "[5]", '[["HK.1", "2026-06-05", "x", 1]]', '[["HK.1", "2026-06-05", 0.5, 1]]'],
+    [
+        "[[1]]",
+        "[5]",
+        '[["HK.1", "2026-06-05", 5, 0.5]]',
+        '[["HK.1", "2026-06-05", null, "x", 1]]',
+        '[["HK.1", "2026-06-05", null, 0.5, 1]]',
+        '[["HK.1", "2026-06-05", "soon", 5, 1]]',
+        '[["HK.1", "2262-04-11", null, 5, 1]]',
+    ],
 )
 def test_a_history_of_what_are_no_reports_is_named(reports: str) -> None:
     frame = sample.frame("HK.SAMPLE").head(3)
@@ -249,11 +278,11 @@ def test_the_report_of_one_ticker_is_not_given_to_rows_of_another() -> None:
 
 
 def test_what_is_no_day_is_no_date_of_the_history() -> None:
-    rows = [["HK.1", "2026-01-03", 60, 0.5], ["HK.1", "2026-01-10 00:00:00", 70, None],
-            ["HK.1", "soon", 80, None], ["HK.1", "", 90, None]]  # fmt: skip
+    rows = [["HK.1", "2026-01-03", None, 60, 0.5], ["HK.1", "2026-01-10 00:00:00", 5, 70, None],
+            ["HK.1", "soon", 5, 80, None], ["HK.1", "", None, 90, None]]  # fmt: skip
     frame = hk([1], code="HK.1", aggregates_history=json.dumps(rows))
     history = metrics.aggregates_history(frame)
-    assert history["date"].tolist() == [pd.Timestamp("2026-01-03"), pd.Timestamp("2026-01-10")]
+    assert history["as_of"].tolist() == [pd.Timestamp("2026-01-03"), pd.Timestamp("2026-01-10")]
     assert history["aggregated_short"].tolist() == [60, 70]
 
 
@@ -274,5 +303,5 @@ def test_as_of_dates_are_days_however_they_are_written(day: Any) -> None:
     frame = hk([10, 20, 30, 40], **{**REPORT, "new_time_str": day})
     same(metrics.days_to_cover(frame, 2), [NAN, NAN, 60 / 25, NAN])
     history = metrics.aggregates_history(frame)
-    assert history["date"].dtype == "datetime64[ns]"
-    assert history["date"].tolist() == [pd.Timestamp("2026-01-03")]
+    assert history["as_of"].dtype == "datetime64[ns]"
+    assert history["as_of"].tolist() == [pd.Timestamp("2026-01-03")]

@@ -13,6 +13,7 @@ import pytest
 from intake_futu_short import arguments
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.opend.address import GatewayURL
+from intake_futu_short.security import HK
 
 
 @pytest.mark.parametrize(
@@ -313,3 +314,38 @@ def test_what_is_no_way_to_refresh_is_refused_with_those_there_are() -> None:
 def test_options_in_a_text_that_spells_no_mapping_are_refused_unseen(text: str) -> None:
     with pytest.raises(ConfigError, match=r"storage_options must be a mapping .*, not str\Z"):
         arguments.storage_options(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        # date -d '2026-01-02 18:00 +0800' +%s
+        ("2026-01-02T18:00+08:00", 1767348000.0),
+        ("2026-01-02 10:00:00Z", 1767348000.0),
+        (dt.datetime(2026, 1, 2, 10, tzinfo=dt.timezone.utc), 1767348000.0),
+        (pd.Timestamp("2026-01-02 18:00", tz="Asia/Hong_Kong"), 1767348000.0),
+        # The last microsecond of the day in Hong Kong.
+        ("2026-01-02", 1767369600.0 - 1e-6),
+        (dt.date(2026, 1, 2), 1767369600.0 - 1e-6),
+        (np.datetime64("2026-01-02"), 1767369600.0 - 1e-6),
+        (None, None),
+        ("", None),
+    ],
+)
+def test_a_moment_has_a_zone_or_is_the_end_of_a_day(given: Any, seconds: float | None) -> None:
+    assert arguments.moment("as_of", given, HK) == seconds
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "2026-01-02 18:00",
+        dt.datetime(2026, 1, 2, 18),  # noqa: DTZ001 - what users write
+        dt.datetime(2026, 1, 2),  # noqa: DTZ001 - what users write
+        pd.Timestamp("2026-01-02"), pd.NaT, "yesterday", "2026-02-30", 20260102, 1767348000.0,
+        "2026-01-02T25:00Z", np.datetime64("2026-01-02T18:00"),
+    ],
+)  # fmt: skip
+def test_what_is_no_moment_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigError, match=r"as_of must be a time with a zone such as '2026.* date"):
+        arguments.moment("as_of", given, HK)

@@ -31,9 +31,9 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
         ),
         ("faults.py", "FAULTS_AT_MOST = 1", r"no fault +whole, .* s +whole, .* s"),
         (
-            "universe.py",
+            "store.py",
             "TICKERS = 20, ROUNDS = 1",
-            r"ours, three columns of one year: .* ratio \d+\.\d",
+            r"three columns of a year, Polars: .* ours / this: \d+\.\d\d CPU, \d+\.\d\d",
         ),
         ("import_cost.py", "PROCESSES = 1", r"on top: \d+\.\d ms"),
     ],

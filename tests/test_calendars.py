@@ -128,3 +128,37 @@ def test_without_the_package_weekdays_stand_in_and_days_are_unknown() -> None:
     )
     assert result.stderr == ""
     assert result.stdout.splitlines() == ["None", "2026-06-19 2026-06-19", "2026-06-18"]
+
+
+@pytest.mark.parametrize("has_calendar", [True, False])
+@pytest.mark.parametrize(
+    ("market", "as_of", "day"),
+    [
+        # A Thursday before a holiday, and an ordinary Friday.
+        (HK, "2026-04-30", "2026-05-08"),
+        (HK, "2026-06-05", "2026-06-12"),
+        (HK, "2026-07-04", "2026-07-17"),
+        (US, "2026-06-30", "2026-07-13"),
+        (US, "2026-08-14", "2026-08-26"),
+    ],
+)
+def test_a_reported_position_is_published_by_rule(
+    market: Market, as_of: str, day: str, has_calendar: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_calendar:
+        monkeypatch.setattr(calendars, "sessions", lambda *_: None)
+        if as_of == "2026-06-30":  # Independence Day is observed on Friday the 3rd
+            day = "2026-07-10"
+    assert calendars.published(market, dt.date.fromisoformat(as_of)).isoformat() == day
+
+
+def test_a_friday_without_trading_moves_a_publication_on() -> None:
+    pytest.importorskip("exchange_calendars")
+    # Good Friday and Easter Monday of 2026 are April 3 and 6; the 7th is closed for Ching Ming.
+    assert calendars.published(HK, dt.date(2026, 3, 27)) == dt.date(2026, 4, 8)
+
+
+def test_a_day_closes_at_four_of_its_market() -> None:
+    # date -d '2026-01-02 16:00 -0500' +%s, and of +0800.
+    assert calendars.close_s(US, dt.date(2026, 1, 2)) == 1767387600.0
+    assert calendars.close_s(HK, dt.date(2026, 1, 2)) == 1767340800.0

@@ -71,6 +71,42 @@ def test_the_documented_rows_add_up() -> None:
     assert found(frame.assign(short_sell_shares_traded=None)) == []
 
 
+def test_a_timestamp_of_another_day_than_the_string() -> None:
+    frame = real()
+    assert frame.loc[[2, 3], "timestamp_str"].tolist() == ["2026-06-16", "2026-06-15"]
+    midnight = 1781582400  # date -d '2026-06-16 00:00 -0400' +%s
+    for timestamp in (midnight, midnight + 86_399):
+        assert found(changed(2, "timestamp", timestamp)) == []
+    for timestamp in (midnight - 1, midnight + 86_400, 0, -1, 2**62):
+        assert found(changed(2, "timestamp", timestamp)) == [
+            ("2026-06-16", "timestamp", float(timestamp), float(midnight))
+        ]
+    assert found(changed(2, "timestamp", float("nan"))) == []
+
+
+def test_a_day_of_23_or_25_hours_ends_at_the_next_midnight() -> None:
+    # New York's clocks were set forward on Sunday 2026-03-08, and back on 2026-11-01.
+    for day, midnight, hours in [("2026-03-08", 1772946000, 23), ("2026-11-01", 1793505600, 25)]:
+        row = us([1], [2]).assign(timestamp_str=day)
+        last = midnight + hours * 3600 - 1
+        assert found(row.assign(timestamp=last)) == []
+        assert found(row.assign(timestamp=last + 1)) == [
+            (day, "timestamp", float(last + 1), float(midnight))
+        ]
+
+
+def test_timestamps_that_a_user_has_made_something_else_of_are_not_looked_at() -> None:
+    frame = real()
+    moments = pd.to_datetime(frame["timestamp"] + 86_400, unit="s", utc=True)
+    assert found(frame.assign(timestamp=moments)) == []
+    assert found(frame.assign(timestamp=frame["timestamp"].astype(str))) == []
+    assert found(frame.drop(columns="timestamp_str").assign(timestamp=frame["timestamp"])) == []
+
+
+def test_when_rows_were_first_seen_is_not_checked() -> None:
+    assert found(real().assign(first_seen=1781600000.5)) == []
+
+
 def test_a_total_that_is_not_the_sum_of_the_venues() -> None:
     assert found(changed(3, "nasdaq_shares_short", 5865914)) == [
         ("2026-06-15", "total_shares_short", 7910302.0, 7910301.0)

@@ -71,11 +71,7 @@ def test_files_of_a_spreadsheet_are_read(tmp_path: Path) -> None:
         ("US.A.csv", GOOD + '2026-06-17,1,"2\n', "unexpected end of data"),
         ("US.A.csv", "timestamp\n1e9\n", "line 2: timestamp '1e9' is not a timestamp"),
         ("US.A.csv", "timestamp\n-5\n", "timestamp -5 is not a timestamp"),
-        (
-            "US.A.csv",
-            "timestamp,timestamp_str\n1781740800,2026-06-18\n",
-            "2026-06-18 begins in America/New_York at 1781755200",
-        ),
+        ("US.A.csv", f"timestamp,timestamp_str\n{2**63},2026-06-18\n", "is not a timestamp"),
     ],
 )
 def test_a_file_that_cannot_be_served_is_named(
@@ -86,6 +82,15 @@ def test_a_file_that_cannot_be_served_is_named(
         read_histories(tmp_path)
     assert str(tmp_path / name) in str(caught.value)
     assert words in str(caught.value)
+
+
+def test_a_text_is_the_day_whatever_timestamp_is_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "US.A.csv").write_text(
+        f"timestamp,timestamp_str\n-5,2026-06-16\n1781740800,2026-06-18\n{2**62},2026-06-17\n"
+    )
+    history = read_histories(tmp_path)["US.A"]
+    assert history.days == ("2026-06-18", "2026-06-17", "2026-06-16")
+    assert [row["timestamp"] for row in history.rows] == [1781740800, 2**62, -5]
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:

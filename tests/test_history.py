@@ -458,9 +458,13 @@ def test_every_new_report_of_open_positions_is_kept_and_the_last_is_the_current(
     )  # fmt: skip
     for report in ({}, first, first, second, second, {}, second, third):
         ticker.gateway.aggregates = report
+        ticker.now_s += 1.0
         ticker.refresh()
     nothing = dict.fromkeys(names)
-    assert ticker.held.reports == (first, second, nothing, second, third)
+    assert ticker.held.reports == tuple(
+        {**report, "first_seen": NOON + seconds}
+        for report, seconds in [(first, 2), (second, 4), (nothing, 6), (second, 7), (third, 8)]
+    )
 
 
 def test_a_ticker_without_rows_is_complete_and_may_get_some() -> None:
@@ -539,12 +543,12 @@ def test_a_longer_absence_than_the_window_leaves_old_rows_without_prices(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    ticker = RefreshedTicker(ModelGateway(100, window=100))
+    ticker = RefreshedTicker(ModelGateway(100))
     ticker.refresh()
-    ticker.gateway.add(150)
+    ticker.gateway.add(1550)
     ticker.refresh()
     ticker.assert_fresh()
-    old = as_read(ticker.held)[100:]
+    old = as_read(ticker.held)[1500:]
     assert len(old) == 100
     assert old[["close_price", "last_close_price"]].isna().all(axis=None)
     assert ticker.refresh().requests == 1

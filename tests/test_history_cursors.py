@@ -143,7 +143,7 @@ def test_rows_of_another_adjustment_behind_a_cursor_lead_to_a_new_walk() -> None
     gateway = ticker.gateway
     gateway.add(3)
     gateway.before_answer = lambda: gateway.adjust(back=60) if len(gateway.asked) == 2 else None
-    assert ticker.refresh().requests == 1 + 1 + 6
+    assert ticker.refresh().requests == 1 + 1 + 7
     ticker.assert_fresh()
     assert ticker.held.superseded is None
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -11,9 +14,21 @@ from model_gateway import PRICES, ModelGateway
 from refreshed_ticker import RefreshedTicker, as_read
 
 from intake_futu_short.errors import GatewayDisconnectedError
+from intake_futu_short.history import plausible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NUM = 5
 WINDOW = 32
+
+
+@pytest.fixture(autouse=True, scope="module")
+def window() -> Iterator[None]:
+    """The model forgets rows as the gateway does, but sooner."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plausible, "WINDOW_ROWS", 30)
+        yield
 
 
 class StoredHistory(RuleBasedStateMachine):
@@ -160,4 +175,4 @@ class StoredHistory(RuleBasedStateMachine):
 
 
 TestStoredHistory = StoredHistory.TestCase
-TestStoredHistory.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestStoredHistory.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)

@@ -17,7 +17,7 @@ from intake_futu_short.errors import GatewayDisconnectedError, StoreError
 from intake_futu_short.history import update
 from intake_futu_short.history.update import LOCKED, Updater
 from intake_futu_short.store import FutuShortStore
-from intake_futu_short.store import files as store_files
+from intake_futu_short.store import parquet as store_parquet
 from intake_futu_short.store import paths as store_paths
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def published_by_others(ticker: Ticker, history: TickerHistory, url: str) -> None:
     """As another process publishes it, which no lock of this one keeps out."""
     file = f"{url}/{store_paths.file_path(ticker)}"
-    fsspec.filesystem("memory").pipe(file, store_files.encode(ticker, history))
+    fsspec.filesystem("memory").pipe(file, store_parquet.encode(ticker, history))
 
 
 @pytest.mark.parametrize("times", [1, 2])

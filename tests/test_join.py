@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import pandas as pd
 import pytest
 from store_contract import TENCENT, hk_rows
 
-from intake_futu_short.history import join
-from intake_futu_short.history.ticker_history import TickerHistory
+from intake_futu_short.history import join, revisions
+from intake_futu_short.history.ticker_history import Revision, TickerHistory
 
 TABLE = TENCENT.table
 PRICES = ["open_price", "close_price", "last_close_price"]
@@ -100,12 +101,31 @@ def test_a_day_without_prices_on_both_sides_cannot_tell(nothing: float) -> None:
     assert compared(only, only) == (None, True, (), ())
 
 
-def test_one_price_of_a_day_on_one_side_is_enough_to_tell() -> None:
+def test_a_price_that_only_one_side_has_cannot_tell() -> None:
     none = priced(np.nan)
     one = rows(D1, **{**none, "close_price": [605.0]})
     for left, right in ((one, rows(D1, **none)), (rows(D1, **none), one)):
-        assert compared(left, right) == (False, True, (), (D1,))
+        assert compared(left, right) == (None, True, (), (D1,))
     assert compared(one, one) == (True, True, (), ())
+
+
+@pytest.mark.parametrize("nothing", [0.0, np.nan])
+def test_a_price_that_came_late_is_a_revision_where_a_newer_one_stands(nothing: float) -> None:
+    held, sent = rows(D1, D2, **priced(nothing, 10.0)), rows(D1, D2, **priced(9.0, 10.0))
+    assert compared(held, sent) == (True, True, (), (D1,))
+    assert compared(sent, held) == (True, True, (), (D1,))
+
+
+def test_where_no_common_price_tells_nothing_held_may_have_another() -> None:
+    def is_one_basis(held: pd.DataFrame, sent: pd.DataFrame) -> bool:
+        return join.is_one_basis(join.compare(held, sent, TABLE), held, sent, TABLE)
+
+    unpriced = rows(D1, D2, **priced(np.nan, np.nan))
+    assert is_one_basis(unpriced, rows(D2, D3, **priced(np.nan, 7.0)))
+    assert not is_one_basis(rows(D1, D2, **priced(5.0, np.nan)), rows(D2, D3))
+    assert not is_one_basis(unpriced, rows(D3))
+    assert is_one_basis(rows(D1, D2), rows(D2, **priced(606.0)))
+    assert not is_one_basis(rows(D1, D2), rows(D2, **priced(303.0)))
 
 
 @pytest.mark.parametrize(("factor", "is_same"), [(1 + 9e-10, True), (1 + 1.1e-9, False)])
@@ -126,43 +146,51 @@ def test_an_infinite_price_is_equal_to_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "older", "newer", "gone"),
+    ("sent", "gone"),
     [
-        ([], [D1, D3, D4], [], ()),
-        ([D1, D3, D4], [], [], ()),
-        ([D2], [D1], [D3, D4], ()),
-        ([D3], [D1], [D4], ()),
-        ([D1, D4], [], [], (D3,)),
-        ([D2, D5], [D1], [], (D3, D4)),
-        ([D5], [D1, D3, D4], [], ()),
-        (["2026-01-01"], [], [D1, D3, D4], ()),
+        ([], ()),
+        ([D1, D3, D4], ()),
+        ([D2], ()),
+        ([D3], ()),
+        ([D1, D4], (D3,)),
+        ([D2, D5], (D3, D4)),
+        ([D5], ()),
+        (["2026-01-01"], ()),
     ],
 )
-def test_rows_held_are_older_or_newer_or_gone(
-    sent: list[str], older: list[str], newer: list[str], gone: tuple[str, ...]
+def test_days_between_those_sent_that_were_not_sent_again_are_withdrawn(
+    sent: list[str], gone: tuple[str, ...]
 ) -> None:
-    before, after, missing = join.split(rows(D1, D3, D4), rows(*sent))
-    assert list(before["timestamp_str"]) == older
-    assert list(after["timestamp_str"]) == newer
-    assert missing == gone
+    assert join.withdrawn_days(rows(D1, D3, D4), rows(*sent)) == gone
 
 
 def test_of_two_sets_the_second_counts_on_a_common_day() -> None:
     first, second = rows(D2, D4), rows(D1, D2, D3, shares_traded=[1, 2, 3])
-    expected = rows(D1, D2, D3, D4, shares_traded=[1, 2, 3, 1008])
-    same(join.unite(first, second), expected)
-    same(join.unite(rows(), second), second)
-    same(join.unite(first, rows()), first)
-    same(join.unite(rows(), rows()), rows())
+
+    def united(held: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
+        return join.unite(TickerHistory(held), more, TABLE, is_one_basis=True).rows
+
+    same(united(first, second), rows(D1, D2, D3, D4, shares_traded=[1, 2, 3, 1008]))
+    same(united(rows(), second), second)
+    same(united(first, rows()), first)
+    same(united(rows(), rows()), rows())
+
+
+def test_of_two_moments_at_which_a_row_was_first_seen_the_earlier_known_one_is_kept() -> None:
+    nan = np.nan
+    held = TickerHistory(rows(D1, D2, D3, D4, first_seen=[nan, 2.0, 3.0, nan]))
+    sent = rows(D1, D2, D3, D4, D5, first_seen=[1.0, 4.0, 2.5, nan, 5.0])
+    united = join.unite(held, sent, TABLE, is_one_basis=True)
+    same(united.rows, rows(D1, D2, D3, D4, D5, first_seen=[1.0, 2.0, 2.5, nan, 5.0]))
 
 
 def test_rows_of_the_same_adjustment_stay_around_what_was_sent() -> None:
     old = rows(D5)[["timestamp_str", *PRICES]]
     held = TickerHistory(rows(D1, D2, D4), cursor="c", superseded=old)
     sent = rows(D2, D3, shares_traded=[2, 3])
-    history, gone = join.put_in_place(held, sent, TABLE, stands=True)
+    history = join.unite(held, sent, TABLE, is_one_basis=True)
     same(history.rows, rows(D1, D2, D3, D4, shares_traded=[1005, 2, 3, 1008]))
-    assert (gone, history.cursor, history.is_complete) == ((), "c", False)
+    assert (history.cursor, history.is_complete) == ("c", False)
     assert history.superseded is not None
     same(history.superseded, old)
 
@@ -170,23 +198,24 @@ def test_rows_of_the_same_adjustment_stay_around_what_was_sent() -> None:
 def test_rows_of_another_adjustment_give_up_their_prices_but_not_their_counts() -> None:
     held = TickerHistory(rows(D1, D2, D3, D4, D5), is_complete=True)
     sent = rows(D2, D4, **priced(1.0, 2.0))
-    history, gone = join.put_in_place(held, sent, TABLE, stands=False)
+    history = join.unite(held, sent, TABLE, is_one_basis=False, withdrawn=(D3,))
     nan = np.nan
     prices = priced(nan, 1.0, 2.0, nan)
     same(history.rows, rows(D1, D2, D4, D5, **prices))
-    assert gone == (D3,)
     assert history.superseded is not None
     same(history.superseded, rows(D1, D5)[["timestamp_str", *PRICES]])
 
 
-def test_a_superseded_price_ends_when_its_day_is_sent_again() -> None:
+def test_a_superseded_price_ends_when_its_day_has_one_again() -> None:
     old = rows(D1, D2)[["timestamp_str", *PRICES]]
-    held = TickerHistory(rows(D1, D2, D3), superseded=old)
-    history, _ = join.put_in_place(held, rows(D2, D3), TABLE, stands=True)
-    assert history.superseded is not None
-    same(history.superseded, rows(D1)[["timestamp_str", *PRICES]])
-    history, _ = join.put_in_place(held, rows(D1, D2, D3), TABLE, stands=True)
-    assert history.superseded is None
+    nan = np.nan
+    held = TickerHistory(rows(D1, D2, D3, **priced(nan, nan, 7.0)), superseded=old)
+    for sent, left in (
+        (rows(D2, D3), [D1]), (rows(D2, D3, **priced(nan, 7.0)), [D1, D2]), (rows(D1, D2, D3), []),
+    ):  # fmt: skip
+        history = join.unite(held, sent, TABLE, is_one_basis=True)
+        days = [] if history.superseded is None else history.superseded["timestamp_str"].tolist()
+        assert days == left
 
 
 def test_prices_blanked_before_are_not_blanked_again() -> None:
@@ -206,12 +235,42 @@ def test_prices_blanked_before_are_not_blanked_again() -> None:
     assert join.blank(blanked, None, TABLE)[1] is None
 
 
-def test_rows_put_one_after_the_other_keep_their_columns_and_dtypes() -> None:
-    same(join.join([rows(), rows(D1), rows(), rows(D2)]), rows(D1, D2))
-    same(join.join([rows(), rows()]), rows())
+def test_rows_put_in_order_keep_their_columns_and_dtypes() -> None:
+    same(join.in_order([rows(), rows(D1), rows(), rows(D2)]), rows(D1, D2))
+    same(join.in_order([rows(D2), rows(D1, D3)]), rows(D1, D2, D3))
+    same(join.in_order([rows(), rows()]), rows())
 
 
 def test_days_are_one_array_that_sorts() -> None:
     days = join.days_of(rows(D2, D1))
     assert days.tolist() == [D2, D1]
     assert days.dtype == "U10"
+
+
+# -- what was replaced ----------------------------------------------------------------------------
+
+
+def test_replaced_counts_and_numbers_are_recorded_and_prices_are_not() -> None:
+    held = rows(D1, D2, D3, shares_traded=[1, None, 3], turnover=[1.5, np.nan, 3.5])
+    sent = rows(D2, D3, D4, shares_traded=[0, None, 4], turnover=[2.5, np.nan, 4.5])
+    sent = sent.assign(close_price=1.0, timestamp=0)
+    assert revisions.replaced(held, sent, TABLE, 9.0) == [
+        Revision(D2, "shares_traded", None, 0, 9.0),
+        Revision(D2, "turnover", None, 2.5, 9.0),
+        Revision(D3, "shares_traded", 3, None, 9.0),
+        Revision(D3, "turnover", 3.5, None, 9.0),
+    ]
+
+
+def test_a_withdrawn_row_is_recorded_with_all_its_values() -> None:
+    held = rows(D1, D2, D3, shares_traded=[1, None, 3], turnover=[1.5, np.nan, 3.5])
+    (record,) = revisions.withdrawn(held, [D2], 9.0)
+    assert record._replace(old=None) == Revision(D2, "(row)", None, None, 9.0)
+    assert record.old == {
+        "timestamp": TENCENT.market.midnight(D2), "timestamp_str": D2, "shares_traded": None,
+        "turnover": None, "short_sell_shares_traded": 106, "short_sell_turnover": 6.5,
+        "open_price": 606.0, "close_price": 606.0, "last_close_price": 606.0,
+        "daily_trade_avg_ratio": 16.0, "first_seen": None,
+    }  # fmt: skip
+    assert json.loads(json.dumps(record)) == [D2, "(row)", record.old, None, 9.0]
+    assert revisions.withdrawn(held, [], 9.0) == []

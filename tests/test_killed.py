@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 from model_gateway import ModelGateway
+from nursery import Nursery, open_nursery
 
 from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.gateway import Gateway, History
@@ -26,62 +21,19 @@ from intake_futu_short.store import FutuShortStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SECURITY = Security.parse("US.A")
 TICKER = Ticker(SECURITY, SHORT_VOLUME)
-PATIENCE_S = 30.0
 PRICES = ["close_price", "last_close_price"]
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 
 
-class Nursery:
-    """Starts readers, and sees to their end."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def start(self, arguments: dict[str, Any]) -> int:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(arguments) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def kill(self, child: int) -> bool:
-        """Whether it was still alive."""
-        try:
-            os.kill(child, signal.SIGKILL)
-        except ProcessLookupError:
-            return False
-        self.wait(child)
-        return True
-
-    def wait(self, child: int) -> None:
-        """Wait until it has ended."""
-        deadline = time.monotonic() + PATIENCE_S
-        with contextlib.suppress(ProcessLookupError):
-            while time.monotonic() < deadline:
-                os.kill(child, 0)
-                time.sleep(0.001)
-            pytest.fail("the process is still there")
-
-
 @pytest.fixture(scope="module")
 def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    errors = tmp_path_factory.mktemp("nursery") / "errors"
-    script = Path(__file__).with_name("mortal_reader.py")
-    with (
-        errors.open("w") as log,
-        subprocess.Popen(
-            [sys.executable, str(script)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-        ) as process,
-    ):  # fmt: skip
-        yield Nursery(process)
-        assert process.stdin is not None
-        process.stdin.close()
-    assert errors.read_text() == ""
+    with open_nursery("mortal_reader.py", tmp_path_factory.mktemp("nursery")) as nursery:
+        yield nursery
 
 
 def check(store: FutuShortStore, model: ModelGateway, seen: set[str]) -> set[str]:
@@ -163,4 +115,5 @@ def test_two_processes_fetch_a_history_once(tmp_path: Path, nursery: Nursery) ->
         assert [request.next_key is None for request in gateway.requests] == [True] + [False] * 20
     kept = FutuShortStore(tmp_path).load(TICKER)
     assert kept is not None
-    pd.testing.assert_frame_equal(kept.rows[::-1].reset_index(drop=True), model.frame())
+    rows = kept.rows[::-1].reset_index(drop=True).drop(columns="first_seen")
+    pd.testing.assert_frame_equal(rows, model.frame())

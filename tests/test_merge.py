@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from bucket import Bucket
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from store_contract import DAYS, TENCENT, TENCENT_FILE, assert_same, hk_rows, locked, report, ticker
 
 from intake_futu_short import FutuShortStore, StoreError
-from intake_futu_short.history.ticker_history import TickerHistory
-from intake_futu_short.store import merge as store_merge
+from intake_futu_short.history import join, revisions
+from intake_futu_short.history.ticker_history import Revision, TickerHistory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +37,7 @@ def priced(days: list[str], price: float = 600.0) -> pd.DataFrame:
 
 
 def merge(ours: TickerHistory, theirs: TickerHistory) -> TickerHistory:
-    return store_merge.merge(ours, theirs, TENCENT.table)
+    return join.merge(ours, theirs, TENCENT.table)
 
 
 def test_days_of_one_adjustment_are_put_together() -> None:
@@ -100,7 +102,7 @@ def test_without_a_common_day_nobody_can_tell_that_the_adjustment_is_the_same() 
 
 
 def test_reports_are_kept_of_a_walk_that_is_not() -> None:
-    first, second = report(1, 0.5, "2026-01-01"), report(2, 0.5, "2026-01-02")
+    first, second = ({**report(n, 0.5, f"2026-01-0{n}"), "first_seen": float(n)} for n in (1, 2))
     former = TickerHistory(priced(DAYS), True, checked_s=1.0, reports=(first,))
     under_way = TickerHistory(
         priced(DAYS, 300.0), cursor="c", checked_s=2.0, reports=(first, second)
@@ -149,11 +151,191 @@ def test_no_rows_take_nothing_away() -> None:
     assert len(merge(nothing, nothing).rows) == 0
 
 
-def test_reports_of_both_are_kept_in_the_order_of_their_dates() -> None:
-    first, second, third = (report(n, 0.5, f"2026-01-0{n}") for n in (1, 2, 3))
-    ours = TickerHistory(priced(DAYS), True, checked_s=2.0, reports=(first, third))
-    theirs = TickerHistory(priced(DAYS), True, checked_s=1.0, reports=(first, second))
-    assert merge(ours, theirs).reports == (first, second, third)
+def reported(*seen: tuple[str, float]) -> tuple[dict[str, Any], ...]:
+    """Reports, each named by one letter, and when they were first seen."""
+    return tuple(
+        {**report(ord(name), 0.5, "2026-01-02"), "first_seen": seen_s} for name, seen_s in seen
+    )
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "both"),
+    [
+        ("A1 C3", "A1 B2", "A1 B2 C3 B3"),  # B is what the later one saw last
+        ("A1 B2", "A1 C3", "A1 B2 C3"),
+        ("A2 B3", "A1 B4", "A1 B3"),
+        ("A1 B2", "A1 B2 A3", "A1 B2 A3"),
+        ("A1 B2 A4", "A1 B2 A3", "A1 B2 A3"),
+        ("A1", "B2 A3", "A1 B2 A3"),
+        ("A1 B3", "A4 B6", "A1 B3"),
+        ("A1 B3", "", "A1 B3"),
+        ("", "A1 B3", "A1 B3"),
+    ],
+)
+def test_reports_of_both_are_kept_once_in_the_order_in_which_they_came(
+    earlier: str, later: str, both: str
+) -> None:
+    def told(text: str) -> tuple[dict[str, Any], ...]:
+        return reported(*((one[0], float(one[1])) for one in text.split()))
+
+    one = TickerHistory(priced(DAYS), True, checked_s=1.0, reports=told(earlier))
+    other = TickerHistory(priced(DAYS), True, checked_s=2.0, reports=told(later))
+    for merged in (merge(one, other), merge(other, one)):
+        assert merged.reports == told(both)
+
+
+# -- revisions ------------------------------------------------------------------------------------
+
+
+def counted(*values: int | None, days: list[str] = DAYS) -> pd.DataFrame:
+    return priced(days).assign(shares_traded=pd.array(values, dtype="Int64"))
+
+
+def revision(old: int | None, new: int | None, seen_s: float) -> Revision:
+    return Revision(MIDDLE, "shares_traded", old, new, seen_s)
+
+
+def revised(now: int | None, checked_s: float, *records: Revision) -> TickerHistory:
+    """A history whose middle count is `now`."""
+    rows = counted(230, now, 102)
+    return TickerHistory(rows, True, checked_s=checked_s, revisions=records)
+
+
+A, B, C = 1, 2, 3
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "both"),
+    [
+        # Both have seen the same: the first has seen it.
+        (revised(B, 5.0, revision(A, B, 5.0)), revised(B, 6.0, revision(A, B, 6.0)),
+         [revision(A, B, 5.0)]),
+        # One after the other.
+        (revised(C, 5.0, revision(A, C, 5.0)), revised(B, 6.0, revision(A, B, 6.0)),
+         [revision(A, C, 5.0), revision(C, B, 6.0)]),
+        # The later one has not seen what the earlier one has, and counts.
+        (revised(B, 5.0, revision(A, B, 5.0)), revised(A, 6.0),
+         [revision(A, B, 5.0), revision(B, A, 6.0)]),
+        # Nobody has a record.
+        (revised(A, 5.0), revised(None, 6.0), [revision(A, None, 6.0)]),
+        (revised(A, 5.0), revised(A, 6.0), []),
+        # A record of a slow walk may come after the check of another one.
+        (revised(C, 5.0, revision(A, C, 9.0)), revised(B, 6.0, revision(A, B, 6.0)),
+         [revision(A, B, 6.0), revision(B, C, 9.0), revision(C, B, 9.0)]),
+    ],
+)  # fmt: skip
+def test_revisions_of_both_are_a_chain_that_ends_at_the_value_that_counts(
+    earlier: TickerHistory, later: TickerHistory, both: list[Revision]
+) -> None:
+    for merged in (merge(earlier, later), merge(later, earlier)):
+        assert list(merged.revisions) == both
+        assert merged.rows["shares_traded"].tolist() == later.rows["shares_traded"].tolist()
+        for again in (merge(merged, later), merge(merged, earlier), merge(merged, merged)):
+            assert again.revisions == merged.revisions
+
+
+def without_middle(
+    checked_s: float, withdrawn_s: float, *, count: int = 231, first_seen: float | None = None
+) -> TickerHistory:
+    """A history whose middle row was withdrawn."""
+    rows = counted(230, count, 102).assign(first_seen=first_seen or np.nan)
+    return TickerHistory(
+        rows.drop(index=1).reset_index(drop=True),
+        True,
+        checked_s=checked_s,
+        revisions=tuple(revisions.withdrawn(rows, [MIDDLE], withdrawn_s)),
+    )
+
+
+@pytest.mark.parametrize("checked_s", [5.0, 7.0])
+def test_a_row_that_one_of_them_saw_withdrawn_is_withdrawn(checked_s: float) -> None:
+    gone, there = without_middle(6.0, 6.0), revised(231, checked_s)
+    for merged in (merge(gone, there), merge(there, gone)):
+        assert merged.rows["timestamp_str"].tolist() == [OLD, NEW]
+        assert merged.revisions == gone.revisions
+
+
+def test_a_row_that_came_again_after_it_was_withdrawn_stays() -> None:
+    gone = without_middle(6.0, 6.0)
+    rows = counted(230, 5, 102).assign(first_seen=[np.nan, 7.0, np.nan])
+    again = TickerHistory(rows, True, checked_s=7.0)
+    for merged in (merge(gone, again), merge(again, gone)):
+        pd.testing.assert_frame_equal(merged.rows, rows)
+        assert merged.revisions == gone.revisions
+    # Somebody who has seen neither takes nothing back.
+    for still in (merge(merged, revised(231, 5.0)), merge(revised(231, 9.0), merged)):
+        pd.testing.assert_frame_equal(still.rows, rows)
+        assert still.revisions == gone.revisions
+
+
+def test_a_withdrawal_that_both_have_seen_stands_once_and_ends_the_chain() -> None:
+    first = without_middle(5.0, 5.0, count=B)
+    first = replace(first, revisions=(revision(A, B, 4.0), *first.revisions))
+    second = without_middle(6.0, 6.0, count=A)
+    for merged in (merge(first, second), merge(second, first)):
+        assert merged.revisions == first.revisions
+    back = replace(revised(C, 9.0), rows=counted(230, C, 102).assign(first_seen=8.0))
+    back = replace(back, revisions=(*first.revisions, revision(B, C, 9.0)))
+    assert merge(back, second).revisions == back.revisions
+
+
+def test_prices_of_a_row_withdrawn_before_the_adjustment_of_the_other_are_of_the_older() -> None:
+    gone = without_middle(5.0, 7.0)
+    adjusted = TickerHistory(priced([OLD, NEW], 300.0), True, checked_s=6.0, adjusted_s=6.0)
+    assert merge(gone, adjusted).adjusted_s == 7.0
+
+
+# -- whatever two writers have --------------------------------------------------------------------
+
+DAY_NAMES = [f"2026-02-{n:02}" for n in range(2, 10)]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> TickerHistory:
+    days = draw(st.lists(st.sampled_from(DAY_NAMES), unique=True, min_size=1).map(sorted))
+    rows = priced(days, draw(st.sampled_from([600.0, 300.0])))
+    rows["shares_traded"] = pd.array(
+        draw(st.lists(st.sampled_from([1, 2, None]), min_size=len(days), max_size=len(days))),
+        dtype="Int64",
+    )
+    moments = st.sampled_from([float("nan"), *map(float, range(100))])
+    rows["first_seen"] = draw(st.lists(moments, min_size=len(days), max_size=len(days)))
+    is_complete = draw(st.booleans())
+    return TickerHistory(
+        rows,
+        is_complete,
+        None if is_complete else f"cursor of {days[0]}",
+        checked_s=draw(st.floats(1.0, 100.0)),
+    )
+
+
+@settings(max_examples=40)
+@given(histories(), histories())
+def test_no_day_and_no_count_is_lost_whoever_comes_first(
+    one: TickerHistory, other: TickerHistory
+) -> None:
+    assume(one.checked_s != other.checked_s)
+    merged = merge(one, other)
+    assert_same(merged, merge(other, one))
+    for again in (merge(merged, one), merge(other, merged), merge(merged, merged)):
+        assert_same(again, merged)
+        assert again.revisions == merged.revisions
+    later, earlier = sorted((one, other), key=lambda each: -(each.checked_s or 0.0))
+    is_kept = merged.checked_s == later.checked_s
+    days = set(merged.rows["timestamp_str"])
+    assert days >= set((later if is_kept else earlier).rows["timestamp_str"])
+    if is_kept:
+        assert days == {*one.rows["timestamp_str"], *other.rows["timestamp_str"]}
+    # A count that is no longer there is in a record.
+    counts = counts_by_day(merged)
+    for day, count in counts_by_day(earlier).items():
+        old = [record.old for record in merged.revisions if record.day == day]
+        assert old == ([] if counts[day] == count else [count])
+
+
+def counts_by_day(history: TickerHistory) -> dict[str, int | None]:
+    counts = [None if pd.isna(count) else int(count) for count in history.rows["shares_traded"]]
+    return dict(zip(history.rows["timestamp_str"], counts, strict=True))
 
 
 # -- on an object store -------------------------------------------------------------------------
@@ -172,16 +354,15 @@ def test_who_publishes_second_takes_in_what_was_published_meanwhile(url: str) ->
         assert here.load(TENCENT) is None
         elsewhere.load(TENCENT)
         elsewhere.save(TENCENT, TickerHistory(priced([*BEFORE, OLD]), cursor="c", checked_s=1.0))
-        here.save(TENCENT, TickerHistory(priced(DAYS), cursor="d", checked_s=2.0))
+        saved = here.save(TENCENT, TickerHistory(priced(DAYS), cursor="d", checked_s=2.0))
         # Its own publication is no news to a writer.
-        here.save(TENCENT, TickerHistory(priced([*BEFORE, *DAYS]), True, checked_s=3.0))
+        rows = priced([*BEFORE, *DAYS])
+        here.save(TENCENT, replace(saved, rows=rows, is_complete=True, checked_s=3.0))
     kept = elsewhere.load(TENCENT)
     assert kept is not None
     pd.testing.assert_frame_equal(kept.rows, priced([*BEFORE, *DAYS]))
     assert kept.is_complete
     elsewhere.save(TENCENT, replace(kept, checked_s=4.0))
-    # Each of the four is announced before, and taken back afterwards.
-    assert Bucket.requests.count("PUT") == 4 + 4
     assert list(Bucket.objects) == [f"desk/short/{TENCENT_FILE}"]
 
 

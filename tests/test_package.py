@@ -24,8 +24,11 @@ FLOORS: dict[str, list[str]] = {
         "opend.address",
     ],
     "arguments": ["arguments"],
-    "calls, rows and walks": ["calls", "schema", "walk"],
-    "rules of a history": ["history.ticker_history", "history.join", "history.refresh"],
+    "calls, rows and walks": ["calls", "pages", "schema", "walk"],
+    "rules of a history": [
+        "history.ticker_history", "history.plausible", "history.reports", "history.revisions",
+        "history.join", "history.refresh", "history.as_of",
+    ],
     "metrics": [
         "metrics.windows", "metrics.sessions", "metrics.columns", "metrics.daily",
         "metrics.window_metrics", "metrics.trailing", "metrics.aggregates", "metrics.combined",
@@ -33,8 +36,9 @@ FLOORS: dict[str, list[str]] = {
         "plotting.chart_parts", "plotting.drawing", "plotting", "accessor", "dask",
     ],
     "store": [
-        "store.merge", "store.paths", "store.tables", "store.files", "store.file_system",
-        "store.publishing", "store.universe", "store",
+        "store.paths", "store.footer", "store.state", "store.tables", "store.parquet", "store.urls",
+        "store.local_disk", "store.object_store", "store.process_lock", "store.file_system",
+        "store.writing", "store.many", "verifying", "store",
     ],
     "asking": [
         "opend.limit_file", "opend.limit", "opend.dial", "opend.socket_connection", "opend.line",
@@ -64,9 +68,10 @@ BESIDE = [
 
 # They are handed bytes, replies, rows and moments; they fetch none themselves.
 PURE = [
-    "errors", "security", "calls", "walk", "schema", "opend.wire", "opend.cipher",
-    "opend.connection", "opend.replies", "opend.address", "history.ticker_history", "history.join",
-    "history.refresh", *(module for module in ORDER if module.startswith("metrics")),
+    "errors", "security", "calendars", "calls", "pages", "walk", "schema", "opend.wire",
+    "opend.cipher", "opend.connection", "opend.replies", "opend.address",
+    *FLOORS["rules of a history"],
+    *(module for module in ORDER if module.startswith("metrics")),
 ]  # fmt: skip
 IMPURE = {
     "asyncio", "concurrent", "dask", "fsspec", "http", "intake", "io", "multiprocessing", "os",

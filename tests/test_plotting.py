@@ -72,10 +72,10 @@ def panel(n: int, rows: int = 60) -> Any:
 def with_history(frame: Any) -> Any:
     code = frame.attrs["code"]
     history = [
-        [code, "2026-06-05", 17_650_300, 0.88],
-        [code, "2026-05-29", 17_000_000, 0.85],
-        ["HK.00001", "2026-05-29", 1, 0.01],
-        [code, "2026-05-22", None, None],
+        [code, "2026-06-05", 1781260000.0, 17_650_300, 0.88],
+        [code, "2026-05-29", None, 17_000_000, 0.85],
+        ["HK.00001", "2026-05-29", None, 1, 0.01],
+        [code, "2026-05-22", None, None, None],
     ]
     changed = frame.copy()
     changed.attrs["aggregates_history"] = json.dumps(history)

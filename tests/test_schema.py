@@ -11,8 +11,8 @@ from intake_futu_short import schema
 from intake_futu_short.calls import SHORT_VOLUME, Table, Ticker
 from intake_futu_short.errors import ProtocolError
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
+from intake_futu_short.pages import Page
 from intake_futu_short.security import HK, US, Security
-from intake_futu_short.walk import Page
 
 US_TABLE, HK_TABLE = SHORT_VOLUME.table(US), SHORT_VOLUME.table(HK)
 TEXT = pd.Series(["a string"]).dtype
@@ -215,34 +215,49 @@ def report(day: str | None, shares: int | None = None, ratio: float | None = Non
     return {"aggregated_short": shares, "aggregated_short_ratio": ratio, "new_time_str": day}
 
 
-def test_reports_are_rows_of_code_day_shares_and_percent() -> None:
+def test_reports_are_rows_of_code_day_moment_shares_and_percent() -> None:
     seen = {
-        "HK.00001": [report("2026-05-08", 7, 0.1), report("2026-04-30", 5, 0.56)],
-        "HK.00700": [report("2026-04-24", 3, 0.2)],
+        "HK.00001": [
+            {**report("2026-05-08", 7, 0.1), "first_seen": 1778803200.25},
+            report("2026-04-30", 5, 0.56),
+        ],
+        "HK.00700": [{**report("2026-04-24", 3, 0.2), "first_seen": None}],
     }
     assert json.loads(schema.reports(seen, HK_TABLE)) == [
-        ["HK.00001", "2026-04-30", 5, 0.56],
-        ["HK.00001", "2026-05-08", 7, 0.1],
-        ["HK.00700", "2026-04-24", 3, 0.2],
-    ]  # fmt: skip
+        ["HK.00001", "2026-04-30", None, 5, 0.56],
+        ["HK.00001", "2026-05-08", 1778803200.25, 7, 0.1],
+        ["HK.00700", "2026-04-24", None, 3, 0.2],
+    ]
 
 
 def test_a_report_that_comes_again_is_one_and_one_that_says_nothing_is_none() -> None:
     seen = {
         "HK.1": [report("2026-04-30", 5, 0.5), report(None), {}, report("2026-04-30", 5, 0.5)],
         "HK.2": [],
-        "HK.3": [report(None)],
+        "HK.3": [report(None), {**report(None), "first_seen": 1.0}],
     }
-    assert json.loads(schema.reports(seen, HK_TABLE)) == [["HK.1", "2026-04-30", 5, 0.5]]
+    assert json.loads(schema.reports(seen, HK_TABLE)) == [["HK.1", "2026-04-30", None, 5, 0.5]]
+
+
+def test_a_report_that_comes_again_was_seen_when_it_first_came() -> None:
+    again = [
+        {**report("2026-04-30", 5), "first_seen": moment} for moment in (None, 30.0, 20.0, 40.0)
+    ]
+    assert json.loads(schema.reports({"HK.1": again}, HK_TABLE)) == [
+        ["HK.1", "2026-04-30", 20.0, 5, None]
+    ]
 
 
 def test_a_corrected_report_and_one_without_its_day_are_kept() -> None:
     seen = {
         "HK.1": [
-            report("2026-04-30", 5), report("2026-04-30", 6), report(None, 0), report("2026-01-02"),
+            {**report("2026-04-30", 5), "first_seen": 30.0},
+            {**report("2026-04-30", 6), "first_seen": 20.0},
+            report("2026-04-30", 7), report(None, 0), report("2026-01-02"),
         ]
     }  # fmt: skip
     assert json.loads(schema.reports(seen, HK_TABLE)) == [
-        ["HK.1", None, 0, None], ["HK.1", "2026-01-02", None, None],
-        ["HK.1", "2026-04-30", 5, None], ["HK.1", "2026-04-30", 6, None],
+        ["HK.1", None, None, 0, None], ["HK.1", "2026-01-02", None, None, None],
+        ["HK.1", "2026-04-30", None, 7, None], ["HK.1", "2026-04-30", 20.0, 6, None],
+        ["HK.1", "2026-04-30", 30.0, 5, None],
     ]  # fmt: skip

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -24,6 +25,7 @@ from intake_futu_short.gateway import Gateway
 from intake_futu_short.gateway.served import StoredHistories
 from intake_futu_short.history.ticker_history import TickerHistory
 from intake_futu_short.security import Security
+from intake_futu_short.source import FutuShortSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -160,7 +162,7 @@ def test_what_cannot_be_served_is_refused_and_the_rest_goes_on(
     store: FutuShortStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     odd = hk_rows(DAYS)
-    odd["timestamp"] += 3600
+    odd.loc[5, "shares_traded"] = -1
     store.save(
         Ticker(Security.parse("HK.00001"), SHORT_VOLUME), TickerHistory(hk_rows(DAYS), cursor="c")
     )
@@ -176,9 +178,43 @@ def test_what_cannot_be_served_is_refused_and_the_rest_goes_on(
     logged = [record.getMessage() for record in caplog.records]
     assert "HK.00001" in logged[0]
     assert "not complete yet: sync it first" in logged[0]
-    assert "begins in Asia/Hong_Kong" in logged[1]
+    assert "shares_traded -1 is not a count" in logged[1]
     assert "Delete the file and sync" in logged[2]
     assert "too long" in logged[3]
+
+
+def test_what_a_store_knows_beside_the_rows_is_not_served(store: FutuShortStore) -> None:
+    seen = WHOLE.rows.assign(first_seen=1767600000.25)
+    reports = tuple({**report, "first_seen": 1767600000.25} for report in AGGREGATES)
+    store.save(TENCENT, replace(WHOLE, rows=seen, reports=reports))
+    with Gateway(StoredHistories(store)) as gateway:
+        rows = read(gateway)
+        with Peer(gateway) as peer:
+            s2c = peer.page("00700", market=1).s2c
+    assert [row.timestampStr for row in rows] == DAYS[::-1]
+    assert {field.name for row in rows for field, _ in row.ListFields()} <= {
+        "timestamp", "timestampStr", "sharesTraded", "turnover", "shortSellSharesTraded",
+        "shortSellTurnover", "openPrice", "closePrice", "lastClosePrice", "dailyTradeAvgRatio",
+    }  # fmt: skip
+    assert (s2c.aggregatedShort, s2c.newTimeStr) == (52_000_000, "2025-12-31")
+    assert set(StoredHistories(store)["HK.00700"].rows[0]) == set(TENCENT.table.column_names)
+
+
+def test_a_timestamp_of_another_day_than_its_text_is_served_as_it_is(
+    store: FutuShortStore,
+) -> None:
+    odd = hk_rows(DAYS)
+    odd["timestamp"] += 86_400
+    odd.loc[119, "timestamp"] = 2**62
+    store.save(TENCENT, replace(WHOLE, rows=odd))
+    with Gateway(StoredHistories(store)) as gateway:
+        rows = read(gateway)
+        with FutuShortSource("HK.00700", gateway=f"{gateway.url}?limit=off") as src:
+            frame = src.read()
+    assert [row.timestampStr for row in rows] == DAYS[::-1]
+    assert [row.timestamp for row in rows] == odd["timestamp"].tolist()[::-1]
+    assert frame["timestamp_str"].tolist() == DAYS[::-1]
+    assert frame["timestamp"].tolist() == odd["timestamp"].tolist()[::-1]
 
 
 def test_a_store_that_is_slow_keeps_other_connections_waiting_for_nothing(

@@ -21,12 +21,16 @@ class TestOnALocalDisk(StoreContract):
         root = tmp_path / "a [b] %41"
 
         def put(name: str, content: bytes) -> None:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_bytes(content)
 
         def names() -> list[str]:
             return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
 
-        return Place(str(root), lambda name: (root / name).read_bytes(), put, names)
+        def remove(name: str) -> None:
+            (root / name).unlink()
+
+        return Place(str(root), lambda name: (root / name).read_bytes(), put, names, remove)
 
 
 class TestInMemory(StoreContract):
@@ -43,6 +47,7 @@ class TestInMemory(StoreContract):
             lambda name: fs.store[f"{root}/{name}"].getvalue(),
             lambda name, content: fs.pipe_file(f"{root}/{name}", content),
             names,
+            lambda name: fs.rm_file(f"{root}/{name}"),
         )
         fs.store.clear()
 
@@ -58,6 +63,11 @@ class TestOnAnObjectStore(StoreContract):
         def names() -> list[str]:
             return sorted(name.removeprefix(f"{root}/") for name in Bucket.objects)
 
+        def remove(name: str) -> None:
+            del Bucket.objects[f"{root}/{name}"]
+
         Bucket.reset()
-        yield Place(f"bucket://{root}", lambda name: Bucket.objects[f"{root}/{name}"], put, names)
+        yield Place(
+            f"bucket://{root}", lambda name: Bucket.objects[f"{root}/{name}"], put, names, remove
+        )
         Bucket.reset()

@@ -9,12 +9,14 @@ import sys
 import textwrap
 import threading
 import time
+import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dask.dataframe as dd
 import duckdb
+import fsspec
 import pandas as pd
 import polars as pl
 import pyarrow.dataset
@@ -34,9 +36,9 @@ from store_contract import (
     us_rows,
 )
 
-from intake_futu_short import ConfigError, FutuShortStore, StoreError
+from intake_futu_short import ConfigError, FutuShortError, FutuShortStore, StoreError
 from intake_futu_short.history.ticker_history import TickerHistory
-from intake_futu_short.store.files import encode
+from intake_futu_short.store.parquet import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +51,7 @@ def python(code: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(TESTS)}, **options,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path[1:]])}, **options,
     )  # fmt: skip
 
 
@@ -95,24 +97,19 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_history(tmp_path: Path, ki
         assert kept is not None
         store.save(TENCENT, kept)
     files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
-    assert files == {TENCENT_FILE, "short_volume/.writers/HK.00700.lock"}
+    assert files == {TENCENT_FILE, "short_volume/.locks/HK.00700.lock"}
 
 
-def test_temporary_files_of_the_dead_are_removed(tmp_path: Path) -> None:
+def test_what_a_dead_writer_left_is_replaced(tmp_path: Path) -> None:
     store = FutuShortStore(tmp_path)
-    store.save(TENCENT, WHOLE)
-    folder = tmp_path / "short_volume" / ".writers"
-    host = os.uname().nodename
-    removed = [folder / f"HK.00700@{host}.1.tmp", folder / "HK.00700@elsewhere.2.tmp"]
-    # Whether a process of another host is alive, nobody here can see.
-    left = [folder / name for name in ("HK.00700@elsewhere.1.tmp", f"HK.00700.B@{host}.1.tmp")]
-    for file in (*removed, *left):
-        file.write_bytes(b"half")
-    os.utime(removed[1], (0, 0))
+    folder = tmp_path / "short_volume" / ".locks"
+    folder.mkdir(parents=True)
+    (folder / "HK.00700.tmp").write_bytes(b"half")
+    (folder / "HK.00700.B.tmp").write_bytes(b"of another ticker")
     with locked(store, TENCENT):
-        store.load(TENCENT)
         store.save(TENCENT, WHOLE)
-    assert {p.name for p in folder.iterdir()} == {"HK.00700.lock", *(p.name for p in left)}
+    assert_same(store.load(TENCENT), WHOLE)
+    assert {p.name for p in folder.iterdir()} == {"HK.00700.lock", "HK.00700.B.tmp"}
 
 
 # -- writers that meet --------------------------------------------------------------------------
@@ -125,7 +122,7 @@ ADD_DAYS = """
         with locked(store, TENCENT):
             kept = store.load(TENCENT) or TickerHistory(hk_rows([]))
             days = sorted([*kept.rows["timestamp_str"], day])
-            store.save(TENCENT, TickerHistory(hk_rows(days)))
+            keep(store, TENCENT, TickerHistory(hk_rows(days)))
 """
 
 
@@ -238,12 +235,12 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
         pytest.skip("mounting takes rights that this user does not have")
     try:
         store = FutuShortStore(tmp_path)
-        store.save(TENCENT, long)
+        kept = store.save(TENCENT, long)
         for _ in range(2):
             with pytest.raises(StoreError, match=r"No space left on device\. What was kept is"):
-                store.save(TENCENT, too_long)
+                store.save(TENCENT, replace(too_long, version=kept.version))
         assert_same(store.load(TENCENT), long)
-        store.save(TENCENT, replace(long, rows=hk_rows(DAYS), checked_s=2.0))
+        store.save(TENCENT, replace(kept, rows=hk_rows(DAYS), checked_s=2.0))
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
 
@@ -316,11 +313,11 @@ def test_a_directory_without_permission_is_said(tmp_path: Path) -> None:
 
 
 def test_a_ticker_that_may_not_be_listed_is_no_ticker_left_out(tmp_path: Path) -> None:
+    for above in (tmp_path, *tmp_path.parents[:2]):
+        above.chmod(0o755)
     FutuShortStore(tmp_path / "store").save(TENCENT, WHOLE)
     folder = (tmp_path / "store" / TENCENT_FILE).parent
     folder.chmod(0)
-    for above in (tmp_path, *tmp_path.parents[:2]):
-        above.chmod(0o755)
     try:
         said = finished(python(WITHOUT_RIGHTS, str(tmp_path / "store"))).splitlines()
     finally:
@@ -350,6 +347,32 @@ def test_arguments_that_cannot_work_are_said_at_once(url: Any, options: Any, wor
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("simplecache::s3://bucket/short", None),
+        ("filecache::memory://short", None),
+        ("blockcache::file:///short", None),
+        ("cached::memory://short", None),
+        ("dir::simplecache::memory://short", None),
+        ("simplecache://short", {"target_protocol": "memory"}),
+        ("dir://short", {"target_protocol": "filecache"}),
+        ("dir://short", {"fo": {"target_protocol": "simplecache"}}),
+        ("dir://short", {"fs": fsspec.filesystem("simplecache", target_protocol="memory")}),
+    ],
+)
+def test_a_cache_cannot_be_a_store(url: str, options: Any) -> None:
+    with pytest.raises(ConfigError, match=r"from its own cache cannot be a store.*Leave the cache"):
+        FutuShortStore(url, options)
+
+
+@pytest.mark.parametrize("url", ["http://host/short", "https://me:s3cret@host/short?sig=s3cret"])
+def test_a_web_server_cannot_be_a_store(url: str) -> None:
+    with pytest.raises(ConfigError, match="does not list its files") as caught:
+        FutuShortStore(url)
+    assert "s3cret" not in str(caught.value)
+
+
 def test_a_protocol_that_is_not_installed_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(ConfigError, match="install gcsfs") as caught:
@@ -357,13 +380,36 @@ def test_a_protocol_that_is_not_installed_is_said_at_once(monkeypatch: pytest.Mo
     assert isinstance(caught.value.__cause__, ImportError)
 
 
-def test_credentials_are_not_shown() -> None:
-    store = FutuShortStore("memory://me:secret@x", {"secret": "secret"})
-    assert "secret" not in repr(store).replace("'secret'", "")
-    assert "secret" not in store.url
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("bucket://me:s3cret@x/y", "bucket://***@x/y"),
+        ("bucket://me:s3c/r@t@x/y", "bucket://***@x/y"),
+        ("bucket://s3cret@x/y", "bucket://***@x/y"),
+        ("bucket://x/y?sig=s3cret", "bucket://x/y?***"),
+        ("bucket://x/y?password=s3cret&a=s3c/r@t", "bucket://x/y?***"),
+        ("dir::bucket://me:s3cret@x/y", "dir::bucket://***@x/y"),
+    ],
+)
+def test_credentials_are_not_shown(url: str, shown: str) -> None:
     Bucket.reset()
-    with pytest.raises(StoreError, match=r"bucket://\*\*\*@x/y"):
-        FutuShortStore("bucket://me:secret@x/y").read()
+    store = FutuShortStore(url, {"secret": "s3cret"})
+    assert repr(store) == f"FutuShortStore({shown!r})"
+
+    def refuse(path: str) -> None:
+        raise PermissionError(f"not {path}")
+
+    Bucket.before_put = refuse
+    for action in (store.read, lambda: store.read("HK.00700"), lambda: store.save(TENCENT, WHOLE)):
+        with pytest.raises(FutuShortError) as caught:
+            action()
+        told = "".join(traceback.format_exception(caught.value))
+        assert "s3c" not in told.replace('{"secret": "s3cret"}', "")
+    Bucket.reset()
+
+
+def test_a_path_with_odd_characters_is_shown_as_it_is(tmp_path: Path) -> None:
+    assert FutuShortStore(tmp_path / "a@b?c=d").url == str(tmp_path / "a@b?c=d")
 
 
 def test_a_relative_path_stays_where_it_was(
@@ -447,12 +493,13 @@ def test_pandas_gives_one_file_the_dtypes_of_a_source(tmp_path: Path) -> None:
     assert frame.attrs == {}
 
 
-def test_statistics_let_a_reader_skip_years(tmp_path: Path) -> None:
+def test_statistics_let_a_reader_skip_a_ticker(tmp_path: Path) -> None:
     days = [f"{day:%Y-%m-%d}" for day in pd.bdate_range("2020-01-01", periods=1500)]
     FutuShortStore(tmp_path).save(TENCENT, TickerHistory(hk_rows(days)))
     metadata = pq.read_metadata(tmp_path / TENCENT_FILE)
-    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [750, 750]
-    assert metadata.row_group(1).column(1).statistics.min == days[750]
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [1500]
+    statistics = metadata.row_group(0).column(1).statistics
+    assert (statistics.min, statistics.max) == (days[0], days[-1])
 
 
 # -- many machines ------------------------------------------------------------------------------

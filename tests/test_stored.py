@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,6 @@ from intake_futu_short.errors import (
     UnknownSecurityError,
 )
 from intake_futu_short.gateway import Gateway, History, sample_histories
-from intake_futu_short.history.ticker_history import TickerHistory
 from intake_futu_short.security import Security
 from intake_futu_short.source import FutuShortSource
 from intake_futu_short.store import FutuShortStore
@@ -402,7 +402,7 @@ def test_auto_says_nothing_to_a_gateway_when_nothing_can_be_new(
     ticker = Ticker(Security.parse("US.A"), SHORT_VOLUME)
     kept = store.load(ticker)
     assert kept is not None
-    store.save(ticker, TickerHistory(kept.rows, is_complete=True))
+    store.save(ticker, replace(kept, checked_s=None))
     with (
         FutuShortSource("US.A", gateway=NOWHERE, store=tmp_path) as src,
         pytest.raises(GatewayUnreachableError, match=r"1500 rows up to .*: refresh='never' reads"),
@@ -421,17 +421,20 @@ def test_hk_reports_become_a_series(
         histories.update(served(model, "HK.1"))
         frame = read(gateway, tmp_path, "HK.1", refresh="always")
     assert frame.attrs["aggregated_short"] == 120
-    assert json.loads(frame.attrs["aggregates_history"]) == [
+    told = json.loads(frame.attrs["aggregates_history"])
+    assert [[*row[:2], *row[3:]] for row in told] == [
         ["HK.1", "2026-04-10", 100, 0.5], ["HK.1", "2026-04-17", 120, 0.5],
     ]  # fmt: skip
+    assert "first_seen" not in frame.attrs
     with FutuShortSource("HK.1", gateway=NOWHERE, store=tmp_path, refresh="never") as src:
         assert src.aggregates()["new_time_str"] == "2026-04-17"
         assert src.discover()["metadata"] == frame.attrs
         series = src.aggregates_history()
-        dates = series["date"].dt.strftime("%Y-%m-%d")
-        assert series.assign(date=dates).to_dict("list") == {
+        days = {name: series[name].dt.strftime("%Y-%m-%d") for name in ("as_of", "published")}
+        assert series.assign(**days).drop(columns="first_seen").to_dict("list") == {
             "code": ["HK.1", "HK.1"],
-            "date": ["2026-04-10", "2026-04-17"],
+            "as_of": ["2026-04-10", "2026-04-17"],
+            "published": ["2026-04-17", "2026-04-24"],
             "aggregated_short": [100, 120], "aggregated_short_ratio": [0.5, 0.5],
         }  # fmt: skip
         assert src.read_partition(0).attrs == frame.attrs

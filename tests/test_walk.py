@@ -17,7 +17,8 @@ from intake_futu_short.errors import (
     ReplyError,
 )
 from intake_futu_short.opend.messages_pb2 import DailyShortVolume
-from intake_futu_short.walk import Page, Walk
+from intake_futu_short.pages import Page, page_of
+from intake_futu_short.walk import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -265,7 +266,7 @@ def test_rows_in_another_order_than_newest_first_never_end_a_walk_early() -> Non
         answer("2025-12-30", "2025-12-31", key="a"), answer("2026-01-02", "2026-01-05", key="-1")
     )
     walk = Walk(AAPL, start="2026-01-01")
-    assert days_of(walk, script) == [["2026-01-02", "2026-01-05"]]
+    assert days_of(walk, script) == [["2026-01-05", "2026-01-02"]]
 
 
 def test_pages_in_another_order_than_newest_first_never_end_a_walk_early() -> None:
@@ -306,7 +307,7 @@ def test_a_page_in_order_ends_the_walk_though_its_oldest_day_came_before() -> No
         answer("2026-06-16", "2026-06-18", key="a"), answer("2026-06-17", "2026-06-16", key="b")
     )
     walk = Walk(AAPL, start="2026-06-16")
-    assert days_of(walk, script) == [["2026-06-16", "2026-06-18"], ["2026-06-17"]]
+    assert days_of(walk, script) == [["2026-06-18", "2026-06-16"], ["2026-06-17"]]
     assert walk.is_finished
 
 
@@ -503,9 +504,9 @@ def test_a_ratio_that_is_no_number_is_none(ratio: float) -> None:
 def test_the_days_of_an_answer_are_read_without_a_walk() -> None:
     s2c = answer("2026-06-18", "2026-06-18", key="a")
     s2c.us_items.add(timestamp=1781755200)
-    assert walk_module.days_of(s2c, AAPL) == ["2026-06-18"] * 3
+    assert page_of(s2c, AAPL).days == ["2026-06-18"] * 3
     with pytest.raises(ProtocolError, match="3 rows of another market"):
-        walk_module.days_of(s2c, TENCENT)
+        page_of(s2c, TENCENT)
 
 
 def test_a_walk_yields_questions_and_nothing_else() -> None:

@@ -11,7 +11,8 @@ from intake_futu_short.security import Security
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-    from intake_futu_short.walk import Page, Walk
+    from intake_futu_short.pages import Page
+    from intake_futu_short.walk import Walk
 
 AAPL = Ticker(Security.parse("US.AAPL"), SHORT_VOLUME)
 TENCENT = Ticker(Security.parse("HK.00700"), SHORT_VOLUME)

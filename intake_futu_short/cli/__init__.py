@@ -1,6 +1,7 @@
 """The command line: ``futu-short`` and ``python -m intake_futu_short``.
 
-Exit codes: 0 done, 1 an error (one line on stderr), 2 a wrong command line, 130 interrupted.
+Exit codes: 0 done, 1 an error (one line on stderr), 2 a wrong command line, 3 a stored file is not
+sound (``check``), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -86,6 +87,18 @@ def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]
     return add
 
 
+def _past(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that read a store as it was, and no gateway."""
+    aside = click.option(
+        "--aside", is_flag=True, help="What set-aside has put aside of the store's codes."
+    )
+    as_of = click.option(
+        "--as-of", metavar="WHEN",
+        help="Only what the store had seen by then: a time with a zone, or a date.",
+    )  # fmt: skip
+    return as_of(aside(command))
+
+
 def _output(
     text: str, *, required: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -105,6 +118,7 @@ def _output(
 @main.command()
 @click.argument("codes", metavar="CODE...", nargs=-1, required=True)
 @_options("start", "end", "num", "gateway", "store", "refresh", "max-pages", "rsa-key", "timeout")
+@_past
 @click.option("--metrics", is_flag=True, help="Add what df.shortvol derives, as columns.")
 @click.option(
     "--format", "form", type=click.Choice(frame_output.FORMATS),
@@ -114,7 +128,10 @@ def _output(
 def read(
     codes: tuple[str, ...], metrics: bool, form: str | None, output: str | None, **given: Any
 ) -> None:
-    """Read the short volume of one ticker, or of several of one market."""
+    """Read the short volume of one ticker, or of several of one market.
+
+    With --as-of or --aside only the store is read, and no gateway is asked.
+    """
     if form is None:
         form = _format(output)
     elif form == "parquet" and output is None and sys.stdout.isatty():
@@ -146,9 +163,27 @@ def _format(output: str | None) -> str:
 def _read(codes: tuple[str, ...], given: dict[str, Any]) -> pd.DataFrame:
     from intake_futu_short.source import FutuShortSource
 
+    as_of, aside = given.pop("as_of"), given.pop("aside")
+    if aside or as_of is not None:
+        return _read_past(codes, _given(given), as_of, aside=aside)
     code: Any = codes[0] if len(codes) == 1 else list(codes)
     with FutuShortSource(code, **_given(given)) as source:
         return source.read()
+
+
+def _read_past(
+    codes: tuple[str, ...], wanted: dict[str, Any], as_of: str | None, *, aside: bool
+) -> pd.DataFrame:
+    from intake_futu_short.store import FutuShortStore
+
+    store = wanted.pop("store", None)
+    if store is None:
+        raise click.UsageError("--as-of and --aside read a store: name it with --store.")
+    others = sorted(set(wanted) - {"start", "end"})
+    if others:
+        option = others[0].replace("_", "-")
+        raise click.UsageError(f"--{option} is for a gateway, which --as-of and --aside don't ask.")
+    return FutuShortStore(store).read(list(codes), **wanted, as_of=as_of, aside=aside)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -193,9 +228,48 @@ def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any
 
 
 @main.command()
+@click.argument("codes", metavar="[CODE]...", nargs=-1)
+@click.option("--store", required=True, help="fsspec URL of the history that is kept.")
+def check(codes: tuple[str, ...], store: str) -> None:
+    """Say whether stored histories are sound, complete, and add up.
+
+    Reads every file, or those of the tickers named, and asks no gateway. Prints what was found of
+    each: a table for a person, CSV for a pipe. The exit code is 3 when a file is not sound, and 1
+    when nothing is kept. Rows that do not add up are told and leave it at 0: they are what the
+    gateway sent.
+    """
+    from intake_futu_short.store import FutuShortStore
+    from intake_futu_short.verifying import verify
+
+    frame = verify(FutuShortStore(store), codes or None)
+    if sys.stdout.isatty():
+        click.echo(frame.drop(columns="problem").to_string(index=False))
+        for code, problem in frame.set_index("code")["problem"].dropna().items():
+            click.echo(f"\n{code}: {problem}", err=True)
+    else:
+        click.echo(frame.to_csv(index=False), nl=False)
+    if not frame["sound"].all():
+        raise click.exceptions.Exit(3)
+
+
+@main.command("set-aside")
+@click.argument("code", metavar="CODE")
+@click.option("--store", required=True, help="fsspec URL of the history.")
+def set_aside(code: str, store: str) -> None:
+    """Move what is stored of a code to a file of its own; the next sync starts anew.
+
+    For a code that now belongs to another security. read --aside reads what was set aside.
+    """
+    from intake_futu_short.store import FutuShortStore
+
+    click.echo(FutuShortStore(store).set_aside(code))
+
+
+@main.command()
 @click.argument("codes", metavar="CODE...", nargs=-1, required=True)
 @_output("Figure to write: .png, .pdf or .svg.", required=True)
 @_options("start", "end", "num", "gateway", "store", "refresh", "max-pages", "rsa-key", "timeout")
+@_past
 def plot(codes: tuple[str, ...], output: str, **given: Any) -> None:
     """Draw the short volume of a ticker, or of several of one market, into a file."""
     from intake_futu_short import plotting

@@ -31,8 +31,8 @@ from intake_futu_short.opend.connection import Answer, Connection, Failed, Ready
 from intake_futu_short.opend.dial import host_at, read_key
 from intake_futu_short.opend.limit import HostLimit
 from intake_futu_short.opend.line import CONNECT_S
+from intake_futu_short.pages import page_of
 from intake_futu_short.security import Security
-from intake_futu_short.walk import days_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -198,7 +198,7 @@ class _Examination:
         asked = f"{ticker} from {self._url}"
         answered = replies.decode(ticker.call.messages.Response, answer.body, asked).s2c
         text = f"{ticker} answered in {took_ms:.0f} ms"
-        days = days_of(answered, ticker)
+        days = page_of(answered, ticker).days
         if not days:
             return f"{text}, without rows"
         self._newest = days[0]

@@ -46,7 +46,8 @@ class History:
         Whose rows.
     rows : sequence of mapping of str to value
         One a trading day, newest first: column name → value. A value that is missing or None is
-        absent on the wire too. Each row needs its day, as `timestamp` or `timestamp_str`.
+        absent on the wire too. Each row needs its day, as `timestamp_str` or else as `timestamp`.
+        Where both are there the text is the day, and the number is served as it is.
     aggregated_short : int, optional
         Reported open short position, in shares; HK only, as are the next two.
     aggregated_short_ratio : float, optional
@@ -80,7 +81,7 @@ class History:
             for name, value in row.items():
                 if name not in columns:
                     raise ConfigError(f"{self.security}: rows of {market.name} have no {name!r}")
-                _check(columns[name], value)
+                _check(columns[name], value, *_bounds(columns[name], row))
         days = tuple(_day_of(market, row) for row in self.rows)
         object.__setattr__(self, "days", days)
         for newer, older in pairwise(days):
@@ -100,29 +101,29 @@ def _day_of(market: Market, row: Row) -> str:
     Raises
     ------
     ConfigError
-        When the row names none, or its two columns name different ones.
+        When the row names none.
     """
     day, timestamp = row.get("timestamp_str"), row.get("timestamp")
-    if not isinstance(day, str):
-        if not isinstance(timestamp, int):
-            raise ConfigError("a row has neither timestamp nor timestamp_str")
+    if isinstance(day, str):
+        return day
+    if isinstance(timestamp, int):
         return market.day(timestamp)
-    if timestamp is not None and timestamp != market.midnight(day):
-        raise ConfigError(
-            f"{day} begins in {market.time_zone} at {market.midnight(day)}, and the timestamp "
-            f"beside it is {timestamp}"
-        )
-    return day
+    raise ConfigError("a row has neither timestamp nor timestamp_str")
 
 
-def _check(column: Column, value: object, least: int = 0, limit: int = 2**64) -> None:
+def _bounds(column: Column, row: Row) -> tuple[int, int]:
+    """The least whole number that a value of a row can be, and the first that is too large."""
+    if column.kind != "timestamp":
+        return 0, 2**64
+    # Where the timestamp alone tells the day: every platform's calendar knows these years.
+    return (-(2**63), 2**63) if row.get("timestamp_str") is not None else (0, 2**35)
+
+
+def _check(column: Column, value: object, least: int, limit: int) -> None:
     """Raise a ConfigError for a value that the column's field cannot hold."""
     if value is None:
         return
-    if column.kind == "timestamp":
-        # Every platform's calendar knows these years.
-        fits = type(value) is int and 0 <= value < 2**35
-    elif column.kind == "count":
+    if column.kind in {"timestamp", "count"}:
         fits = type(value) is int and least <= value < limit
     else:
         fits = _is_day(value) if column.kind == "day" else _is_number(value)

@@ -1,6 +1,8 @@
-"""Rows held and rows just sent, joined on the trading day: what differs, and the two in one. Pure.
+"""Two sets of one ticker's rows: compared, united, and two histories merged. Pure.
 
-Frames are in the columns and dtypes of `schema`, ascending by day, each day once.
+A refresh and the merging of two writers use the same rules: `is_one_basis` says whether both sets
+are of one price adjustment, and `unite` makes one of them. Frames are in the columns and dtypes of
+`TickerHistory.rows`, ascending by day, each day once.
 """
 
 from __future__ import annotations
@@ -11,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from intake_futu_short.history.ticker_history import DAY, PRICE_TOLERANCE
+from intake_futu_short.history import reports, revisions
+from intake_futu_short.history.ticker_history import (
+    DAY,
+    FIRST_SEEN,
+    PRICE_TOLERANCE,
+    ROW,
+    TickerHistory,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,23 +28,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from intake_futu_short.calls import Table
-    from intake_futu_short.history.ticker_history import TickerHistory
 
 __all__ = [
     "Comparison",
     "blank",
     "compare",
     "days_of",
-    "join",
-    "put_in_place",
-    "split",
+    "in_order",
+    "is_one_basis",
+    "merge",
     "unite",
+    "withdrawn_days",
 ]
 
 
 def days_of(rows: pd.DataFrame) -> NDArray[np.str_]:
     """Trading days of rows, ``YYYY-MM-DD``, as one array that sorts."""
     return rows[DAY].to_numpy().astype("U10")
+
+
+# -- compared -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -45,8 +57,8 @@ class Comparison:
     Attributes
     ----------
     is_same_basis : bool or None
-        Whether the prices of the oldest common row that can tell agree: then both are of the same
-        price adjustment. None where no common row can tell.
+        Whether both are of the same price adjustment, by the oldest common row that can tell. None
+        where no common row can.
     has_common : bool
         Whether a day is in both.
     revised : tuple of str
@@ -64,85 +76,103 @@ class Comparison:
 def compare(held: pd.DataFrame, sent: pd.DataFrame, table: Table) -> Comparison:
     """Compare every common row: prices within 1e-9 of their size, all else exactly.
 
-    A value missing on both sides is equal. A row without a price, or with prices of 0 only, has
-    nothing that an adjustment could change: it cannot tell the basis.
+    A value missing on both sides is equal. Only a price that is present and not 0 on both sides
+    can tell the price adjustment: an adjustment changes no missing price and no 0.
     """
     days, in_held, in_sent = np.intersect1d(
         days_of(held), days_of(sent), assume_unique=True, return_indices=True
     )
-    revised = np.zeros(len(days), dtype=bool)
-    repriced = np.zeros(len(days), dtype=bool)
-    tells = np.zeros(len(days), dtype=bool)
+    revised, repriced, tells, adjusted = np.zeros((4, len(days)), dtype=bool)
     for column in table.columns:
-        if column.kind == "day":
-            continue
-        ours = _values(held[column.name], column.kind)[in_held]
-        theirs = _values(sent[column.name], column.kind)[in_sent]
         if column.kind == "price":
-            repriced |= ~_close(ours, theirs)
-            tells |= _is_price(ours) | _is_price(theirs)
-        else:
-            revised |= ~((ours == theirs) | (_is_missing(ours) & _is_missing(theirs)))
+            ours = held[column.name].to_numpy()[in_held]
+            theirs = sent[column.name].to_numpy()[in_sent]
+            differs = ~_close(ours, theirs)
+            can_tell = _is_price(ours) & _is_price(theirs)
+            repriced |= differs
+            tells |= can_tell
+            adjusted |= can_tell & differs
+        elif column.kind != "day":
+            ours, theirs = (
+                revisions.comparable(rows[column.name], column.kind)[places]
+                for rows, places in ((held, in_held), (sent, in_sent))
+            )
+            revised |= revisions.differ(ours, theirs)
     telling = np.flatnonzero(tells)
     return Comparison(
-        is_same_basis=None if not len(telling) else not repriced[telling[0]],
+        is_same_basis=None if not len(telling) else not adjusted[telling[0]],
         has_common=len(days) > 0,
         revised=tuple(map(str, days[revised])),
         repriced=tuple(map(str, days[repriced])),
     )
 
 
-def split(
-    held: pd.DataFrame, sent: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
-    """Rows held that are older, and newer, than those sent; and the days between not sent again."""
+def is_one_basis(
+    comparison: Comparison, held: pd.DataFrame, sent: pd.DataFrame, table: Table
+) -> bool:
+    """Whether rows held, where they were not sent, are of the same price adjustment as those sent.
+
+    The oldest common row that can tell decides, since an adjustment changes every older price.
+    Where none can, there must be a common row, and no price that could be of another adjustment.
+    """
+    if comparison.is_same_basis is not None:
+        return comparison.is_same_basis
+    others = held.loc[~held[DAY].isin(sent[DAY]), table.price_names]
+    return comparison.has_common and not others.notna().any(axis=None)
+
+
+def withdrawn_days(held: pd.DataFrame, sent: pd.DataFrame) -> tuple[str, ...]:
+    """Days held between the oldest and the newest day sent that were not sent again."""
     if not len(sent):
-        return held, held.iloc[:0], ()
+        return ()
     days, span = days_of(held), days_of(sent)
-    first = int(days.searchsorted(span[0]))
-    last = int(days.searchsorted(span[-1], side="right"))
-    gone = np.setdiff1d(days[first:last], span, assume_unique=True)
-    return held.iloc[:first], held.iloc[last:], tuple(map(str, gone))
+    between = days[(days >= span[0]) & (days <= span[-1])]
+    return tuple(map(str, np.setdiff1d(between, span, assume_unique=True)))
 
 
-def unite(rows: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
-    """All rows of both; of a day that is in both, the second's."""
-    only = rows[~rows[DAY].isin(more[DAY])]
-    return join([only, more]).sort_values(DAY, ignore_index=True)
+# -- united ---------------------------------------------------------------------------------------
 
 
-def put_in_place(
-    held: TickerHistory, sent: pd.DataFrame, table: Table, *, stands: bool
-) -> tuple[TickerHistory, tuple[str, ...]]:
-    """Put rows sent in place of what is held in their span.
+def unite(
+    held: TickerHistory,
+    rows: pd.DataFrame,
+    table: Table,
+    *,
+    is_one_basis: bool,
+    withdrawn: Sequence[str] = (),
+) -> TickerHistory:
+    """Put rows over those held: the one way in which two sets of rows become one.
 
     Parameters
     ----------
     held : TickerHistory
         What is held.
-    sent : pandas.DataFrame
-        At least one row, unless nothing is held.
+    rows : pandas.DataFrame
+        Of a day that is in both, these count; `FIRST_SEEN` is the earlier of the known values.
     table : Table
         Whose columns.
-    stands : bool
-        Whether the rows outside of the span are of the same price adjustment. Where they aren't,
-        they lose their prices to `superseded`.
+    is_one_basis : bool
+        Whether the other rows held are of the same price adjustment. Where they aren't, they lose
+        their prices to `superseded`.
+    withdrawn : sequence of str
+        Days that are held and end here.
 
     Returns
     -------
-    TickerHistory, tuple of str
-        The new history, complete or not as before; days of the span that were not sent again.
+    TickerHistory
+        With other `rows` and `superseded`, and else as held.
     """
-    older, newer, gone = split(held.rows, sent)
-    superseded = held.superseded
-    if not stands:
-        older, superseded = blank(older, superseded, table)
-        newer, superseded = blank(newer, superseded, table)
-    if superseded is not None:
-        again = superseded[DAY].isin(sent[DAY])
-        superseded = superseded[~again].reset_index(drop=True) if not again.all() else None
-    rows = join([older, sent, newer])
-    return replace(held, rows=rows, superseded=superseded), gone
+    held_days, days = days_of(held.rows), days_of(rows)
+    _, in_held, in_rows = np.intersect1d(held_days, days, assume_unique=True, return_indices=True)
+    stays = ~np.isin(held_days, withdrawn)
+    stays[in_held] = False
+    others, superseded = held.rows[stays], held.superseded
+    if not is_one_basis:
+        others, superseded = blank(others, superseded, table)
+    seen_s = rows[FIRST_SEEN].to_numpy().copy()
+    seen_s[in_rows] = np.fmin(seen_s[in_rows], held.rows[FIRST_SEEN].to_numpy()[in_held])
+    united = in_order([others, rows.assign(**{FIRST_SEEN: seen_s})])
+    return replace(held, rows=united, superseded=_unpriced(superseded, united, table))
 
 
 def blank(
@@ -158,27 +188,128 @@ def blank(
     """
     names = table.price_names
     had = rows.loc[rows[names].notna().any(axis=1), [DAY, *names]]
-    parts = [part for part in (superseded, had) if part is not None and len(part)]
-    kept = None
-    if parts:
-        kept = join(parts).drop_duplicates(DAY, keep="first").sort_values(DAY, ignore_index=True)
-    return rows.assign(**dict.fromkeys(names, np.nan)), kept
+    return rows.assign(**dict.fromkeys(names, np.nan)), _every_superseded([superseded, had])
 
 
-def join(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Rows of one stretch after the other."""
+def in_order(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Rows of all parts, ascending by day."""
     filled = [part for part in parts if len(part)]
-    return pd.concat(filled or parts[:1], ignore_index=True)
+    together = pd.concat(filled or parts[:1], ignore_index=True)
+    if together[DAY].is_monotonic_increasing:  # the ordinary case, and quicker
+        return together
+    return together.sort_values(DAY, ignore_index=True)
 
 
-def _values(column: pd.Series[Any], kind: str) -> NDArray[Any]:
-    if kind == "count":  # counts are 0 or more: no missing one looks like another
-        return column.to_numpy(dtype=np.int64, na_value=-1)
-    return column.to_numpy()
+def _every_superseded(parts: Sequence[pd.DataFrame | None]) -> pd.DataFrame | None:
+    """Superseded prices of all parts; of a day in several, those of the first."""
+    filled = [part for part in parts if part is not None and len(part)]
+    if not filled:
+        return None
+    return in_order([pd.concat(filled).drop_duplicates(DAY, keep="first")])
 
 
-def _is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
-    return np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), dtype=bool)
+def _unpriced(
+    superseded: pd.DataFrame | None, rows: pd.DataFrame, table: Table
+) -> pd.DataFrame | None:
+    """Superseded prices of days that have no price of today's adjustment."""
+    if superseded is None:
+        return None
+    priced = rows.loc[rows[table.price_names].notna().any(axis=1), DAY]
+    still = superseded[~superseded[DAY].isin(priced)]
+    return still.reset_index(drop=True) if len(still) else None
+
+
+# -- two writers ----------------------------------------------------------------------------------
+
+
+def merge(ours: TickerHistory, theirs: TickerHistory, table: Table) -> TickerHistory:
+    """Make one of two writers' histories of a ticker, without losing anything of either.
+
+    Of a day that both have, the history that was checked later counts; ours if neither was. A day
+    that only one has is kept, unless the other one has recorded since that it was withdrawn:
+
+    - When both are of one price adjustment, the days are put together.
+    - When they aren't and the later one is complete, the other's days lose their prices to
+      `superseded`.
+    - When they aren't and the later one is not complete, the rows of the earlier one stay as they
+      are. The next refresh finds out that its prices were adjusted, and walks.
+
+    Reports, revisions and superseded prices are those of both.
+
+    Parameters
+    ----------
+    ours, theirs : TickerHistory
+        What is to be saved, and what somebody else has saved meanwhile.
+    table : Table
+        Whose columns.
+    """
+    theirs_is_later = (theirs.checked_s or 0.0) > (ours.checked_s or 0.0)
+    later, earlier = (theirs, ours) if theirs_is_later else (ours, theirs)
+    later, earlier = _without_withdrawn(later, earlier), _without_withdrawn(earlier, later)
+    comparison = compare(earlier.rows, later.rows, table)
+    is_one = is_one_basis(comparison, earlier.rows, later.rows, table)
+    superseded = _every_superseded([earlier.superseded, later.superseded])
+    if is_one or not len(earlier.rows) or (later.is_complete and len(later.rows)):
+        rows_of = replace(earlier, superseded=superseded)
+        united = unite(rows_of, later.rows, table, is_one_basis=is_one)
+        merged = replace(
+            _state(earlier, later, is_one_basis=is_one),
+            rows=united.rows,
+            superseded=united.superseded,
+        )
+    else:
+        merged = replace(earlier, superseded=_unpriced(superseded, earlier.rows, table))
+    return replace(
+        merged,
+        reports=reports.merged(earlier.reports, later.reports),
+        revisions=revisions.merged(earlier, later, merged.rows, table),
+    )
+
+
+def _without_withdrawn(history: TickerHistory, other: TickerHistory) -> TickerHistory:
+    """Leave out rows whose withdrawal only the other history has recorded.
+
+    A row that was first seen after that is there again, and stays.
+    """
+    known = {(one.day, one.seen_s) for one in history.revisions if one.column == ROW}
+    withdrawn_s = {
+        one.day: one.seen_s
+        for one in other.revisions
+        if one.column == ROW and (one.day, one.seen_s) not in known
+    }
+    if not withdrawn_s:
+        return history
+    at_s = history.rows[DAY].map(withdrawn_s).to_numpy(dtype=np.float64)
+    is_gone = ~np.isnan(at_s) & ~(history.rows[FIRST_SEEN].to_numpy() > at_s)
+    return replace(history, rows=history.rows[~is_gone].reset_index(drop=True))
+
+
+def _state(earlier: TickerHistory, later: TickerHistory, *, is_one_basis: bool) -> TickerHistory:
+    """The later history with the state of both."""
+    is_complete = later.is_complete or (is_one_basis and earlier.is_complete)
+    adjusted = [one.adjusted_s for one in (earlier, later)]
+    if not is_one_basis and len(earlier.rows):
+        # Prices of the other's withdrawn rows, too, are of the older adjustment.
+        withdrawn = [one.seen_s for one in earlier.revisions if one.column == ROW]
+        adjusted += [later.checked_s, *withdrawn]
+    return replace(
+        later,
+        is_complete=is_complete,
+        cursor=None if is_complete else _oldest(earlier, later).cursor,
+        walked_s=_latest([earlier.walked_s, later.walked_s]),
+        adjusted_s=_latest(adjusted),
+    )
+
+
+def _latest(moments: Sequence[float | None]) -> float | None:
+    return max((moment for moment in moments if moment is not None), default=None)
+
+
+def _oldest(one: TickerHistory, other: TickerHistory) -> TickerHistory:
+    """The one that reaches farther back, from whose cursor a walk goes on."""
+    if not len(one.rows) or not len(other.rows):
+        return one if len(one.rows) else other
+    return one if one.rows[DAY].iloc[0] < other.rows[DAY].iloc[0] else other
 
 
 def _is_price(values: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -13,10 +13,12 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from intake_futu_short import schema
 from intake_futu_short.errors import PaginationError, StoreError
-from intake_futu_short.history import join
-from intake_futu_short.history.ticker_history import DAY, TickerHistory
+from intake_futu_short.history import join, plausible, reports, revisions
+from intake_futu_short.history.ticker_history import DAY, FIRST_SEEN, TickerHistory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -51,12 +53,14 @@ class Refresh:
     walk_from : callable
         Takes a cursor (None for the newest page) and returns a `Walk` from there.
     save : callable
-        Takes the `TickerHistory` to write and returns what was written: the same, unless another
-        writer came in between and the two were merged.
+        Takes the `TickerHistory` to write and returns what was written: with the same rows, unless
+        another writer came in between and the two were merged.
     is_enough : callable
         Whether a history that is not complete holds all that is wanted.
-    now_s : float
+    clock : callable
         Unix seconds.
+    store_url : str
+        Where the history is kept, for messages.
 
     Attributes
     ----------
@@ -68,13 +72,15 @@ class Refresh:
     walk_from: Callable[[str | None], Walk]
     save: Callable[[TickerHistory], TickerHistory]
     is_enough: Callable[[TickerHistory], bool]
-    now_s: float
+    clock: Callable[[], float]
+    store_url: str
 
     def __post_init__(self) -> None:
         self.revised: set[str] = set()
         self._table: Table = self.ticker.table
-        self._history = TickerHistory(schema.to_frame([], self._table))
+        self._history = TickerHistory(_ascending([], self._table))
         self._newest: Walk | None = None  # from the newest page on
+        self._lost: PaginationError | None = None  # why a walk could not be continued
 
     def run(
         self, held: TickerHistory | None, *, is_full: bool = False, newest_is_known: bool = False
@@ -100,30 +106,20 @@ class Refresh:
         GatewayError, PaginationError
             As a walk raises them.
         StoreError
-            As `save` raises it, and when other writers do not let it come to an end.
+            As `save` raises it; when other writers do not let it come to an end; when the gateway's
+            rows seem to be of another security than those held.
         """
         self._history = held or self._history
         if is_full:
             self.is_enough = _is_complete
-        walks_all = is_full and len(self._history.rows) > 0
-        why: PaginationError | None = None
         for _ in range(ROUNDS_AT_MOST):
-            try:
-                asks_newest = not newest_is_known or why is not None
-                is_overtaken = asks_newest and not (
-                    yield from self._renew(walks_all=walks_all or why is not None)
-                )
-                if not is_overtaken and (yield from self._extend()):
-                    return self._history
-            except _CursorLostError as lost:  # noqa: PERF203 - a round is many requests
-                if self._newest is not None and self._newest.is_finished:
-                    raise lost.why from lost.why.__cause__  # from there on nothing is missing
-                _log.info("%s: walked again from the newest page: %s", self.ticker, lost.why)
-                why = lost.why
-            else:
-                newest_is_known, self._newest = False, None
-        raise why or StoreError(
-            f"{self.ticker}: other writers published other prices again and again while it was "
+            walks_all = is_full or self._lost is not None
+            is_renewed = newest_is_known or (yield from self._renew(walks_all=walks_all))
+            if is_renewed and (yield from self._extend()):
+                return self._history
+            newest_is_known = False
+        raise self._lost or StoreError(
+            f"{self.ticker}: other writers saved other prices again and again while it was "
             "refreshed; let one process at a time write a store without locks"
         )
 
@@ -132,55 +128,67 @@ class Refresh:
     def _renew(self, *, walks_all: bool) -> Generator[Question, Reply, bool]:
         """Walk from the newest page on until what was sent can replace what is held.
 
-        Returns False when another writer came in between.
+        Returns whether that is done; else it has to be begun again.
         """
         if self._newest is None:
             self._newest = self.walk_from(None)
             yield from self._next(self._newest)
-            self._history = replace(
-                self._history,
-                checked_s=self.now_s,
-                reports=_with(self._history.reports, self._newest.attrs),
-            )
+            self._take_note(self._newest.attrs, self.clock())
         walk = self._newest
         sent = _ascending(walk.pages, self._table)
         if not len(sent) and len(self._history.rows):
             # An empty newest page may be temporary: keep what we have.
             return self._put(self._history)
+        is_in_doubt = False
         while True:
-            comparison = self._compare(sent)
-            stands = self._stands(comparison, sent)
-            if (
-                (stands and not walks_all)
-                or walk.is_finished
-                or (not self._history.is_complete and self._is_past_held(sent))
-            ):
+            comparison = join.compare(self._history.rows, sent, self._table)
+            stands = join.is_one_basis(comparison, self._history.rows, sent, self._table)
+            is_in_doubt |= comparison.is_same_basis is False
+            can_go_on_later = not self._history.is_complete and self._is_past_held(sent)
+            if (stands and not walks_all) or walk.is_finished or can_go_on_later:
                 break
-            sent = join.unite(sent, (yield from self._next(walk)))
-        # Where the oldest common price stands, no adjustment lies between: others were revised.
-        self._note(comparison, counts_prices=stands)
-        history, gone = join.put_in_place(self._history, sent, self._table, stands=stands)
-        if gone:
-            _log.warning("%s: the gateway no longer sends %s", self.ticker, _in_words(gone))
-            self.revised.update(gone)
+            older = yield from self._next(walk)
+            if older is None:
+                return False
+            sent = join.in_order([older, sent])
         if walk.is_finished:
-            history = self._completed(history)
+            self._refuse_another_security(sent)
+        gone = join.withdrawn_days(self._history.rows, sent)
+        history, seen_s = self._with(sent, comparison, gone, is_one_basis=stands)
+        if len(self._history.rows) and (is_in_doubt or not stands):
+            history = replace(history, adjusted_s=seen_s)
+        if walk.is_finished:
+            history = _completed(history, seen_s)
         elif self._is_past_held(sent):
             history = replace(history, is_complete=False, cursor=walk.next_key)
         return self._put(history)
 
-    def _stands(self, comparison: Comparison, sent: pd.DataFrame) -> bool:
-        """Whether what is held and older than the rows sent is of the same adjustment."""
-        if comparison.is_same_basis is not None:
-            return comparison.is_same_basis
-        older, _, _ = join.split(self._history.rows, sent)
-        has_prices = older[self._table.price_names].notna().any(axis=None)
-        return comparison.has_common and not has_prices
+    def _take_note(self, attrs: Mapping[str, Any], now_s: float) -> None:
+        """What the newest answer tells beside its rows, and what its moment tells of those held."""
+        held = self._history
+        days = plausible.impossible_days(held.rows, now_s)
+        if days:
+            _log.warning("%s: dropped rows of days to come: %s", self.ticker, _few(days))
+            self.revised.update(days)
+            held = replace(
+                held,
+                rows=held.rows[: -len(days)],
+                revisions=(*held.revisions, *revisions.withdrawn(held.rows, days, now_s)),
+            )
+        self._history = replace(
+            held, checked_s=now_s, reports=reports.extended(held.reports, attrs, now_s)
+        )
+
+    def _refuse_another_security(self, sent: pd.DataFrame) -> None:
+        held = self._history.rows
+        why = plausible.another_security(held, sent, self.ticker, self.store_url)
+        if why is not None:
+            raise StoreError(why)
 
     def _is_past_held(self, sent: pd.DataFrame) -> bool:
         """Whether the rows sent go back farther than those held, or as far and more are missing."""
         held = self._history
-        if not len(sent) or not len(held.rows):
+        if not len(held.rows):
             return True
         oldest, oldest_held = sent[DAY].iloc[0], held.rows[DAY].iloc[0]
         return bool(oldest < oldest_held or (oldest == oldest_held and not held.is_complete))
@@ -190,7 +198,7 @@ class Refresh:
     def _extend(self) -> Generator[Question, Reply, bool]:
         """Walk on backwards from what is held, a write a page.
 
-        Returns False when another writer came in between.
+        Returns whether that is done; else all has to be begun again.
         """
         walk = self._newest
         if walk is None or walk.next_key != self._history.cursor:
@@ -198,80 +206,104 @@ class Refresh:
         while not (self._history.is_complete or self.is_enough(self._history)):
             walk = walk or self.walk_from(self._history.cursor)
             if walk.next_key is None:
-                raise _CursorLostError(PaginationError(f"{self.ticker}: no cursor was kept"))
+                return self._begin_again(PaginationError(f"{self.ticker}: no cursor was kept"))
             sent = yield from self._next(walk)
-            comparison = self._compare(sent)
+            if sent is None:
+                return False
+            comparison = join.compare(self._history.rows, sent, self._table)
             if comparison.is_same_basis is False:
+                self._newest = None  # its pages may be of either adjustment
                 why = "the rows behind its cursor are of another price adjustment"
-                raise _CursorLostError(PaginationError(f"{self.ticker}: {why}"))
-            self._note(comparison, counts_prices=True)
-            rows = join.unite(self._history.rows, sent)
-            history = replace(self._history, rows=rows, cursor=walk.next_key)
-            if not self._put(self._completed(history) if walk.is_finished else history):
+                return self._begin_again(PaginationError(f"{self.ticker}: {why}"))
+            history, seen_s = self._with(sent, comparison, (), is_one_basis=True)
+            history = replace(history, cursor=walk.next_key)
+            if not self._put(_completed(history, seen_s) if walk.is_finished else history):
                 return False
         return True
 
-    def _completed(self, history: TickerHistory) -> TickerHistory:
-        return replace(history, is_complete=True, cursor=None, walked_s=self.now_s)
-
     # -- asking and writing -------------------------------------------------------------------
 
-    def _next(self, walk: Walk) -> Generator[Question, Reply, pd.DataFrame]:
-        """Rows of the next page, ascending; none at the end."""
+    def _next(self, walk: Walk) -> Generator[Question, Reply, pd.DataFrame | None]:
+        """Rows of the next page, ascending; none at the end; None when the walk is lost."""
         try:
             page = yield from walk.next_page()
         except PaginationError as error:
-            if walk is self._newest and not walk.is_lost:
-                raise
-            # A walk that went on from a saved cursor is not worth more than that.
             if walk is self._newest:
+                if not walk.is_lost:
+                    raise
                 self._newest = None
-            raise _CursorLostError(error) from error
+            # A walk that went on from a saved cursor is not worth more than that.
+            self._begin_again(error)
+            return None
         return _ascending([] if page is None else [page], self._table)
+
+    def _begin_again(self, why: PaginationError) -> bool:
+        """Note why a walk is given up; False, for whoever returns at that."""
+        if self._newest is not None and self._newest.is_finished:
+            raise why  # another walk from the newest page on would find no more
+        _log.info("%s: walked again from the newest page: %s", self.ticker, why)
+        self._lost = why
+        return False
+
+    def _with(
+        self,
+        sent: pd.DataFrame,
+        comparison: Comparison,
+        gone: Sequence[str],
+        *,
+        is_one_basis: bool,
+    ) -> tuple[TickerHistory, float]:
+        """What is held with the rows sent and a record of what they replace; and the moment."""
+        held, seen_s = self._history, self.clock()
+        self._log_changes(comparison, gone, counts_prices=is_one_basis)
+        if len(held.rows):
+            is_new = (sent[DAY] > held.rows[DAY].iloc[0]) & ~sent[DAY].isin(held.rows[DAY])
+            sent = sent.assign(**{FIRST_SEEN: np.where(is_new, seen_s, np.nan)})
+        found = revisions.withdrawn(held.rows, gone, seen_s)
+        if comparison.revised:
+            found += revisions.replaced(held.rows, sent, self._table, seen_s)
+        history = join.unite(held, sent, self._table, is_one_basis=is_one_basis, withdrawn=gone)
+        return replace(history, revisions=(*held.revisions, *found)), seen_s
 
     def _put(self, history: TickerHistory) -> bool:
         """Save, and return whether what was saved is of the prices that were sent."""
         self._history = self.save(history)
-        return self._history is history or self._compare(history.rows).is_same_basis is not False
+        if self._history.rows is history.rows:
+            return True
+        saved = join.compare(self._history.rows, history.rows, self._table)
+        if saved.is_same_basis is False:
+            self._newest = None
+            return False
+        return True
 
-    def _compare(self, sent: pd.DataFrame) -> Comparison:
-        return join.compare(self._history.rows, sent, self._table)
-
-    def _note(self, comparison: Comparison, *, counts_prices: bool) -> None:
-        """Log what differs from what was held."""
+    def _log_changes(
+        self, comparison: Comparison, gone: Sequence[str], *, counts_prices: bool
+    ) -> None:
+        # Where the oldest common price stands, no adjustment lies between: others were revised.
         changed = {*comparison.revised, *(comparison.repriced if counts_prices else ())}
         if changed:
-            days = _in_words(sorted(changed))
+            days = _few(sorted(changed))
             _log.warning("%s: late revisions were taken over: %s", self.ticker, days)
-            self.revised |= changed
         if comparison.repriced and not counts_prices:
             _log.info("%s: prices of %d days adjusted", self.ticker, len(comparison.repriced))
-
-
-class _CursorLostError(Exception):
-    """No gateway takes a cursor any more: the ticker is walked again from the newest page."""
-
-    def __init__(self, why: PaginationError) -> None:
-        super().__init__(str(why))
-        self.why = why
+        if gone:
+            _log.warning("%s: the gateway no longer sends %s", self.ticker, _few(sorted(gone)))
+        self.revised |= {*changed, *gone}
 
 
 def _ascending(pages: Sequence[Page], table: Table) -> pd.DataFrame:
-    return schema.to_frame(pages, table).sort_values(DAY, ignore_index=True)
+    rows = schema.to_frame(pages, table).assign(**{FIRST_SEEN: np.nan})
+    return join.in_order([rows[::-1]])
 
 
 def _is_complete(history: TickerHistory) -> bool:
     return history.is_complete
 
 
-def _with(
-    seen: tuple[Mapping[str, Any], ...], now: Mapping[str, Any]
-) -> tuple[Mapping[str, Any], ...]:
-    """The reports seen, and the one of now unless it is the last already, or says nothing."""
-    last = seen[-1] if seen else dict.fromkeys(now)
-    return seen if now == last else (*seen, now)
+def _completed(history: TickerHistory, now_s: float) -> TickerHistory:
+    return replace(history, is_complete=True, cursor=None, walked_s=now_s)
 
 
-def _in_words(days: Sequence[str]) -> str:
+def _few(days: Sequence[str]) -> str:
     more = f" and {len(days) - 5} more days" if len(days) > 5 else ""
     return ", ".join(days[:5]) + more

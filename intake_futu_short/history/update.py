@@ -22,7 +22,7 @@ from intake_futu_short.errors import (
 from intake_futu_short.history import join
 from intake_futu_short.history.refresh import Refresh
 from intake_futu_short.history.ticker_history import DAY, newest_day
-from intake_futu_short.walk import Walk
+from intake_futu_short.walk import Walk, newest_possible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -61,10 +61,17 @@ class Store(Protocol):
         """What is kept of a ticker; None when nothing is."""
 
     def save(self, ticker: Ticker, history: TickerHistory) -> TickerHistory:
-        """Keep it in place of what was kept; gives what is kept now."""
+        """Keep it in place of what was kept; gives what is kept now.
+
+        That is `history` with a new `version`; merged with what another writer has kept since
+        `history` was loaded, if one has.
+        """
 
     def version(self, ticker: Ticker) -> str | None:
-        """Text that changes with what is kept of a ticker; None when nothing is."""
+        """Text that changes with what is kept of a ticker; None when nothing is.
+
+        It needs no file to be read, and is another thing than `TickerHistory.version`.
+        """
 
     def try_lock(self, ticker: Ticker) -> AbstractContextManager[None] | None:
         """Become the one writer of a ticker until the context ends; None while another one is."""
@@ -92,6 +99,10 @@ class Outcome:
     revised: int = 0
 
 
+def _now_s() -> float:
+    return time.time()  # looked up when it is called: tests and tools may have another
+
+
 @dataclass(frozen=True)
 class Updater:
     """Keeps one ticker's history in a store up to date.
@@ -117,7 +128,7 @@ class Updater:
     num: int | None = None
     refresh: str = "auto"
     origin: str = "the gateway"
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = _now_s
 
     def update(
         self, is_enough: Callable[[TickerHistory], bool], since_s: float | None = None
@@ -144,13 +155,17 @@ class Updater:
             return self._as_it_is(held, is_enough)
         if held is not None and self._is_settled(held, is_enough, since_s):
             return Outcome(held)
-        with (yield from self._lock()):
-            held = self.store.load(self.ticker)
-            if held is not None and self._is_settled(held, is_enough, since_s):
-                return Outcome(held)
+        lock = self.store.try_lock(self.ticker)
+        if has_waited := lock is None:
+            lock = yield from self._wait()
+        with lock:
+            if has_waited:  # for a writer that may have brought all that is wanted
+                held = self.store.load(self.ticker)
+                if held is not None and self._is_settled(held, is_enough, since_s):
+                    return Outcome(held)
             return (yield from self._ask(held, is_enough, since_s))
 
-    def _lock(self) -> Generator[_Locked, object, AbstractContextManager[None]]:
+    def _wait(self) -> Generator[_Locked, object, AbstractContextManager[None]]:
         """Wait for whoever writes the ticker, as long as its file goes on changing."""
         version: str | None = None
         since: float | None = None
@@ -200,14 +215,28 @@ class Updater:
 
     def _is_current(self, held: TickerHistory) -> bool:
         """Whether the gateway can hardly have anything newer."""
-        now_s = self.clock()
-        if held.checked_s is not None and now_s - held.checked_s < FRESH_S:
-            return now_s >= held.checked_s  # a clock that was set back says nothing
-        return newest_day(held.rows) == self._newest_session(now_s)
+        now_s, checked_s, newest = self.clock(), held.checked_s, newest_day(held.rows)
+        if (checked_s or 0.0) > now_s or (newest or "") > self.ticker.market.day(int(now_s)):
+            return False  # a clock that is behind says nothing
+        if checked_s is not None and now_s - checked_s < FRESH_S:
+            return True
+        return newest == self._newest_session(now_s)
 
     def _newest_session(self, now_s: float) -> str:
         now = dt.datetime.fromtimestamp(now_s, dt.timezone.utc)
         return calendars.newest_session(self.ticker.market, now).isoformat()
+
+    def _walk_from(self, cursor: str | None, held: TickerHistory | None) -> Walk:
+        newest: str | None = newest_possible(self.clock())
+        if cursor is not None and held is not None and (held.rows[DAY].iloc[:1] > newest).any():
+            newest = None  # all that is held is later: the clock was found wrong
+        return Walk(
+            self.ticker,
+            num=self.num,
+            origin=self.origin,
+            cursor=cursor,
+            newest_possible=newest,
+        )
 
     def _ask(
         self,
@@ -217,10 +246,11 @@ class Updater:
     ) -> Generator[Question, Reply, Outcome]:
         refresh = Refresh(
             self.ticker,
-            lambda cursor: Walk(self.ticker, num=self.num, origin=self.origin, cursor=cursor),
-            lambda changed: self.store.save(self.ticker, changed),
-            is_enough,
-            self.clock(),
+            walk_from=lambda cursor: self._walk_from(cursor, held),
+            save=lambda changed: self.store.save(self.ticker, changed),
+            is_enough=is_enough,
+            clock=self.clock,
+            store_url=self.store.url,
         )
         is_known = held is not None and self._is_known(held, since_s)
         questions = refresh.run(

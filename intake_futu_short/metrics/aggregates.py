@@ -1,8 +1,9 @@
-"""Open short positions that HKEX reports, as ``attrs`` bear them: pure functions of a DataFrame.
+"""Reported open short positions, as ``attrs`` bear them: pure functions of a DataFrame.
 
-The gateway sends one number a ticker, as of a day (``new_time_str``), beside the daily rows. A
-frame of one ticker has it in ``attrs`` itself, a panel in ``attrs["aggregates"]``, a JSON text of
-an object by code.
+The gateway sends one number a ticker, as of a day (``new_time_str``), beside the daily rows. These
+are taken to be the aggregated reportable short positions that Hong Kong's Securities and Futures
+Commission (SFC) publishes every week. A frame of one ticker has it in ``attrs`` itself, a panel in
+``attrs["aggregates"]``, a JSON text of an object by code.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from intake_futu_short import calendars
 from intake_futu_short.calls import AGGREGATE_NAMES
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.metrics.columns import Columns, answer
@@ -23,6 +25,7 @@ from intake_futu_short.metrics.sessions import Sessions, code_of, refuse_periods
 from intake_futu_short.metrics.window_metrics import trailing, window
 from intake_futu_short.metrics.windows import quotient
 from intake_futu_short.schema import text_dtype
+from intake_futu_short.security import HK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +45,7 @@ _VOLUME = {"HK": ("volume",)}
 
 
 def aggregates(frame: pd.DataFrame) -> pd.DataFrame:
-    """Open short positions that HKEX reports, a row a ticker that has one.
+    """Open short positions as last reported, a row a ticker that has one; HK only.
 
     They come from attrs, whatever rows are left in the frame: those of one ticker, or of a panel
     ``attrs["aggregates"]``, a JSON object of them by code.
@@ -76,45 +79,65 @@ def aggregates(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def aggregates_history(frame: pd.DataFrame) -> pd.DataFrame:
-    """Open short positions that HKEX has reported, a row a ticker and as-of date.
+    """Open short positions that were reported, a row a ticker and report; HK only.
 
     The gateway sends the newest report only; a store keeps each that it has seen. They come from
-    ``attrs["aggregates_history"]``, a JSON list of [code, as-of date, shares, percent]; a frame
-    without it gives what `aggregates` gives.
+    ``attrs["aggregates_history"]``, a JSON list of [code, as-of date, first seen, shares, percent];
+    a frame without it gives what `aggregates` gives.
+
+    ``published`` is an estimate by the practice of the Securities and Futures Commission (SFC),
+    whose aggregated reportable short positions these are taken to be: the first Friday at least
+    seven days after the as-of date, or the next session after it when that is none.
 
     Returns
     -------
     pandas.DataFrame
-        ``code``; ``date`` (as-of date, datetime64[ns]); ``aggregated_short`` (shares, Int64);
-        ``aggregated_short_ratio`` (percent, float64); ascending by code and date. Without rows
-        when there are none; a report without a date is none of them.
+        ``code``; ``as_of`` and ``published`` (dates, datetime64[ns]); ``first_seen``, the Unix
+        seconds at which a store first saw the report (float64, NaN when none did);
+        ``aggregated_short`` (shares, Int64); ``aggregated_short_ratio`` (percent, float64).
+        Ascending by code, as-of date and moment. Without rows when there are none; a report
+        without a date is none of them. A report that was corrected has a row for each value.
+
+    References
+    ----------
+    Securities and Futures (Short Position Reporting) Rules (Cap. 571AJ), rule 6.
 
     Examples
     --------
     >>> from intake_futu_short import sample
     >>> history = sample.frame("HK.00700").shortvol.aggregates_history()
-    >>> history["aggregated_short"].tolist(), str(history["date"].iloc[-1].date())
-    ([51480638], '2026-04-30')
+    >>> history["aggregated_short"].tolist()
+    [51480638]
+    >>> str(history["as_of"].iloc[-1].date()), str(history["published"].iloc[-1].date())
+    ('2026-04-30', '2026-05-08')
     """
     kept = _kept(frame, "aggregates_history", list)
     if kept is None:
         now = aggregates(frame)
         columns = [now[n].tolist() for n in ("code", "new_time_str", *AGGREGATE_NAMES[:2])]
-        rows = list(zip(*columns, strict=True))
+        rows = [(code, day, None, *rest) for code, day, *rest in zip(*columns, strict=True)]
     else:
         rows = kept
     with _told("attrs['aggregates_history']"):
-        codes, days, shares, percents = ([row[i] for row in rows] for i in range(4))
+        codes, days, moments, shares, percents = ([row[i] for row in rows] for i in range(5))
         history = pd.DataFrame(
             {
                 "code": pd.Series(codes, dtype=text_dtype()),
-                "date": as_of_days(days, errors="coerce"),
+                "as_of": as_of_days(days, errors="coerce"),
+                "first_seen": pd.Series(moments, dtype="float64"),
                 "aggregated_short": pd.array(shares, dtype="Int64"),
                 "aggregated_short_ratio": pd.Series(percents, dtype="float64"),
             }
-        )
-    dated = history.dropna(subset="date")
-    return dated.sort_values(["code", "date"], kind="stable", ignore_index=True)
+        ).dropna(subset="as_of")
+        history.insert(2, "published", _published(history["as_of"]))
+    keys = ["code", "as_of", "first_seen"]
+    return history.sort_values(keys, kind="stable", na_position="first", ignore_index=True)
+
+
+def _published(as_of: pd.Series[Any]) -> pd.Series[Any]:
+    """When reports of these days were published; by the rule for HK, which alone has any."""
+    days = {day: calendars.published(HK, day.date()) for day in as_of.unique()}
+    return pd.to_datetime(as_of.map(days)).astype("datetime64[ns]")
 
 
 @contextmanager
@@ -123,7 +146,9 @@ def _told(where: str) -> Iterator[None]:
     try:
         yield
     except (IndexError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{where} holds what is not a report of HKEX: {error}") from error
+        raise ConfigError(
+            f"{where} holds what is not a report of an open position: {error}"
+        ) from error
 
 
 def as_of_days(values: list[Any], *, errors: Literal["raise", "coerce"]) -> pd.DatetimeIndex:
@@ -243,7 +268,7 @@ def _lost(metric: str, missing: list[str], panel: bool) -> str:
     where = "attrs['aggregates']" if panel else "attrs"
     example = "{code: value, ...}" if panel else "..."
     return (
-        f"{metric} needs what HKEX reports beside the rows, and this frame has no "
+        f"{metric} needs the open position reported beside the rows, and this frame has no "
         f"{' and no '.join(missing)} in {where}. pandas drops attrs when a frame goes through CSV, "
         "and when frames whose attrs differ are joined. Take them from the frame as it was read "
         f"(its attrs), or pass them: {', '.join(f'{name}={example}' for name in missing)}"
@@ -260,8 +285,8 @@ def days_to_cover(
 ) -> pd.Series[float]:
     """Days of usual volume that the open short position amounts to; HK only.
 
-    The open short position that HKEX reports / mean volume of the ``n`` trading days, that is rows
-    of the ticker, that end at its as-of date. The number is given on the row of that date; all
+    The reported open short position / mean volume of the ``n`` trading days, that is rows of the
+    ticker, that end at its as-of date. The number is given on the row of that date; all
     other rows are NaN, for the position on other days is not known. Where the frame has no row of
     that date, all are.
 
@@ -342,7 +367,7 @@ def implied_shares(
     decimals: with a ratio of 0.56 to within 1 %.
 
     The number is given from its as-of date on; earlier rows are NaN, for it was not known then.
-    (HKEX publishes a report some days after its as-of date.)
+    (The SFC publishes a report some days after its as-of date.)
 
     Parameters
     ----------

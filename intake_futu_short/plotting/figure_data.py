@@ -89,7 +89,7 @@ class Ticker:
         The days shown, ascending: ``price``, ``short_value`` (amounts of money), ``short_ratio``,
         ``pooled``, ``mean``, ``sd``, ``reported_pooled`` (fractions); NaN where not known.
     positions : pandas.DataFrame
-        Open short positions that HKEX reported, by as-of date, ascending: ``aggregated_short``
+        Reported open short positions, by as-of date, ascending: ``aggregated_short``
         (shares), ``aggregated_short_ratio`` (percent).
     newest : pandas.Timestamp or None
         As-of date: the newest day that the frame has of the ticker, shown or not.
@@ -284,10 +284,10 @@ def _positions(frame: pd.DataFrame) -> pd.DataFrame:
     now, history = metrics.aggregates(frame), metrics.aggregates_history(frame)
     now["date"] = as_of_days(now.pop("new_time_str").tolist(), errors="coerce")
     # Where both have a day, the series has it as it was first sent.
-    reported = pd.concat([now, history], ignore_index=True)
+    reported = pd.concat([now, history.rename(columns={"as_of": "date"})], ignore_index=True)
     known = reported.dropna(subset=["date", "aggregated_short"]).fillna({"code": ""})
     table = known.drop_duplicates(["code", "date"], keep="last").set_index(["code", "date"])
-    return table.sort_index().astype(np.float64)
+    return table.sort_index()[["aggregated_short", "aggregated_short_ratio"]].astype(np.float64)
 
 
 def newest_day(tickers: Sequence[Ticker]) -> pd.Timestamp | None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal
 
 from intake_futu_short import arguments
 from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.errors import ConfigError, StoreError
+from intake_futu_short.history.ticker_history import DAY, FIRST_SEEN
 from intake_futu_short.security import MARKETS, Security
-from intake_futu_short.store import files as store_files
+from intake_futu_short.store import many as store_many
 from intake_futu_short.store import paths as store_paths
-from intake_futu_short.store import universe
+from intake_futu_short.store import writing
 from intake_futu_short.store.file_system import StoreFileSystem
-from intake_futu_short.store.publishing import Seen, publish
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -54,15 +53,9 @@ class FutuShortStore:
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         self._files = StoreFileSystem(url, storage_options)
-        # By thread, because each saves what came of its own `load`.
-        self._loaded: dict[tuple[int, str], Seen] = {}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        # What threads here have loaded is nothing to another process, to which every task goes.
-        return {**vars(self), "_loaded": {}}
 
     @property
     def url(self) -> str:
@@ -74,6 +67,8 @@ class FutuShortStore:
     def load(self, ticker: Ticker) -> TickerHistory | None:
         """Read what is kept of a ticker; None when nothing is.
 
+        Its ``version`` tells `save` what a history was made from: `dataclasses.replace` keeps it.
+
         Raises
         ------
         CorruptStoreError
@@ -81,45 +76,38 @@ class FutuShortStore:
         StoreError
             When the store cannot be read, or another version wrote the file.
         """
-        path = store_paths.file_path(ticker)
-        content = self._files.get(path)
-        self._loaded[get_ident(), path] = Seen.of(content)
-        if content is None:
-            return None
-        return store_files.decode(content, ticker, self._files.show(path))
+        return writing.load(self._files, ticker)
 
     def version(self, ticker: Ticker) -> str | None:
-        """What changes whenever something is published of a ticker; None when nothing is kept."""
+        """What changes whenever something is saved of a ticker; None when nothing is kept."""
         return self._files.version(store_paths.file_path(ticker))
 
     def save(self, ticker: Ticker, history: TickerHistory) -> TickerHistory:
-        """Publish what is now known of a ticker: whole, or not at all.
+        """Keep what is now known of a ticker, in place of the version that it was made from.
 
         The caller holds the ticker's lock since it loaded (see `try_lock`). On a file system
-        without locks another host may have published something meanwhile. The two histories are
-        then merged, and no row of either is lost; `store.publishing` has the rule.
+        without locks another host may have saved something meanwhile. The two histories are then
+        merged, and no row of either is lost; where a store has no conditional writes, as long as
+        they don't save at the very same moment.
 
         Returns
         -------
         TickerHistory
-            What was published.
+            What is kept now, with its new version.
 
         Raises
         ------
         StoreError
             When it cannot be written; what was kept before is then unchanged.
         """
-        ours = (get_ident(), store_paths.file_path(ticker))
-        seen = self._loaded.get(ours, Seen())
-        history, self._loaded[ours] = publish(self._files, ticker, history, seen)
-        return history
+        return writing.save(self._files, ticker, history)
 
     def try_lock(self, ticker: Ticker) -> AbstractContextManager[None] | None:
         """Become the one writer of a ticker, from `load` to `save`; None while another one is.
 
-        On a local disk this keeps out every other process of the host, and a process that dies
-        lets go. An object store has no locks: only writers of this process are kept apart, and
-        `save` takes in what another process has published meanwhile.
+        On a local disk this keeps out every other process, and one that dies lets go. An object
+        store has no locks: only writers of this process are kept apart, and `save` takes in what
+        another process has saved meanwhile.
 
         Raises
         ------
@@ -138,8 +126,8 @@ class FutuShortStore:
         market : {"HK", "US"}, optional
             None: of both.
         """
-        markets = MARKETS.values() if market is None else [_market(market)]
-        return sorted(ticker.code for m in markets for ticker, _ in self._sizes(m))
+        named = None if market is None else _market(market)
+        return sorted(ticker.code for m in _markets(named) for ticker, _ in self._sizes(m))
 
     def read(
         self,
@@ -149,6 +137,8 @@ class FutuShortStore:
         end: str | dt.date | None = None,
         columns: Sequence[str] | None = None,
         *,
+        as_of: str | dt.date | None = None,
+        aside: bool = False,
         errors: Literal["raise", "warn"] = "raise",
     ) -> pd.DataFrame:
         """Read rows of many tickers of one market into a frame; no gateway is asked.
@@ -162,8 +152,19 @@ class FutuShortStore:
         start, end : str, date or Timestamp, optional
             First and last trading day, both inclusive.
         columns : sequence of str, optional
-            Of the market's columns, in the order wanted. None: all. What is not wanted is not
-            decoded.
+            Of the market's columns, in the order wanted, and perhaps ``first_seen`` (Unix seconds
+            at which the store first saw a row; NaN for one of a first fill). They come after
+            ``code`` and ``timestamp_str``, which are always there. None: the market's columns.
+            What is not wanted is not decoded.
+        as_of : str, date or datetime, optional
+            Only what the store had seen by then: the rows, with the values that were later revised
+            or withdrawn as they were, and the reports. A time with a zone, such as
+            ``"2026-01-02T18:00+08:00"``, or a date: the end of that day in the market. A row that
+            was there at the first fill counts as seen at 16:00 market time of its day. Prices are
+            in today's adjustment.
+        aside : bool
+            Read what `set_aside` has put aside of the codes, instead of what is kept now. Of a
+            code that was set aside more than once all of it, the newest first.
         errors : {"raise", "warn"}
             Whether tickers that cannot be read are an error or are left out with a warning and
             named in ``attrs["failed"]``.
@@ -185,8 +186,11 @@ class FutuShortStore:
         PanelError
             When tickers cannot be read, or are not in the store; its ``partial`` has the others.
         """
-        tickers, wanted = self._wanted(codes, market, start, end, columns, errors=errors)
-        return universe.read(self._files, tickers, wanted, errors)
+        tickers, wanted = self._wanted(
+            codes, market, errors=errors, start=start, end=end, columns=columns, as_of=as_of
+        )
+        sources = self._set_aside(tickers) if aside else _sources(tickers)
+        return store_many.read(self._files, sources, wanted, errors)
 
     def to_dask(
         self,
@@ -196,6 +200,7 @@ class FutuShortStore:
         end: str | dt.date | None = None,
         columns: Sequence[str] | None = None,
         *,
+        as_of: str | dt.date | None = None,
         errors: Literal["raise", "warn"] = "raise",
     ) -> dd.DataFrame:
         """Give what `read` gives as a Dask DataFrame, a partition a ticker.
@@ -205,8 +210,8 @@ class FutuShortStore:
         ``map_partitions``: ``ddf.map_partitions(lambda df: df.shortvol.metrics())``.
 
         Every partition bears the ``attrs`` of `read`, but no ``aggregates_history``. The index
-        goes on from one partition to the next; with `start` or `end` it has gaps where rows are
-        left out. Divisions are unknown.
+        goes on from one partition to the next; with `start`, `end` or `as_of` it has gaps where
+        rows are left out. Divisions are unknown.
 
         Parameters and errors are those of `read`.
 
@@ -215,8 +220,86 @@ class FutuShortStore:
         ImportError
             When Dask is not installed (``pip install "intake-futu-short[dask]"``).
         """
-        tickers, wanted = self._wanted(codes, market, start, end, columns, errors=errors)
-        return universe.to_dask(self._files, tickers, wanted, errors)
+        tickers, wanted = self._wanted(
+            codes, market, errors=errors, start=start, end=end, columns=columns, as_of=as_of
+        )
+        return store_many.to_dask(self._files, _sources(tickers), wanted, errors)
+
+    def revisions(
+        self,
+        codes: str | Sequence[str] | None = None,
+        market: str | None = None,
+        *,
+        errors: Literal["raise", "warn"] = "raise",
+    ) -> pd.DataFrame:
+        """List what the gateway has revised since the store first saw it.
+
+        Parameters
+        ----------
+        codes, market, errors
+            As in `read`, but without either those of both markets are listed.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``code``; ``day``, the trading day of the row; ``column``, whose value was replaced, or
+            ``"(row)"`` for a row that was withdrawn; ``old`` and ``new``, the numbers before and
+            after, None for a missing one; ``seen``, when the new one was first seen (Unix seconds).
+            Of a withdrawn row ``old`` is a dict of all its values. A ticker after the other, each
+            in the order of ``seen``. Prices, which every dividend changes, are not listed.
+
+        Raises
+        ------
+        ConfigError, StoreError, PanelError
+            As in `read`.
+        """
+        arguments.errors(errors)
+        named = None if market is None else _market(market)
+        if codes is not None:
+            _, tickers = _of_codes(codes, named)
+        else:
+            tickers = sorted((t for m in _markets(named) for t, _ in self._sizes(m)), key=_code)
+            if not tickers:
+                raise self._nothing_kept(named)
+        return store_many.revisions(self._files, _sources(tickers), errors)
+
+    def verify(
+        self, codes: str | Sequence[str] | None = None, market: str | None = None
+    ) -> pd.DataFrame:
+        """Read every file, and say of each whether it is sound, complete, and adds up.
+
+        `intake_futu_short.verifying.verify` describes the answer.
+        """
+        from intake_futu_short.verifying import verify  # noqa: PLC0415 - stands above this module
+
+        return verify(self, codes, market)
+
+    def set_aside(self, code: str) -> str:
+        """Move what is kept of a code to a file of its own; the next sync starts anew.
+
+        This is for a code that now belongs to another security, whose rows must not be joined with
+        those of the one before. ``read(code, aside=True)`` reads what was set aside.
+
+        Returns
+        -------
+        str
+            URL of the file.
+
+        Raises
+        ------
+        ConfigError
+            When it is no code.
+        StoreError
+            When nothing is kept of it, somebody is writing it, or the store cannot be written.
+        """
+        ticker = Ticker(Security.parse(code), SHORT_VOLUME)
+        lock = self.try_lock(ticker)
+        if lock is None:
+            raise StoreError(
+                f"{self.url}: {ticker} is being synced. Wait for that or end it, and try again"
+            )
+        with lock:
+            return self._files.show(writing.set_aside(self._files, ticker))
 
     def info(
         self, market: str | None = None, errors: Literal["raise", "warn"] = "raise"
@@ -236,30 +319,57 @@ class FutuShortStore:
             ``code``; ``rows``; ``first`` and ``last`` trading day; ``complete``, whether it was
             walked to the end; ``checked``, when the gateway was last asked (UTC, NaT: never);
             ``size_bytes``.
+
+        Raises
+        ------
+        StoreError
+            When nothing is kept, or the store cannot be read.
+        PanelError
+            When files of tickers cannot be read.
         """
         arguments.errors(errors)
-        markets = MARKETS.values() if market is None else [_market(market)]
-        sizes = {ticker: size for m in markets for ticker, size in self._sizes(m)}
-        tickers = sorted(sizes, key=_code)
+        named = None if market is None else _market(market)
+        sizes = {t: size for m in _markets(named) for t, size in self._sizes(m)}
+        if not sizes:
+            raise self._nothing_kept(named)
         by_code = {ticker.code: size for ticker, size in sizes.items()}
-        return universe.info(self._files, by_code, tickers, errors)
+        sources = _sources(sorted(sizes, key=_code))
+        return store_many.info(self._files, by_code, sources, errors)
 
     def _sizes(self, market: Market) -> list[tuple[Ticker, int]]:
         """Every ticker of a market that has a file, and how long that is, in bytes."""
         found = self._files.find(store_paths.market_path(SHORT_VOLUME.table(market)))
-        tickers = [(store_paths.ticker_at(path, SHORT_VOLUME), path) for path in found]
-        return [(t, int(found[path]["size"])) for t, path in tickers if t is not None]
+        kept = []
+        for path, size in found.items():
+            ticker = store_paths.ticker_at(path, SHORT_VOLUME)
+            if ticker is not None:
+                kept.append((ticker, size))
+            elif path.endswith(f"/{store_paths.FILE_NAME}"):
+                # Left out it could be rows that are missing, of a listing that is wrong.
+                raise StoreError(
+                    f"{self._files.show(path)} lies where this store keeps no ticker. Move it out "
+                    f"of the directory, or use another one as a store"
+                )
+        return kept
+
+    def _nothing_kept(self, market: Market | None) -> StoreError:
+        what = "nothing" if market is None else f"nothing of {market.name}"
+        return StoreError(
+            f"{self.url}: {what} is kept there. Is the path as it was when tickers were synced? "
+            "If it is new, sync some tickers first"
+        )
 
     def _wanted(
         self,
         codes: str | Sequence[str] | None,
         market: str | None,
-        start: str | dt.date | None,
-        end: str | dt.date | None,
-        columns: Sequence[str] | None,
         *,
         errors: str,
-    ) -> tuple[list[Ticker], universe.Selection]:
+        start: str | dt.date | None = None,
+        end: str | dt.date | None = None,
+        columns: Sequence[str] | None = None,
+        as_of: str | dt.date | None = None,
+    ) -> tuple[list[Ticker], store_many.Selection]:
         """Check the arguments of a reading, and find out which tickers it means."""
         arguments.errors(errors)
         first, last = arguments.interval(start, end)
@@ -269,16 +379,31 @@ class FutuShortStore:
         else:
             found, tickers = _of_codes(codes, named)
         table = SHORT_VOLUME.table(found)
-        return tickers, universe.Selection(table, _columns(columns, table), first, last)
+        return tickers, store_many.Selection(
+            table,
+            _columns(columns, table),
+            first,
+            last,
+            arguments.moment("as_of", as_of, found),
+        )
+
+    def _set_aside(self, tickers: Sequence[Ticker]) -> list[tuple[Ticker, str]]:
+        """Files that were set aside of tickers, of each the newest first."""
+        sources: list[tuple[Ticker, str]] = []
+        for ticker in tickers:
+            paths = sorted(self._files.find(store_paths.aside_path(ticker)), reverse=True)
+            if not paths:
+                raise StoreError(f"{self.url}: nothing of {ticker} was set aside there")
+            sources += [(ticker, path) for path in paths]
+        return sources
 
     def _of_one_market(self, named: Market | None) -> tuple[Market, list[Ticker]]:
         kept = {
-            market.name: [ticker for ticker, _ in self._sizes(market)]
-            for market in (MARKETS.values() if named is None else [named])
+            market.name: [ticker for ticker, _ in self._sizes(market)] for market in _markets(named)
         }
-        markets = [name for name in kept if kept[name]] if named is None else [named.name]
+        markets = [name for name in kept if kept[name]]
         if not markets:
-            raise StoreError(f"{self.url}: nothing is kept there; sync some tickers first")
+            raise self._nothing_kept(named)
         if len(markets) > 1:
             raise ConfigError(
                 f"{self.url} holds {' and '.join(markets)}, whose columns differ: name one of "
@@ -289,6 +414,10 @@ class FutuShortStore:
 
 def _code(ticker: Ticker) -> str:
     return ticker.code
+
+
+def _sources(tickers: Iterable[Ticker]) -> list[tuple[Ticker, str]]:
+    return [(ticker, store_paths.file_path(ticker)) for ticker in tickers]
 
 
 def _of_codes(codes: str | Sequence[str], named: Market | None) -> tuple[Market, list[Ticker]]:
@@ -309,21 +438,24 @@ def _market(name: object) -> Market:
     return MARKETS[name]
 
 
+def _markets(named: Market | None) -> Iterable[Market]:
+    return MARKETS.values() if named is None else [named]
+
+
 def _columns(columns: Sequence[str] | None, table: Table) -> tuple[str, ...]:
     if columns is None:
         return tuple(table.column_names)
     if isinstance(columns, str):
         raise ConfigError(f"columns must be a list of names, such as [{columns!r}]")
-    # The code is always there.
     given = _each("columns", columns, "['volume']")
-    wanted: tuple[Any, ...] = tuple(name for name in given if name != "code")
-    unknown = [name for name in wanted if name not in table.column_names]
-    if unknown or len(set(wanted)) < len(wanted):
+    # The code is always there, and so is the day.
+    wanted: tuple[Any, ...] = tuple(name for name in given if name not in ("code", DAY))
+    known = [*table.column_names, FIRST_SEEN]
+    if any(name not in known for name in wanted) or len(set(wanted)) < len(wanted):
         raise ConfigError(
-            f"columns must be names out of {', '.join(table.column_names)}, each once, not "
-            f"{given!r}"
+            f"columns must be names out of {', '.join(known)}, each once, not {given!r}"
         )
-    return wanted
+    return (DAY, *wanted)
 
 
 def _each(name: str, values: object, example: str) -> list[object]:

@@ -1,42 +1,26 @@
-"""A store's file system: whole writes, one writer a file, one kind of error. On fsspec.
-
-On a local disk a file is replaced by a rename, and a lock of the kernel, which ends with its
-process, keeps writers apart. Elsewhere a file is one PUT, and `try_lock` keeps apart only the
-writers of this process.
-"""
+"""A store's file system: whole writes, one writer a file, one kind of error. On fsspec."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-import platform
-import re
-import threading
-import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import fsspec
 import fsspec.core
-from filelock import FileLock, Timeout
-from fsspec.implementations.local import LocalFileSystem
-from fsspec.utils import get_protocol
+from fsspec.utils import tokenize
 
 from intake_futu_short.errors import ConfigError, FutuShortError, StoreError
+from intake_futu_short.store import local_disk, object_store, process_lock, urls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
 __all__ = ["StoreFileSystem"]
-
-# A temporary file of another host, whose processes cannot be seen, is dead after a day.
-FOREIGN_TEMPORARY_S = 86_400.0
-
-_PASSWORD = re.compile(r"(?<=://)[^/@]*@")
 
 
 class StoreFileSystem:
@@ -73,7 +57,9 @@ class StoreFileSystem:
                 f"{type(storage_options).__name__}"
             )
         self._options = dict(options)
-        self._url, self.is_local = _checked(plain.strip())
+        local = urls.local_path(plain.strip(), self._options)
+        self.is_local = local is not None
+        self._url = plain.strip() if local is None else local
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -81,7 +67,7 @@ class StoreFileSystem:
     @property
     def url(self) -> str:
         """URL for people to read, without a password."""
-        return _PASSWORD.sub("***@", self._url)
+        return urls.shown(self._url)
 
     def show(self, path: str) -> str:
         """Name of a file for people to read."""
@@ -99,6 +85,23 @@ class StoreFileSystem:
                 return None
             return content
 
+    def read(self, path: str) -> tuple[bytes | None, str | None]:
+        """Content of a file, and the store's tag for it where one is known; None without a file.
+
+        The tag may be of an older content, which a write then is refused for, but of no newer one.
+        """
+        tag = None
+        if not self.is_local and _verdicts.get(self._key, True):
+            with self._as_store_error("look at", path):
+                fs, root = self._open()
+                fs.invalidate_cache()
+                try:
+                    tag = object_store.tag_of(fs.info(f"{root}/{path}"))
+                except FileNotFoundError:
+                    return None, None
+        content = self.get(path)
+        return content, None if content is None else tag
+
     def get_many(self, paths: Sequence[str], last: int | None = None) -> list[bytes | Exception]:
         """Contents of files, fetched together where the file system can; errors in their places.
 
@@ -109,6 +112,8 @@ class StoreFileSystem:
         last : int, optional
             Only so many bytes at the end of each.
         """
+        if self.is_local:
+            return [self._get_local(path, last) for path in paths]
         with self._as_store_error("read", f"{len(paths)} files"):
             fs, root = self._open()
             full = [f"{root}/{path}" for path in paths]
@@ -120,39 +125,63 @@ class StoreFileSystem:
             for path, content in zip(paths, found, strict=True)
         ]
 
-    def find(self, directory: str) -> dict[str, dict[str, Any]]:
-        """What there is below a directory: path relative to the store → what fsspec knows of it."""
+    def _get_local(self, path: str, last: int | None) -> bytes | StoreError:
+        # Without fsspec, which takes more time for a file than opening and reading it.
+        try:
+            with open(f"{self._url.rstrip('/')}/{path}", "rb", buffering=0) as file:
+                if last is not None:
+                    size = file.seek(0, os.SEEK_END)
+                    file.seek(max(size - last, 0))
+                content: bytes = file.read()
+                return content
+        except OSError as error:
+            return self._error("read", path, error)
+
+    def find(self, directory: str) -> dict[str, int]:
+        """Files below a directory: path relative to the store → size in bytes."""
         with self._as_store_error("list", directory):
             fs, root = self._open()
-            fs.invalidate_cache()
+            top = f"{root}/{directory}"
             if self.is_local:
-                found = self._below(fs, root, directory)
+                found = self._local_files_below(top)
             else:
-                # fsspec leaves out what may not be listed, as if it were not there.
-                strict = {} if fs.async_impl else {"on_error": _unless_missing}
-                found = fs.find(f"{root}/{directory}", detail=True, **strict)
-            prefix = f"{root}/"
-            names = {str(name): info for name, info in found.items()}
-            if any(not name.startswith(f"{prefix}{directory}/") for name in names):
+                fs.invalidate_cache()
+                found = object_store.found(fs, top)
+            if any(not name.startswith(f"{top}/") for name in found):
                 raise NotADirectoryError(errno.ENOTDIR, "it is a file")
-            return {name[len(prefix) :]: info for name, info in names.items()}
+        return {name[len(root) + 1 :]: size for name, size in found.items()}
 
     def version(self, path: str) -> str | None:
         """What changes whenever a file does; None when there is none."""
         with self._as_store_error("look at", path):
+            if self.is_local:
+                return local_disk.version(Path(self._url) / path)
             fs, root = self._open()
             fs.invalidate_cache()
             try:
                 info = fs.info(f"{root}/{path}")
             except FileNotFoundError:
                 return None
-            known = ("ino", "mtime", "ETag", "etag", "LastModified", "created", "updated", "size")
+            known = ("mtime", "ETag", "etag", "LastModified", "created", "updated", "size")
             return repr([info[key] for key in known if key in info])
 
     # -- writing ----------------------------------------------------------------------------
 
+    def takes_conditions(self) -> bool:
+        """Whether `put_if` can be relied on: tried out once a process, before the first write."""
+        if self._key not in _verdicts:
+            with self._as_store_error("write", ""):
+                fs, root = self._open()
+                verdict = object_store.takes_conditions(fs, root)
+            self._judge(verdict)
+        return _verdicts[self._key]
+
+    def count_as_elsewhere(self) -> bool:
+        """Do without conditions from now on, and say so once; gives False."""
+        return self._judge(False)
+
     def put(self, path: str, content: bytes, writer: str) -> None:
-        """Write a file, whole or not at all.
+        """Write a file, whatever is there: whole or, on a local disk and object stores, not at all.
 
         Parameters
         ----------
@@ -165,28 +194,39 @@ class StoreFileSystem:
             holds its lock.
         """
         with self._as_store_error("write", path):
-            fs, root = self._open()
             if self.is_local:
-                _replace(Path(root) / path, content, Path(root) / writer)
+                local_disk.replace(Path(self._url) / path, content, Path(self._url) / writer)
                 return
-            full = f"{root}/{path}"
-            try:
-                fs.pipe_file(full, content)
-            except FileNotFoundError:
-                # An object store has no directories, only buckets, which are not ours to make.
-                if fs.async_impl:
-                    raise
-                fs.makedirs(full.rpartition("/")[0], exist_ok=True)
-                fs.pipe_file(full, content)
+            fs, root = self._open()
+            object_store.put(fs, f"{root}/{path}", content)
             fs.invalidate_cache()
+
+    def put_if(self, path: str, content: bytes, tag: str | None) -> str | None:
+        """Write a file, whole or not at all, if it still has a tag; None: if there is none.
+
+        Returns
+        -------
+        str or None
+            The new tag, where it is known.
+
+        Raises
+        ------
+        OvertakenError
+            When it has another tag: another writer came first.
+        """
+        with self._as_store_error("write", path):
+            fs, root = self._open()
+            new_tag = object_store.put_if(fs, f"{root}/{path}", content, tag)
+            fs.invalidate_cache()
+            return new_tag
 
     def remove(self, path: str) -> None:
         """Remove a file; harmless when there is none."""
         with self._as_store_error("remove", path):
             fs, root = self._open()
-            # One that can remove nothing can hold a store all the same.
-            with contextlib.suppress(FileNotFoundError, NotImplementedError):
+            with contextlib.suppress(FileNotFoundError):
                 fs.rm_file(f"{root}/{path}")
+            fs.invalidate_cache()
 
     def try_lock(self, writer: str) -> AbstractContextManager[None] | None:
         """Become the one writer of a file until the context ends; None while another one is.
@@ -199,22 +239,34 @@ class StoreFileSystem:
         writer : str
             What the name of the lock file begins with, on a local disk; elsewhere there is none.
         """
-        path = f"{writer}.lock"
         if not self.is_local:
-            lock = _process_lock(f"{self._url} {path}")
-            return _held(lock) if lock.acquire(blocking=False) else None
-        file = Path(self._url) / path
-        with self._as_store_error("lock", path):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            # The one who closes a generator may be another thread than the one who took the lock.
-            file_lock = FileLock(file, thread_local=False)
-            try:
-                file_lock.acquire(timeout=0)
-            except Timeout:
-                return None
-        return _held(file_lock)
+            return process_lock.try_hold(f"{self._url.rstrip('/')} {writer}")
+        with self._as_store_error("lock", writer):
+            return local_disk.try_lock(Path(self._url) / writer)
 
     # -- inside -----------------------------------------------------------------------------
+
+    @property
+    def _key(self) -> str:
+        return str(tokenize(self._url.rstrip("/"), self._options))
+
+    def _judge(self, verdict: bool) -> bool:
+        _verdicts[self._key] = verdict
+        # Of two threads that have tried at once, one warns.
+        if not verdict and _warned.setdefault(self._key, me := object()) is me:
+            object_store.warn_elsewhere(self.url)
+        return verdict
+
+    def _local_files_below(self, top: str) -> dict[str, int]:
+        try:
+            found = local_disk.files_below(top)
+        except OSError as error:
+            # Which of the directories it was.
+            where = os.path.relpath(error.filename or top, self._url)
+            told = self._error("list", where, error)
+            raise told from told.__cause__
+        # Windows has separators of its own.
+        return {Path(name).as_posix(): size for name, size in found.items()}
 
     def _open(self) -> tuple[Any, str]:
         # Every time: fsspec keeps file systems itself, and makes new ones after a fork.
@@ -225,150 +277,45 @@ class StoreFileSystem:
     def _as_store_error(self, verb: str, path: str) -> Iterator[None]:
         try:
             yield
-        except FutuShortError:
+        except (FutuShortError, object_store.OvertakenError):
             raise
-        except Exception as error:
-            raise self._error(verb, path, error) from error
-
-    def _below(self, fs: Any, root: str, directory: str) -> dict[str, dict[str, Any]]:
-        """Files of a directory and of those in it; none where there is no directory.
-
-        Not ``fs.find``, which leaves out directories in it that may not be listed.
-        """
-        with self._as_store_error("list", directory):
-            try:
-                entries = fs.ls(f"{root}/{directory}", detail=True)
-            except FileNotFoundError:
-                return {}
-        found: dict[str, dict[str, Any]] = {}
-        for info in entries:
-            name = info["name"]
-            if info["type"] == "directory":
-                found |= self._below(fs, root, name[len(root) + 1 :])
-            else:
-                found[name] = info
-        return found
+        except Exception as error:  # noqa: BLE001 - whatever a file system has
+            told = self._error(verb, path, error)
+            raise told from told.__cause__
 
     def _error(self, verb: str, path: str, error: Exception) -> StoreError:
-        told = StoreError(
-            f"cannot {verb} {self.show(path)}: {_reason(error)}{_advice(verb, error)}"
-        )
-        told.__cause__ = error
+        reason = urls.hide_secrets(_reason(error), self._url)
+        advice = _advice(verb, error, is_local=self.is_local)
+        told = StoreError(f"cannot {verb} {self.show(path)}: {reason}{advice}")
+        # A traceback shows causes as they are.
+        causes = [repr(each) for each in object_store.with_causes(error)]
+        is_safe = causes == [urls.hide_secrets(each, self._url) for each in causes]
+        told.__cause__ = error if is_safe else None
         return told
-
-
-def _checked(url: str) -> tuple[str, bool]:
-    """The URL, absolute where it is local, and whether it is."""
-    protocol = get_protocol(url)
-    shown = _PASSWORD.sub("***@", url)
-    try:
-        fs_class = fsspec.get_filesystem_class(protocol)
-    except ImportError as error:
-        raise ConfigError(f"store {shown!r}: {error}") from error
-    except ValueError as error:
-        raise ConfigError(
-            f"store {shown!r}: fsspec knows no protocol {protocol!r}. Accepted are a local path "
-            "and the URLs of fsspec's file systems, such as 's3://bucket/short'"
-        ) from error
-    if "::" in url or not issubclass(fs_class, LocalFileSystem):
-        return url, False
-    # Absolute from now on: a worker may have another working directory.
-    return str(fs_class._strip_protocol(url)), True
 
 
 def _reason(error: Exception) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
-def _advice(verb: str, error: Exception) -> str:
+def _advice(verb: str, error: Exception, *, is_local: bool) -> str:
+    place = "directory" if is_local else "bucket"
     if isinstance(error, FileNotFoundError):
-        return ". Sync the ticker first" if verb == "read" else ". Does that bucket exist?"
-    number = error.errno if isinstance(error, OSError) else None
+        return ". Sync the ticker first" if verb == "read" else f". Does that {place} exist?"
     if isinstance(error, PermissionError):
-        return ". Check the permissions there, or the credentials in storage_options"
+        rights = "that directory" if is_local else "there, or the credentials in storage_options"
+        return f". Check the permissions {'of ' if is_local else ''}{rights}"
+    if isinstance(error, NotImplementedError):
+        return f". A store must be able to {verb}: choose another file system"
     if isinstance(error, (NotADirectoryError, FileExistsError, IsADirectoryError)):
         return ". Files and directories are mixed up there: choose another store"
-    if number in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         return ". What was kept is unchanged: make room and sync again"
     return ""
 
 
-def _unless_missing(error: Exception) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error
+# -- what this process knows ------------------------------------------------------------------
 
-
-def _replace(file: Path, content: bytes, writer: Path) -> None:
-    """Put a whole file in the place of another. A crash leaves the one or the other."""
-    writer.parent.mkdir(parents=True, exist_ok=True)
-    _clean(writer)
-    # The @ is in no code: of two tickers no name begins with the other's.
-    temporary = writer.with_name(f"{writer.name}@{_host()}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as output:
-            output.write(content)
-            output.flush()
-            os.fsync(output.fileno())
-        is_new = not file.parent.exists()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(temporary, file)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    # Without this a power cut may take the rename back.
-    _sync_directory(file.parent)
-    if is_new:
-        _sync_directory(file.parent.parent)
-
-
-def _clean(writer: Path) -> None:
-    """Remove what dead writers of a file left; its lock is held, so that no other is alive."""
-    ours = f"{writer.name}@{_host()}."
-    for temporary in writer.parent.glob(f"{writer.name}@*.tmp"):
-        with contextlib.suppress(OSError):
-            age_s = time.time() - temporary.stat().st_mtime
-            if temporary.name.startswith(ours) or age_s > FOREIGN_TEMPORARY_S:
-                temporary.unlink()
-
-
-def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9-]", "-", platform.node()) or "host"
-
-
-def _sync_directory(directory: Path) -> None:
-    if os.name == "nt":
-        return
-    number = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
-@contextmanager
-def _held(lock: Any) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-_process_locks: dict[str, threading.Lock] = {}
-_process_locks_guard = threading.Lock()
-
-
-def _process_lock(name: str) -> threading.Lock:
-    with _process_locks_guard:
-        return _process_locks.setdefault(name, threading.Lock())
-
-
-def _after_fork_in_child() -> None:
-    # A thread of the parent may have held any of them.
-    global _process_locks_guard  # noqa: PLW0603 - the one place where the shared state is replaced
-    _process_locks_guard = threading.Lock()
-    _process_locks.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+# Whether a store keeps to conditions, and of which ones it was said that they don't.
+_verdicts: dict[str, bool] = {}
+_warned: dict[str, object] = {}

@@ -17,7 +17,7 @@ from intake_futu_short.security import Security
 if TYPE_CHECKING:
     from intake_futu_short.calls import Call, Table
 
-__all__ = ["FILE_NAME", "file_path", "market_path", "ticker_at", "writer_path"]
+__all__ = ["FILE_NAME", "aside_path", "file_path", "market_path", "ticker_at", "writer_path"]
 
 FILE_NAME = "history.parquet"
 _UNSAFE = re.compile(rb"[^A-Z0-9._-]|\.\Z")
@@ -34,11 +34,16 @@ def file_path(ticker: Ticker) -> str:
 
 
 def writer_path(ticker: Ticker) -> str:
-    """What the names of a ticker's lock, temporary files and announcements begin with.
+    """What the names of a ticker's lock and temporary file begin with.
 
     They lie beside the data sets, since not every reader passes over files that begin with a dot.
     """
-    return f"{ticker.call.name}/.writers/{_escaped(ticker.code)}"
+    return f"{ticker.call.name}/.locks/{_escaped(ticker.code)}"
+
+
+def aside_path(ticker: Ticker) -> str:
+    """Directory of what was set aside of a ticker, beside the data sets."""
+    return f"aside/{market_path(ticker.table)}/code={_escaped(ticker.code)}"
 
 
 def ticker_at(path: str, call: Call) -> Ticker | None:

@@ -1,4 +1,4 @@
-"""Arrow tables, as Parquet gives them → pandas columns in the dtypes of `schema`. Pure."""
+"""Arrow tables, as Parquet gives them ↔ pandas columns in the dtypes of `schema`. Pure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,32 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from intake_futu_short.history.ticker_history import DAY, FIRST_SEEN
 from intake_futu_short.schema import text_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from intake_futu_short.calls import Table
 
-__all__ = ["newest_first", "repeated", "schema", "to_frame"]
+__all__ = [
+    "Values",
+    "joined",
+    "newest_first",
+    "repeated",
+    "schema",
+    "to_arrow",
+    "to_frame",
+    "values_of",
+]
 
-_INT64: Any = pd.Int64Dtype()  # its way from Arrow is in no stubs
+_INT64_ARRAY: Any = pd.arrays.IntegerArray
+_DAY_BYTES = len("YYYY-MM-DD")
 
+# Of a column, and which are missing; None for none, or where NaN says so. Days are bytes.
+Values = tuple["NDArray[Any]", "NDArray[np.bool_] | None"]
 
 _ARROW_TYPES = {
     "timestamp": pa.int64(),
@@ -38,72 +53,148 @@ def schema(table: Table) -> pa.Schema:
             pa.field(c.name, _ARROW_TYPES[c.kind], nullable=c.kind not in {"timestamp", "day"})
             for c in table.columns
         ]
+        + [pa.field(FIRST_SEEN, pa.float64())]
     )
 
 
-def to_frame(rows: pa.Table, table: Table) -> pd.DataFrame:
+def to_arrow(rows: pd.DataFrame, table: Table) -> pa.Table:
+    """Rows with whichever of the columns there are; a missing value is null."""
+    types = schema(table)
+    fields = [types.field(name) for name in rows.columns]
+    columns = [pa.array(rows[field.name], field.type, from_pandas=True) for field in fields]
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def values_of(rows: pa.Table) -> dict[str, Values]:
+    """Values of each column. What misses none is a view of Arrow's memory.
+
+    Raises
+    ------
+    ValueError
+        When a day is not written in ten characters.
+    """
+    return {
+        name: _values(name, column)
+        for name, column in zip(rows.column_names, rows.columns, strict=True)
+    }
+
+
+def to_frame(columns: Mapping[str, Values], table: Table) -> pd.DataFrame:
     """Rows in their order, with whichever of the market's columns there are."""
     kinds = _kinds(table)
-    columns = {name: _column(rows.column(name), kinds[name]) for name in rows.column_names}
-    return pd.DataFrame(columns, copy=False, index=pd.RangeIndex(rows.num_rows))
+    return pd.DataFrame(
+        {name: _joined([values], kinds[name]) for name, values in columns.items()}, copy=False
+    )
 
 
-def newest_first(parts: list[pa.Table], table: Table, names: Sequence[str]) -> dict[str, Any]:
-    """Columns of all tables' rows, one table after the other, in the opposite order.
+def newest_first(
+    columns: Mapping[str, Values], start: str | None, end: str | None
+) -> dict[str, Values]:
+    """Ascending rows the other way round; of the days between two, both inclusive.
+
+    All rows are views again. Some are copies, so that the memory of the others is free.
+    """
+    if start is None and end is None:
+        return {name: _turned(values, slice(None)) for name, values in columns.items()}
+    days = columns[DAY][0]
+    begin = 0 if start is None else days.searchsorted(start.encode(), "left")
+    stop = len(days) if end is None else days.searchsorted(end.encode(), "right")
+    return {name: _copied(_turned(values, slice(begin, stop))) for name, values in columns.items()}
+
+
+def _turned(column: Values, rows: slice) -> Values:
+    values, missing = column
+    return values[rows][::-1], None if missing is None else missing[rows][::-1]
+
+
+def _copied(column: Values) -> Values:
+    values, missing = column
+    return values.copy(), None if missing is None else missing.copy()
+
+
+def joined(parts: list[dict[str, Values]], table: Table, names: Sequence[str]) -> dict[str, Any]:
+    """Columns of parts under each other, as pandas holds them.
 
     The list is emptied: of millions of rows there is then no more than one column twice.
     """
     kinds = _kinds(table)
-    empty = schema(table).empty_table().select(list(names))
-    rest = pa.concat_tables([empty, *parts])
+    pieces = {name: [part[name] for part in parts] for name in names}
     parts.clear()
-    columns: dict[str, Any] = {}
-    for name in names:
-        values = rest.column(0)
-        rest = rest.remove_column(0)
-        if kinds[name] == "day":
-            columns[name] = _days_reversed(values)
-        else:
-            columns[name] = _column(values, kinds[name])[::-1].copy()
-        del values
-    return columns
+    return {name: _joined(pieces.pop(name), kinds[name]) for name in names}
+
+
+def _joined(pieces: list[Values], kind: str) -> Any:
+    dtype = {"day": f"S{_DAY_BYTES}", "count": "int64", "timestamp": "int64"}.get(kind, "float64")
+    values = np.concatenate([np.empty(0, dtype), *(values for values, _ in pieces)])
+    if kind == "day":
+        return _days(values)
+    return _INT64_ARRAY(values, _missing(pieces, len(values))) if kind == "count" else values
+
+
+def _missing(pieces: list[Values], length: int) -> NDArray[np.bool_]:
+    mask = np.zeros(length, bool)
+    end = 0
+    for values, missing in pieces:
+        begin, end = end, end + len(values)
+        if missing is not None:
+            mask[begin:end] = missing
+    return mask
 
 
 def repeated(texts: Sequence[str], counts: Sequence[int]) -> Any:
     """Each text as often as its count says."""
-    indices = np.repeat(np.arange(len(texts), dtype=np.int32), counts)
-    return _taken(pa.array(texts, pa.string()), indices)
+    times = np.array(counts, np.int64)
+    if text_dtype() == np.dtype(object):
+        return np.repeat(np.array(texts, object), times)
+    encoded = [text.encode() for text in texts]
+    characters = b"".join(text * count for text, count in zip(encoded, counts, strict=True))
+    lengths = np.repeat(np.array([*map(len, encoded)], np.int64), times)
+    return _in_arrow(_texts(characters, lengths))
 
 
 def _kinds(table: Table) -> dict[str, str]:
-    return {column.name: column.kind for column in table.columns}
+    return {**{column.name: column.kind for column in table.columns}, FIRST_SEEN: "number"}
 
 
-def _column(values: pa.ChunkedArray, kind: str) -> Any:
-    if kind == "count":
-        return _INT64.__from_arrow__(values)
-    if kind == "day":
-        return _texts(values)
-    numbers = values.to_numpy()
-    # One chunk without a missing value is Arrow's own memory, which may not be written to.
-    return numbers if numbers.flags.writeable else numbers.copy()
+def _values(name: str, column: pa.ChunkedArray) -> Values:
+    values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if name == DAY:
+        return _day_bytes(values), None
+    if not values.null_count:
+        return values.to_numpy(), None
+    if pa.types.is_floating(values.type):
+        return values.to_numpy(zero_copy_only=False), None  # with NaN
+    return values.fill_null(0).to_numpy(), values.is_null().to_numpy(zero_copy_only=False)
 
 
-def _days_reversed(values: pa.ChunkedArray) -> Any:
-    # The same few days come again with every ticker.
-    encoded = values.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    return _taken(encoded.dictionary, encoded.indices.to_numpy()[::-1])
+def _day_bytes(days: pa.StringArray) -> NDArray[np.bytes_]:
+    if len(days) == 0:
+        return np.empty(0, f"S{_DAY_BYTES}")
+    _, offsets, characters = days.buffers()
+    ends = np.frombuffer(offsets, np.int32)
+    begin, end = int(ends[days.offset]), int(ends[days.offset + len(days)])
+    if end - begin != _DAY_BYTES * len(days):
+        raise ValueError("a day is not written as YYYY-MM-DD")
+    return np.frombuffer(characters, f"S{_DAY_BYTES}", len(days), begin)
 
 
-def _taken(texts: pa.Array, indices: np.ndarray[Any, Any]) -> Any:
-    if text_dtype() == np.dtype(object):
-        return texts.to_numpy(zero_copy_only=False)[indices]
-    return _texts(pa.chunked_array([texts.cast(pa.large_string()).take(pa.array(indices))]))
+def _days(days: NDArray[np.bytes_]) -> Any:
+    """Days as this pandas keeps strings."""
+    texts = _texts(days.view(np.uint8), np.full(len(days), _DAY_BYTES))
+    if text_dtype() != np.dtype(object):
+        return _in_arrow(texts)
+    # The same few days come again with every ticker; each is one object.
+    encoded = texts.dictionary_encode()
+    return encoded.dictionary.to_numpy(zero_copy_only=False)[encoded.indices.to_numpy()]
 
 
-def _texts(values: pa.ChunkedArray) -> Any:
-    """Strings as this pandas keeps them."""
-    dtype = text_dtype()
-    return values.to_numpy() if dtype == np.dtype(object) else dtype.__from_arrow__(values)
+def _texts(characters: bytes | NDArray[np.uint8], lengths: NDArray[np.int64]) -> pa.Array:
+    """Texts that lie one after the other."""
+    ends = np.concatenate([[0], lengths.cumsum()], dtype=np.int64)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(characters)]
+    return pa.Array.from_buffers(pa.large_string(), len(lengths), buffers)
+
+
+def _in_arrow(texts: pa.Array) -> Any:
+    """Strings of a pandas that keeps them in Arrow's memory."""
+    return text_dtype().__from_arrow__(pa.chunked_array([texts]))

@@ -1,0 +1,170 @@
+"""A ticker's history as it was known at a moment: later revisions undone. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from intake_futu_short import calendars
+from intake_futu_short.history.ticker_history import DAY, FIRST_SEEN, ROW
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from intake_futu_short.calls import Table
+    from intake_futu_short.history.ticker_history import Revision, TickerHistory
+    from intake_futu_short.security import Market
+
+    Values = dict[str, Any]
+
+__all__ = ["known_at", "reports_known"]
+
+
+def known_at(
+    history: TickerHistory, moment_s: float, table: Table, market: Market
+) -> TickerHistory:
+    """The rows that had been seen by a moment, with the counts of then, and the reports of then.
+
+    A row without `FIRST_SEEN` counts as seen at 16:00 market time of its day. Prices are in today's
+    adjustment, as in `history`; a row that was withdrawn before an adjustment comes without them.
+
+    Parameters
+    ----------
+    history : TickerHistory
+        As it is now.
+    moment_s : float
+        Unix seconds.
+    table : Table
+        Whose columns.
+    market : Market
+        Of the security.
+
+    Returns
+    -------
+    TickerHistory
+        With other `rows`, `reports` and `revisions`, and else as it is now.
+    """
+    is_seen = _is_seen(history.rows, moment_s, market)
+    rows = history.rows if is_seen.all() else history.rows[is_seen].reset_index(drop=True)
+    undone = [one for one in history.revisions if one.seen_s > moment_s]
+    if undone:
+        counts, returned = _before(undone, history.adjusted_s, table)
+        returned = {
+            day: row for day, row in returned.items() if _row_seen_s(row, market) <= moment_s
+        }
+        rows = _with_rows(_with_values(rows, counts), returned)
+    return replace(
+        history,
+        rows=rows,
+        reports=tuple(reports_known(history.reports, moment_s, table, market)),
+        revisions=tuple(one for one in history.revisions if one.seen_s <= moment_s),
+    )
+
+
+# -- rows -----------------------------------------------------------------------------------------
+
+
+def _is_seen(rows: pd.DataFrame, moment_s: float, market: Market) -> Any:
+    """Which rows had been seen by a moment."""
+    seen_s = rows[FIRST_SEEN].to_numpy()
+    # Days ascend: a row a day up to here had its session.
+    closed = rows[DAY].searchsorted(_last_closed_day(moment_s, market), side="right")
+    return np.where(np.isnan(seen_s), np.arange(len(rows)) < closed, seen_s <= moment_s)
+
+
+@lru_cache(maxsize=64)
+def _last_closed_day(moment_s: float, market: Market) -> str:
+    """The newest day whose 16:00 is not after a moment."""
+    day = dt.date.fromisoformat(market.day(int(moment_s)))
+    if calendars.close_s(market, day) > moment_s:
+        day -= dt.timedelta(days=1)
+    return day.isoformat()
+
+
+def _row_seen_s(row: Values, market: Market) -> float:
+    seen_s: float | None = row[FIRST_SEEN]
+    return calendars.close_s(market, _day(row[DAY])) if seen_s is None else seen_s
+
+
+def _before(
+    undone: list[Revision], adjusted_s: float | None, table: Table
+) -> tuple[dict[str, Values], dict[str, Values]]:
+    """What revisions took away: values of rows that are there, and whole rows; both by day."""
+    values: dict[str, Values] = {}
+    rows: dict[str, Values] = {}
+    for one in reversed(undone):
+        if one.column == ROW:
+            # Whatever came of this day afterwards was not known yet.
+            values.pop(one.day, None)
+            rows[one.day] = dict(one.old)
+            if adjusted_s is not None and adjusted_s >= one.seen_s:
+                rows[one.day].update(dict.fromkeys(table.price_names))
+        elif one.day in rows:
+            rows[one.day][one.column] = one.old
+        else:
+            values.setdefault(one.day, {})[one.column] = one.old
+    return values, rows
+
+
+def _with_values(rows: pd.DataFrame, values: Mapping[str, Values]) -> pd.DataFrame:
+    """Rows with other values where a day is there."""
+    places = {day: i for i, day in enumerate(rows[DAY]) if day in values}
+    changed = rows.copy(deep=False)
+    for name in {name for day in places for name in values[day]}:
+        new = {place: values[day][name] for day, place in places.items() if name in values[day]}
+        column = changed[name].copy()
+        column.iloc[list(new)] = pd.Series(list(new.values()), dtype=column.dtype).array
+        changed[name] = column
+    return changed
+
+
+def _with_rows(rows: pd.DataFrame, more: Mapping[str, Values]) -> pd.DataFrame:
+    if not more:
+        return rows
+    columns = {
+        name: pd.Series([row[name] for row in more.values()], dtype=rows[name].dtype)
+        for name in rows.columns
+    }
+    others = rows[~rows[DAY].isin(list(more))]
+    parts = [others, pd.DataFrame(columns)] if len(others) else [pd.DataFrame(columns)]
+    return pd.concat(parts).sort_values(DAY, ignore_index=True)
+
+
+# -- reports --------------------------------------------------------------------------------------
+
+
+def reports_known(
+    reports: Iterable[Mapping[str, Any]], moment_s: float, table: Table, market: Market
+) -> Iterable[Mapping[str, Any]]:
+    """Reports that a store had seen, or that had been published.
+
+    Another report of a day that had one is a correction, which no calendar foretells.
+    """
+    names = [attr.name for attr in table.attrs if attr.kind == "day"]
+    days: set[Any] = set()
+    for one in reports:
+        day = next((one[name] for name in names), None)
+        published_s = _published_s(day, market) if day and day not in days else np.inf
+        days.add(day)
+        seen_s = one.get(FIRST_SEEN)
+        if min(np.inf if seen_s is None else seen_s, published_s) <= moment_s:
+            yield one
+
+
+@lru_cache(maxsize=4096)
+def _published_s(as_of: str, market: Market) -> float:
+    """When a report was published, by the rule of its publisher."""
+    try:
+        return calendars.close_s(market, calendars.published(market, _day(as_of)))
+    except (ValueError, OverflowError):  # the gateway's own words, which need be no day
+        return np.inf
+
+
+@lru_cache(maxsize=4096)
+def _day(text: str) -> dt.date:
+    return dt.date.fromisoformat(text)

@@ -1,0 +1,184 @@
+"""A store's files on a local disk: whole writes, and one writer a file by a lock of the kernel.
+
+Directories and files take the mode and the group of the directory that they are made in, whatever
+the umask: whoever may write into a store may write all of it, such as the users of a group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import time
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+__all__ = ["files_below", "replace", "try_lock", "version"]
+
+# On Windows a file that somebody reads can't be replaced. Reading one takes milliseconds.
+REPLACE_PATIENCE_S = 1.0
+_REPLACE_PAUSE_S = 0.02
+
+
+def version(file: Path) -> str | None:
+    """What changes whenever a file does; None when there is none."""
+    try:
+        now = file.stat()
+    except FileNotFoundError:
+        return None
+    return f"{now.st_ino} {now.st_mtime_ns} {now.st_size}"
+
+
+def files_below(directory: str) -> dict[str, int]:
+    """Files of a directory and of those in it, also behind links: path → bytes.
+
+    None where there is no directory. One that may not be listed is an error.
+    """
+    try:
+        entries = list(os.scandir(directory))
+    except FileNotFoundError:
+        return {}
+    found: dict[str, int] = {}
+    for entry in entries:
+        if entry.is_dir():
+            found |= files_below(entry.path)
+        else:
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                found[entry.path] = entry.stat().st_size
+    return found
+
+
+def replace(file: Path, content: bytes, writer: Path) -> None:
+    """Put a whole file in the place of another. A crash leaves the one or the other.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+    content : bytes
+        All of it.
+    writer : Path
+        What the name of the temporary file begins with. The caller holds the writer's lock, so
+        that one that is there already is of a writer that died.
+    """
+    is_new = not file.parent.exists()
+    try:
+        _replace_by_way_of(writer.with_name(f"{writer.name}.tmp"), file, content)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # The file lies on another disk than the lock. Not at once beside it: of the readers that
+        # open a market's directory, Polars fails while a file that is not Parquet lies there.
+        _replace_by_way_of(file.with_name(f".{file.name}.tmp"), file, content)
+    # Without this a power cut may take the rename back.
+    _sync_directory(file.parent)
+    if is_new:
+        _sync_directory(file.parent.parent)
+
+
+def try_lock(writer: Path) -> AbstractContextManager[None] | None:
+    """Lock of the kernel, which ends with its process; None while another one holds it.
+
+    Parameters
+    ----------
+    writer : Path
+        What the name of the lock file begins with.
+    """
+    file = writer.with_name(f"{writer.name}.lock")
+    _make_directory(file.parent)
+    with contextlib.suppress(FileExistsError):
+        os.close(_created(file))
+    # Some versions give the file the mode that they are told at each locking. The one who lets go
+    # may be another thread than the one who took the lock.
+    lock = FileLock(file, mode=stat.S_IMODE(file.stat().st_mode), thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
+    return _held(lock)
+
+
+@contextlib.contextmanager
+def _held(lock: FileLock) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _replace_by_way_of(temporary: Path, file: Path, content: bytes) -> None:
+    _make_directory(temporary.parent)
+    temporary.unlink(missing_ok=True)
+    try:
+        with os.fdopen(_created(temporary), "wb") as output:
+            output.write(content)
+            output.flush()
+            os.fsync(output.fileno())
+        _make_directory(file.parent)
+        _rename(temporary, file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _rename(temporary: Path, file: Path) -> None:
+    deadline_s = time.monotonic() + REPLACE_PATIENCE_S
+    while time.monotonic() < deadline_s:
+        with contextlib.suppress(PermissionError):
+            os.replace(temporary, file)
+            return
+        time.sleep(_REPLACE_PAUSE_S)
+    os.replace(temporary, file)
+
+
+def _make_directory(directory: Path) -> None:
+    """Make a directory and what is missing above it."""
+    if directory.is_dir():
+        return
+    _make_directory(directory.parent)
+    try:
+        directory.mkdir()
+    except FileExistsError:
+        if not directory.is_dir():
+            raise
+    else:
+        _share(directory, directory.parent.stat())
+
+
+def _created(file: Path) -> int:
+    """Open a new file for writing, readable and writable as its directory is."""
+    number = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    _share(file, file.parent.stat())
+    return number
+
+
+def _share(path: Path, above: os.stat_result) -> None:
+    """Give what was made the group and the rights of the directory that it was made in."""
+    # A sticky directory, such as /tmp, is everybody's: what is made in it is its maker's.
+    if os.name == "nt" or above.st_mode & stat.S_ISVTX:
+        return
+    mode = stat.S_IMODE(above.st_mode)
+    # Some file systems know no rights, and not every group can be given.
+    with contextlib.suppress(OSError):
+        if path.stat().st_gid != above.st_gid:
+            os.chown(path, -1, above.st_gid)
+    with contextlib.suppress(OSError):
+        path.chmod(mode if path.is_dir() else mode & 0o666)
+
+
+def _sync_directory(directory: Path) -> None:
+    if os.name == "nt":
+        return
+    number = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -1,0 +1,221 @@
+"""Files that lie elsewhere than on a local disk: list them, and write over what was read only.
+
+fsspec has no word for conditions. s3fs passes on what it does not know, so that ``IfMatch`` reaches
+S3 and the stores that speak its language, and ``mode="create"`` is S3's ``If-None-Match: *``.
+Whether a store keeps to a condition is tried out, not told by its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fsspec.asyn import AsyncFileSystem
+from fsspec.spec import AbstractFileSystem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "OvertakenError",
+    "put",
+    "put_if",
+    "tag_of",
+    "takes_conditions",
+    "warn_elsewhere",
+    "with_causes",
+]
+
+_log = logging.getLogger(__name__)
+
+# A tag that no content has.
+_WRONG_TAG = '"00000000000000000000000000000000"'
+# "Precondition failed", and "conflict" when two conditional writes have met.
+_REFUSALS = frozenset({409, 412})
+# What a store answers to a header that it does not know.
+_NOT_UNDERSTOOD = frozenset({400, 405, 501})
+
+
+class OvertakenError(Exception):
+    """The file is no longer what the condition says: another writer came first."""
+
+
+def put(fs: Any, path: str, content: bytes) -> None:
+    """Write a file, whatever is there."""
+    try:
+        fs.pipe_file(path, content)
+    except FileNotFoundError:
+        # An object store has no directories, only buckets, which are not ours to make.
+        if fs.async_impl:
+            raise
+        fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+        fs.pipe_file(path, content)
+
+
+def put_if(fs: Any, path: str, content: bytes, tag: str | None) -> str | None:
+    """Write a file if it still has a tag; None: if there is none.
+
+    Returns
+    -------
+    str or None
+        Tag of what was written, where the store says it.
+
+    Raises
+    ------
+    OvertakenError
+        When the condition does not hold. Nothing was written, unless an answer was lost on the way
+        and the file system has asked again.
+    """
+    try:
+        answer = _create(fs, path, content) if tag is None else _put(fs, path, content, IfMatch=tag)
+    except Exception as error:
+        is_gone = tag is not None and isinstance(error, FileNotFoundError)
+        if is_gone or _is_refusal(error):
+            raise OvertakenError from error
+        raise
+    # As the answer to this very write it can't be the tag of what another one wrote after it.
+    return tag_of(answer) if isinstance(answer, Mapping) else None
+
+
+def tag_of(info: Mapping[str, Any]) -> str | None:
+    """What a condition can name a file's content by; None when the store tells no such thing."""
+    tag = info.get("ETag") or info.get("etag")
+    return None if tag is None else str(tag)
+
+
+def takes_conditions(fs: Any, directory: str) -> bool:
+    """Try out whether a store keeps to conditions, by a write that it must refuse.
+
+    What it writes if it does not begins with a dot, is of no other attempt, and is removed.
+
+    Raises
+    ------
+    Exception
+        What the file system raises when nothing can be written there.
+    """
+    path = f"{directory}/.conditional-{uuid.uuid4().hex}"
+    is_refused = _refuses(fs, path)
+    if is_refused is None and fs.async_impl:
+        # S3 itself: without an object to compare with there is none of that name.
+        return True
+    if is_refused is None:
+        # Either there is no directory yet, or a condition is refused as S3 does.
+        put(fs, path, b"")
+        is_refused = _refuses(fs, path)
+    elif is_refused:
+        return True
+    # What may not be removed stays, and is in nobody's way.
+    with contextlib.suppress(Exception):
+        fs.rm_file(path)
+    return bool(is_refused)
+
+
+def warn_elsewhere(url: str) -> None:
+    """Say that a store has no conditional writes."""
+    _log.warning(
+        "%s has no conditional writes: of two processes that save the same ticker at the same "
+        "moment, one may lose what it saved. Keep one writer per ticker, such as one sync at a "
+        "time",
+        url,
+    )
+
+
+def _refuses(fs: Any, path: str) -> bool | None:
+    """Whether a wrong tag is refused; None when there is no file that could have another one."""
+    try:
+        _put(fs, path, b"", IfMatch=_WRONG_TAG)
+    except Exception as error:
+        if _is_refusal(error):
+            return True
+        if isinstance(error, FileNotFoundError):
+            return None
+        if not _is_of_the_argument(error):
+            raise
+        # Not everything that says so means the condition: then this fails too.
+        put(fs, path, b"")
+    return False
+
+
+def found(fs: Any, top: str) -> dict[str, int]:
+    """Files below a directory elsewhere: full path → size in bytes."""
+    own, inherited = (
+        (type(fs)._find, AsyncFileSystem._find)
+        if fs.async_impl
+        else (type(fs).find, AbstractFileSystem.find)
+    )
+    if own is inherited:
+        return _listed(fs, top)
+    files = fs.find(top, detail=True)
+    return {str(name): int(info.get("size") or 0) for name, info in files.items()}
+
+
+def _listed(fs: Any, directory: str) -> dict[str, int]:
+    """Files below a directory, one listing a directory.
+
+    What fsspec has for this leaves out what may not be listed, as if it were not there.
+    """
+    try:
+        entries = fs.ls(directory, detail=True)
+    except FileNotFoundError:
+        return {}
+    below: dict[str, int] = {}
+    for info in entries:
+        name = str(info["name"]).rstrip("/")
+        if info["type"] != "directory":
+            below[name] = int(info.get("size") or 0)
+        elif name != directory.rstrip("/"):
+            below |= _listed(fs, name)
+    return below
+
+
+def _put(fs: Any, path: str, content: bytes, **condition: str) -> object:
+    answer: object = fs.pipe_file(path, content, **condition)
+    return answer
+
+
+def _create(fs: Any, path: str, content: bytes) -> object:
+    try:
+        # s3fs before 2024.10 knows no mode, and drops it without a word.
+        return _put(fs, path, content, mode="create", IfNoneMatch="*")
+    except TypeError:
+        # A later one makes the second out of the first, and refuses to be told it twice.
+        return _put(fs, path, content, mode="create")
+
+
+def _is_refusal(error: Exception) -> bool:
+    if isinstance(error, FileExistsError) or _http_status(error) in _REFUSALS:
+        return True
+    return isinstance(error, OSError) and "precondition" in str(error).lower().replace("-", "")
+
+
+def _is_of_the_argument(error: Exception) -> bool:
+    """Whether it may be the condition that is not known here."""
+    if not isinstance(error, OSError):
+        return True
+    unknown = {errno.ENOSYS, getattr(errno, "ENOTSUP", errno.ENOSYS)}
+    return error.errno in unknown or _http_status(error) in _NOT_UNDERSTOOD
+
+
+def _http_status(error: BaseException) -> int | None:
+    """Status of the answer that an error tells of, as the libraries below fsspec have it."""
+    for each in with_causes(error):
+        response = getattr(each, "response", None)
+        if isinstance(response, Mapping):  # botocore
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            return status if isinstance(status, int) else None
+        for name in ("status", "status_code", "code"):
+            if isinstance(status := getattr(each, name, None), int):
+                return status
+    return None
+
+
+def with_causes(error: BaseException) -> Iterator[BaseException]:
+    """Give an error and what it came of, one after the other."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

@@ -1,0 +1,155 @@
+"""One ticker's file beside other writers: read it, and write over nothing that was not read.
+
+On a local disk the caller holds the lock of the ticker, so that nobody else writes. On an object
+store with conditional writes a file is written only if it is still the one that was read. Elsewhere
+it is read again just before; who writes between the two is lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+from intake_futu_short.errors import StoreError
+from intake_futu_short.history.join import merge
+from intake_futu_short.history.ticker_history import DAY
+from intake_futu_short.store import paths
+from intake_futu_short.store.object_store import OvertakenError
+from intake_futu_short.store.parquet import decode, encode
+
+if TYPE_CHECKING:
+    from intake_futu_short.calls import Ticker
+    from intake_futu_short.history.ticker_history import TickerHistory
+    from intake_futu_short.store.file_system import StoreFileSystem
+
+__all__ = ["Version", "load", "save", "set_aside"]
+
+# Every one is lost to another writer that has won it.
+ATTEMPTS = 50
+_LONGEST_PAUSE_S = 0.25
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a ticker's file is known by.
+
+    Attributes
+    ----------
+    digest : bytes
+        Of its content.
+    tag : str or None
+        The store's own name for that content, by which a write can ask for it; None where it is
+        not known.
+    """
+
+    digest: bytes
+    tag: str | None = None
+
+
+def load(files: StoreFileSystem, ticker: Ticker) -> TickerHistory | None:
+    """Read what is kept of a ticker, with its `Version`; None when nothing is."""
+    path = paths.file_path(ticker)
+    content, tag = files.read(path)
+    if content is None:
+        return None
+    history = decode(content, ticker, files.show(path))
+    return replace(history, version=Version(_digest(content), tag))
+
+
+def save(files: StoreFileSystem, ticker: Ticker, history: TickerHistory) -> TickerHistory:
+    """Write a history in place of the version that it was made from.
+
+    If the file has another one by now, the two are merged.
+
+    Returns
+    -------
+    TickerHistory
+        What is kept now, with its version.
+
+    Raises
+    ------
+    StoreError
+        When it cannot be written, what is there cannot be read, or others don't stop writing.
+    """
+    path, writer = paths.file_path(ticker), paths.writer_path(ticker)
+    seen = history.version if isinstance(history.version, Version) else None
+    is_conditional = not files.is_local and files.takes_conditions()
+    if is_conditional:
+        # The write itself will tell, unless the tag of what was written last is not known.
+        is_sure = seen is None or seen.tag is not None
+    else:
+        is_sure = seen is not None and files.is_local
+    written: bytes | None = None
+    for attempt in range(ATTEMPTS):
+        if not is_sure:
+            known = {written, None if seen is None else seen.digest}
+            history, seen = _with_news(files, ticker, history, known)
+            if seen is not None and seen.digest == written:
+                # The write before was carried out, and only its answer was lost.
+                return replace(history, version=seen)
+        if is_conditional and seen is not None and seen.tag is None:
+            is_conditional = files.count_as_elsewhere()
+        content = encode(ticker, history)
+        written = _digest(content)
+        if not is_conditional:
+            files.put(path, content, writer)
+            return replace(history, version=Version(written))
+        try:
+            tag = files.put_if(path, content, None if seen is None else seen.tag)
+        except OvertakenError:
+            is_sure = False
+            # Those who have met do so no more, even if they were forked from one process.
+            pause_s = min(0.01 * attempt, _LONGEST_PAUSE_S)
+            time.sleep(random.SystemRandom().uniform(0, pause_s))
+        else:
+            return replace(history, version=Version(written, tag))
+    raise StoreError(
+        f"{files.url}: other writers of {ticker} came first {ATTEMPTS} times. What they saved is "
+        "kept; let one process at a time sync a ticker, and sync again"
+    )
+
+
+def _with_news(
+    files: StoreFileSystem, ticker: Ticker, history: TickerHistory, known: set[bytes | None]
+) -> tuple[TickerHistory, Version | None]:
+    """Take in what the file has now, unless it is one of the known contents; and its version."""
+    path = paths.file_path(ticker)
+    content, tag = files.read(path)
+    if content is None:
+        return history, None
+    now = Version(_digest(content), tag)
+    if now.digest not in known:
+        history = merge(history, decode(content, ticker, files.show(path)), ticker.table)
+    return history, now
+
+
+def set_aside(files: StoreFileSystem, ticker: Ticker) -> str:
+    """Move a ticker's file to where it is not read with the others, and give its path there.
+
+    The caller holds the lock of the ticker.
+    """
+    path = paths.file_path(ticker)
+    content = files.get(path)
+    if content is None:
+        raise StoreError(f"{files.url} holds nothing of {ticker} that could be set aside")
+    rows = decode(content, ticker, files.show(path)).rows
+    span = f"{rows[DAY].iloc[0]}_{rows[DAY].iloc[-1]}" if len(rows) else "no-rows"
+    # The same span may have been set aside before, with other rows or, by a process that was
+    # killed before it removed them here, with the same.
+    for number in count(1):
+        aside = f"{paths.aside_path(ticker)}/{span}{f'_{number}' if number > 1 else ''}.parquet"
+        there = files.get(aside)
+        if there is None:
+            files.put(aside, content, paths.writer_path(ticker))
+        if there in {None, content}:
+            break
+    files.remove(path)
+    return aside
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()

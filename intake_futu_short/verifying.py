@@ -1,0 +1,132 @@
+"""Whether what a store keeps is sound, complete, and adds up: a row a ticker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+
+from intake_futu_short import arguments, checks, schema
+from intake_futu_short.calls import SHORT_VOLUME, Ticker
+from intake_futu_short.errors import ConfigError, FutuShortError, StoreError
+from intake_futu_short.security import Security
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from intake_futu_short.history.ticker_history import TickerHistory
+    from intake_futu_short.store import FutuShortStore
+
+__all__ = ["verify"]
+
+_FINDINGS_SHOWN = 3
+
+
+class _Verified(NamedTuple):
+    code: str
+    sound: bool
+    complete: bool | None = None
+    rows: int | None = None
+    findings: int | None = None
+    problem: str | None = None
+
+
+def verify(
+    store: FutuShortStore, codes: str | Sequence[str] | None = None, market: str | None = None
+) -> pd.DataFrame:
+    """Read every file of a store, and say of each whether it is sound and its rows add up.
+
+    Tickers are read one after another, so that memory does not grow with their number.
+
+    Parameters
+    ----------
+    store : FutuShortStore
+        The store to read.
+    codes : str or sequence of str, optional
+        Which tickers, in the order wanted; None: all that are kept.
+    market : {"HK", "US"}, optional
+        None: of both.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``code``; ``sound``, whether the file can be read and is undamaged; ``complete``, whether
+        the history was walked to its end; ``rows``; ``findings``, how many ``df.shortvol.check()``
+        has of the rows; ``problem``, why a ticker is not sound, or its first findings, in words;
+        missing when there is nothing to say. Of a file that is not sound the other columns are
+        missing too, as is ``findings`` where the rows cannot be checked.
+
+    Raises
+    ------
+    ConfigError
+        For an argument that cannot work.
+    StoreError
+        When nothing is kept, or the store as a whole cannot be read.
+    """
+    # A store that cannot be listed is no store; without this each ticker would fail by itself.
+    kept = store.codes(market)
+    if not kept:
+        what = "nothing" if market is None else f"nothing of {market}"
+        raise StoreError(f"{store.url}: {what} is kept there; sync some tickers first")
+    wanted = kept if codes is None else _of_market(arguments.any_codes(codes), market)
+    tickers = [Ticker(Security.parse(code), SHORT_VOLUME) for code in wanted]
+    verified = [_verified(store, ticker) for ticker in tickers]
+    columns = zip(*verified, strict=True)
+    text = schema.text_dtype()
+    dtypes = (text, "bool", "boolean", "Int64", "Int64", text)
+    return pd.DataFrame(
+        {
+            name: pd.Series(values, dtype=dtype)
+            for name, values, dtype in zip(_Verified._fields, columns, dtypes, strict=True)
+        }
+    )
+
+
+def _of_market(codes: list[str], market: str | None) -> list[str]:
+    others = [code for code in codes if market and not code.startswith(f"{market}.")]
+    if not codes or others:
+        raise ConfigError(
+            f"codes must name at least one ticker of {market or 'a market'}, not {others or codes}"
+        )
+    return codes
+
+
+def _verified(store: FutuShortStore, ticker: Ticker) -> _Verified:
+    try:
+        history = store.load(ticker)
+    except StoreError as error:
+        return _Verified(ticker.code, sound=False, problem=str(error))
+    if history is None:
+        problem = f"{store.url} holds nothing of {ticker}"
+        return _Verified(ticker.code, sound=False, problem=problem)
+    try:
+        findings = checks.check(_newest_first(ticker, history))
+    except FutuShortError as error:
+        number, problem = None, f"its rows cannot be checked: {error}"
+    else:
+        number, problem = len(findings), _in_words(findings)
+    return _Verified(
+        ticker.code,
+        sound=True,
+        complete=history.is_complete,
+        rows=len(history.rows),
+        findings=number,
+        problem=problem or None,
+    )
+
+
+def _newest_first(ticker: Ticker, history: TickerHistory) -> pd.DataFrame:
+    """The rows as a source gives them."""
+    frame = history.rows[ticker.table.column_names][::-1].reset_index(drop=True)
+    report = history.reports[-1] if history.reports else None
+    frame.attrs.update(schema.attributes(ticker, None, report))
+    return frame
+
+
+def _in_words(findings: pd.DataFrame) -> str:
+    shown = [
+        f"{row.date:%Y-%m-%d} {row.what} {row.reported:.15g}, computed {row.computed:.15g}"
+        for row in findings.head(_FINDINGS_SHOWN).itertuples()
+    ]
+    more = len(findings) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more" if more else "")
