@@ -231,8 +231,8 @@ def test_a_hk_ticker_shows_turnover_and_writes_its_one_open_position() -> None:
         "Hong Kong market, 250 trading days, 2025-06-13 to 2026-06-18",
         "Short ratio: shares sold short / volume. Pooled: Σ short / Σ volume of the 20 trading "
         "days that end there.",
-        "Open short position reported by HKEX: 17,650,300 shares, 0.88 % of the gateway's share "
-        "base, as of 2026-06-05.",
+        "Open short position published by the SFC: 17,650,300 shares, 0.88 % of the gateway's "
+        "share base, as of 2026-06-05.",
     ]
 
 
@@ -243,8 +243,8 @@ def test_a_series_of_open_positions_has_a_panel() -> None:
     assert axes[2].get_ylabel() == "Open position\n(million shares)"
     (label,) = labels(axes[2])
     assert label == (
-        "Open short position reported by HKEX: 17,650,300 shares, 0.88 % of the gateway's share "
-        "base, as of 2026-06-05"
+        "Open short position published by the SFC: 17,650,300 shares, 0.88 % of the gateway's "
+        "share base, as of 2026-06-05"
     )
     positions = line(axes[2], label)
     assert positions.to_dict() == {
@@ -266,7 +266,7 @@ def test_the_open_positions_are_those_of_the_ticker() -> None:
     for code in ("HK.2", "HK.3"):
         assert "shares, as of" not in words(frame.assign(code=code).shortvol.plot()[0].figure)
     text = words(frame.assign(code="HK.1").shortvol.plot()[0].figure)
-    assert "Open short position reported by HKEX: 5 shares, as of 2026-06-05." in text
+    assert "Open short position published by the SFC: 5 shares, as of 2026-06-05." in text
 
 
 def test_an_open_position_of_another_ticker_is_not_written() -> None:
@@ -338,8 +338,8 @@ def test_what_the_rows_lack_is_said() -> None:
     assert labels(axes[1]) == ["daily_trade_avg_ratio, as the gateway sends it"]
     assert line(axes[1], labels(axes[1])[0]).iloc[-1] == pytest.approx(0.1136)
     assert words(figure).splitlines()[2:] == [
-        "Open short position reported by HKEX: 51,480,638 shares, 0.56 % of the gateway's share "
-        "base, as of 2026-04-30.",
+        "Open short position published by the SFC: 51,480,638 shares, 0.56 % of the gateway's "
+        "share base, as of 2026-04-30.",
         "Not in these rows: shares_traded, turnover, short_sell_shares_traded, "
         "short_sell_turnover, open_price, close_price.",
     ]

@@ -265,7 +265,7 @@ def _ratio(ax: Axes, ticker: Ticker) -> None:
 
 
 def _positions(ax: Axes, ticker: Ticker) -> None:
-    """Open short positions that HKEX reported."""
+    """Open short positions that the SFC published."""
     shares = ticker.positions["aggregated_short"]
     if shares.empty:
         ax.set_ylabel("Open position\n(shares)")

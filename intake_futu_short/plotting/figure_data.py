@@ -145,7 +145,7 @@ class Ticker:
     def newest_position(self) -> str:
         """The last of the reported open short positions."""
         day, newest = self.positions.index[-1], self.positions.iloc[-1]
-        text = f"Open short position reported by HKEX: {newest['aggregated_short']:,.0f} shares"
+        text = f"Open short position published by the SFC: {newest['aggregated_short']:,.0f} shares"
         if pd.notna(newest["aggregated_short_ratio"]):
             text += f", {newest['aggregated_short_ratio']:g} % of the gateway's share base"
         return f"{text}, as of {day:%Y-%m-%d}"
