@@ -131,20 +131,27 @@ def reports(seen: Mapping[str, Iterable[Mapping[str, Any]]], table: Table) -> st
     Parameters
     ----------
     seen : mapping of str to iterable of mapping
-        By code; what says nothing is left out. What comes again counts once, as first seen.
+        By code, in the order in which they came; what says nothing is left out. What comes again
+        counts once, as first seen, unless another one of its day came in between.
     table : Table
         Whose `Table.attrs` the reports have; the day among them comes first in each row.
     """
     names = sorted(table.attrs, key=lambda attr: attr.kind != "day")
     rows: list[list[Any]] = []
     for code, told in seen.items():
-        first: dict[tuple[Any, ...], float | None] = {}
+        own: list[list[Any]] = []
+        last: dict[Any, list[Any]] = {}  # by day
         for one in told:
-            values = tuple(one.get(attr.name) for attr in names)
-            if any(value is not None for value in values):
-                first[values] = _earlier(first.get(values), one.get("first_seen"))
-        order = sorted(first, key=lambda values: (values[0] or "", first[values] or 0.0))
-        rows += [[code, values[0], first[values], *values[1:]] for values in order]
+            day, *values = [one.get(attr.name) for attr in names]
+            if all(value is None for value in (day, *values)):
+                continue
+            row: list[Any] = [code, day, one.get("first_seen"), *values]
+            if day in last and last[day][3:] == values:
+                last[day][2] = _earlier(last[day][2], row[2])
+            else:
+                own.append(row)
+                last[day] = row
+        rows += sorted(own, key=lambda row: (row[1] or "", row[2] or 0.0))
     return json.dumps(rows)
 
 

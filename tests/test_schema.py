@@ -248,6 +248,15 @@ def test_a_report_that_comes_again_was_seen_when_it_first_came() -> None:
     ]
 
 
+def test_a_correction_that_is_taken_back_is_a_report_of_its_own() -> None:
+    came = [("2026-04-30", 5), ("2026-04-30", 6), ("2026-05-08", 7), ("2026-04-30", 5)]
+    seen = [{**report(*each), "first_seen": float(n)} for n, each in enumerate(came)]
+    assert json.loads(schema.reports({"HK.1": seen}, HK_TABLE)) == [
+        ["HK.1", "2026-04-30", 0.0, 5, None], ["HK.1", "2026-04-30", 1.0, 6, None],
+        ["HK.1", "2026-04-30", 3.0, 5, None], ["HK.1", "2026-05-08", 2.0, 7, None],
+    ]  # fmt: skip
+
+
 def test_a_corrected_report_and_one_without_its_day_are_kept() -> None:
     seen = {
         "HK.1": [

@@ -96,7 +96,9 @@ def aggregates_history(frame: pd.DataFrame) -> pd.DataFrame:
         seconds at which a store first saw the report (float64, NaN when none did);
         ``aggregated_short`` (shares, Int64); ``aggregated_short_ratio`` (percent, float64).
         Ascending by code, as-of date and moment. Without rows when there are none; a report
-        without a date is none of them. A report that was corrected has a row for each value.
+        without a date is none of them. A report that was corrected has a row for each value, the
+        last of which counts. ``published`` is when the first of them came: a correction was known
+        from its ``first_seen`` on, not before, as in ``FutuShortStore.read(as_of=...)``.
 
     References
     ----------
