@@ -164,6 +164,18 @@ def test_what_is_set_aside_is_read_only_when_asked_for(store: FutuShortStore) ->
     assert len(store.read("US.AAPL", aside=True, start=DAYS[2], as_of="2026-01-02")) == 1
 
 
+def test_of_a_code_set_aside_twice_the_newest_report_is_the_newest(tmp_path: Path) -> None:
+    store = FutuShortStore(tmp_path)
+    for number, day in enumerate(("2026-01-02", "2026-02-02"), 1):
+        reports = ({**report(number, 0.1, day), "first_seen": float(number)},)
+        store.save(TENCENT, TickerHistory(hk_rows([day]), True, reports=reports))
+        store.set_aside("HK.00700")
+    frame = store.read("HK.00700", aside=True)
+    assert frame["timestamp_str"].tolist() == ["2026-02-02", "2026-01-02"]
+    assert frame.shortvol.aggregates["aggregated_short"].tolist() == [2]
+    assert frame.shortvol.aggregates_history()["aggregated_short"].tolist() == [1, 2]
+
+
 def test_a_second_history_of_the_same_days_takes_no_place_of_the_first(
     store: FutuShortStore,
 ) -> None:

@@ -90,8 +90,7 @@ def read(
     frame.attrs.update(_attributes(wanted.table, states))
     if wanted.table.attrs:
         # Not on Dask's partitions, each of which would carry the reports of all.
-        seen = {state.code: state.reports for state in states}
-        frame.attrs["aggregates_history"] = schema.reports(seen, wanted.table)
+        frame.attrs["aggregates_history"] = schema.reports(_reports(states), wanted.table)
     _settle(failures, len(sources), errors, frame)
     return frame
 
@@ -114,7 +113,7 @@ def _as_now(wanted: Selection) -> tuple[Take, list[Step]]:
 
 
 def _as_of(wanted: Selection) -> tuple[Take, list[Step]]:
-    """How a file is read for what was known at a moment; a step takes and gives the same."""
+    """How a file is read for what was known at a moment, which is done in one go."""
 
     def take(data: bytes, ticker: Ticker, where: str) -> tuple[State, dict[str, Values]]:
         history = store_parquet.decode(data, ticker, where)
@@ -133,9 +132,11 @@ def to_dask(
     """One lazy task a ticker, which reads its file."""
     from intake_futu_short.dask import dask_frame  # noqa: PLC0415 - heavy and optional
 
-    found, failures = _each(files, sources, store_parquet.summary, last=_FOOTER_BYTES)
-    if wanted.as_of_s is not None:
-        found = [_state_as_of(state, wanted.as_of_s, wanted.table) for state in found]
+    def take(data: bytes, ticker: Ticker, where: str) -> State:
+        state = store_parquet.summary(data, ticker, where)
+        return state if wanted.as_of_s is None else _state_as_of(state, wanted, where)
+
+    found, failures = _each(files, sources, take, last=_FOOTER_BYTES)
     meta = _frame([], [], wanted)
     meta.attrs.update(_attributes(wanted.table, found))
     _settle(failures, len(sources), errors, meta, has_rows=False)
@@ -216,13 +217,15 @@ def revisions(files: StoreFileSystem, sources: Sequence[Source], errors: str) ->
     return frame
 
 
-def _state_as_of(state: State, moment_s: float, table: Table) -> State:
-    """A file's state as far as it was known at a moment; its rows are at most so many."""
+def _state_as_of(state: State, wanted: Selection, where: str) -> State:
+    """A file's state as it was known at a moment: its reports, and at most how many rows it had."""
+    moment_s, table = wanted.as_of_s or 0.0, wanted.table
     reports = tuple(reports_known(state.reports, moment_s, table, table.market))
-    back = sum(one.column == ROW for one in store_parquet.revisions_of(state, state.code))
+    records = store_parquet.revisions_of(state, where)
+    withdrawn = sum(one.column == ROW and one.seen_s > moment_s for one in records)
     # Rows that were withdrawn since may be of any day.
     return replace(
-        state, reports=reports, rows=state.rows + back, first="0000-00-00", last="9999-99-99"
+        state, reports=reports, rows=state.rows + withdrawn, first="0000-00-00", last="9999-99-99"
     )
 
 
@@ -337,9 +340,17 @@ def _attributes(table: Table, states: Sequence[State]) -> dict[str, Any]:
     if table.attrs:
         # One string: pandas copies attributes at every operation, however many tickers there are.
         latest = {
-            state.code: {name: state.reports[-1].get(name) for name in table.attr_names}
-            for state in states
-            if state.reports
+            code: {name: reports[-1].get(name) for name in table.attr_names}
+            for code, reports in _reports(states).items()
+            if reports
         }
         attrs["aggregates"] = json.dumps(latest)
     return attrs
+
+
+def _reports(states: Sequence[State]) -> dict[str, list[Mapping[str, Any]]]:
+    """Reports by code, in the order in which they came."""
+    reports: dict[str, list[Mapping[str, Any]]] = {}
+    for state in states:  # a code that was set aside more than once has several, the newest first
+        reports[state.code] = [*state.reports, *reports.get(state.code, ())]
+    return reports
