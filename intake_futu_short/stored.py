@@ -12,7 +12,7 @@ import pandas as pd
 from intake_futu_short import schema
 from intake_futu_short.errors import StoreError
 from intake_futu_short.history import join
-from intake_futu_short.history.ticker_history import newest_day
+from intake_futu_short.history.ticker_history import days_of, newest_day
 from intake_futu_short.partitions import TickerPartitions
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class StoredTicker(TickerPartitions):
 
     def _days_of(self, history: TickerHistory) -> NDArray[np.str_]:
         """Days up to the newest of the first answer: later ones would move the partitions."""
-        days = join.days_of(history.rows)
+        days = days_of(history.rows)
         return days if self._as_of is None else days[days <= self._as_of]
 
     def _rows(self, begin: int, end: int) -> pd.DataFrame:
@@ -274,7 +274,7 @@ def read_part(part: Part) -> pd.DataFrame:
     rows = schema.to_frame([], part.ticker.table)
     if history is not None:
         rows = history.rows[part.ticker.table.column_names]
-    days = join.days_of(rows)
+    days = days_of(rows)
     begin, end = days.searchsorted(part.first), days.searchsorted(part.last, side="right")
     if end - begin != part.size:
         raise StoreError(

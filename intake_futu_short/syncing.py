@@ -9,7 +9,7 @@ import pandas as pd
 from intake_futu_short import arguments, progress, schema
 from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.errors import ConfigError, settle
-from intake_futu_short.history import join
+from intake_futu_short.history.ticker_history import days_of
 from intake_futu_short.history.update import Updater
 from intake_futu_short.reading import gateway_urls, open_gateways, read
 from intake_futu_short.security import Security
@@ -73,9 +73,9 @@ def sync(
     -------
     pandas.DataFrame
         A row a ticker, in the order of `codes`: ``code``; ``rows`` that the store now has, of them
-        ``new_rows``, ``requests`` made, ``revised`` rows (late revisions taken over), ``complete``
-        (whether the history was walked to its end), and ``error``, what failed, else missing. The
-        numbers of a ticker that failed are missing.
+        ``new_rows``, ``requests`` made, ``revised`` rows (late revisions and withdrawals taken
+        over), ``complete`` (whether the history was walked to its end), and ``error``, what failed,
+        else missing. The numbers of a ticker that failed are missing.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def sync(
     )
 
     def is_enough(history: TickerHistory) -> bool:
-        return slices.of(join.days_of(history.rows), is_complete=history.is_complete)[1]
+        return slices.of(days_of(history.rows), is_complete=history.is_complete)[1]
 
     updates = {
         ticker.code: Updater(

@@ -11,7 +11,7 @@ import pytest
 from store_contract import TENCENT, hk_rows
 
 from intake_futu_short.history import join, revisions
-from intake_futu_short.history.ticker_history import Revision, TickerHistory
+from intake_futu_short.history.ticker_history import Revision, TickerHistory, days_of
 
 TABLE = TENCENT.table
 PRICES = ["open_price", "close_price", "last_close_price"]
@@ -242,7 +242,7 @@ def test_rows_put_in_order_keep_their_columns_and_dtypes() -> None:
 
 
 def test_days_are_one_array_that_sorts() -> None:
-    days = join.days_of(rows(D2, D1))
+    days = days_of(rows(D2, D1))
     assert days.tolist() == [D2, D1]
     assert days.dtype == "U10"
 

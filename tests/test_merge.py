@@ -201,6 +201,10 @@ def revised(now: int | None, checked_s: float, *records: Revision) -> TickerHist
     return TickerHistory(rows, True, checked_s=checked_s, revisions=records)
 
 
+def seen_at(moment_s: float, history: TickerHistory) -> TickerHistory:
+    return replace(history, rows=history.rows.assign(first_seen=moment_s))
+
+
 A, B, C = 1, 2, 3
 
 
@@ -213,15 +217,21 @@ A, B, C = 1, 2, 3
         # One after the other.
         (revised(C, 5.0, revision(A, C, 5.0)), revised(B, 6.0, revision(A, B, 6.0)),
          [revision(A, C, 5.0), revision(C, B, 6.0)]),
-        # The later one has not seen what the earlier one has, and counts.
-        (revised(B, 5.0, revision(A, B, 5.0)), revised(A, 6.0),
+        # The later one has not walked that far since.
+        (revised(B, 5.0, revision(A, B, 5.0)), revised(A, 6.0), [revision(A, B, 5.0)]),
+        (revised(None, 5.0, revision(A, None, 5.0)), revised(A, 6.0), [revision(A, None, 5.0)]),
+        # The later one has walked all of it.
+        (revised(B, 5.0, revision(A, B, 5.0)), replace(revised(A, 6.0), walked_s=6.0),
          [revision(A, B, 5.0), revision(B, A, 6.0)]),
+        # The later one has first seen the row after that.
+        (revised(B, 5.0, revision(A, B, 5.0)), seen_at(5.5, revised(C, 6.0)),
+         [revision(A, B, 5.0), revision(B, C, 6.0)]),
         # Nobody has a record.
         (revised(A, 5.0), revised(None, 6.0), [revision(A, None, 6.0)]),
         (revised(A, 5.0), revised(A, 6.0), []),
         # A record of a slow walk may come after the check of another one.
         (revised(C, 5.0, revision(A, C, 9.0)), revised(B, 6.0, revision(A, B, 6.0)),
-         [revision(A, B, 6.0), revision(B, C, 9.0), revision(C, B, 9.0)]),
+         [revision(A, B, 6.0), revision(B, C, 9.0)]),
     ],
 )  # fmt: skip
 def test_revisions_of_both_are_a_chain_that_ends_at_the_value_that_counts(
@@ -229,9 +239,26 @@ def test_revisions_of_both_are_a_chain_that_ends_at_the_value_that_counts(
 ) -> None:
     for merged in (merge(earlier, later), merge(later, earlier)):
         assert list(merged.revisions) == both
-        assert merged.rows["shares_traded"].tolist() == later.rows["shares_traded"].tolist()
+        count = both[-1].new if both else A
+        assert merged.rows["shares_traded"].fillna(0).tolist() == [230, count or 0, 102]
         for again in (merge(merged, later), merge(merged, earlier), merge(merged, merged)):
             assert again.revisions == merged.revisions
+
+
+def test_a_replaced_value_of_a_row_that_was_withdrawn_since_is_not_that_of_the_new_row() -> None:
+    one = seen_at(8.0, revised(C, 8.0))
+    withdrawn = revisions.withdrawn(counted(230, B, 102), [MIDDLE], 6.0)
+    other = revised(C, 9.0, revision(A, B, 5.0), *withdrawn)
+    for merged in (merge(one, other), merge(other, one)):
+        assert merged.rows["shares_traded"].tolist() == [230, C, 102]
+
+
+def test_a_walk_of_another_adjustment_that_is_not_done_gives_its_revisions() -> None:
+    former = revised(A, 5.0)
+    rows = priced([MIDDLE, NEW], 300.0).assign(shares_traded=pd.array([B, 102], dtype="Int64"))
+    under_way = TickerHistory(rows, cursor="c", checked_s=6.0, revisions=(revision(A, B, 6.0),))
+    merged = merge(under_way, former)
+    assert_same(merged, replace(revised(B, 5.0), revisions=(revision(A, B, 6.0),)))
 
 
 def without_middle(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from intake_futu_short import calendars
+from intake_futu_short.history.join import with_values
 from intake_futu_short.history.ticker_history import DAY, FIRST_SEEN, ROW
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def known_at(
         returned = {
             day: row for day, row in returned.items() if _row_seen_s(row, market) <= moment_s
         }
-        rows = _with_rows(_with_values(rows, counts), returned)
+        rows = _with_rows(with_values(rows, counts), returned)
     return replace(
         history,
         rows=rows,
@@ -111,18 +112,6 @@ def _before(
     return values, rows
 
 
-def _with_values(rows: pd.DataFrame, values: Mapping[str, Values]) -> pd.DataFrame:
-    """Rows with other values where a day is there."""
-    places = {day: i for i, day in enumerate(rows[DAY]) if day in values}
-    changed = rows.copy(deep=False)
-    for name in {name for day in places for name in values[day]}:
-        new = {place: values[day][name] for day, place in places.items() if name in values[day]}
-        column = changed[name].copy()
-        column.iloc[list(new)] = pd.Series(list(new.values()), dtype=column.dtype).array
-        changed[name] = column
-    return changed
-
-
 def _with_rows(rows: pd.DataFrame, more: Mapping[str, Values]) -> pd.DataFrame:
     if not more:
         return rows
@@ -141,9 +130,10 @@ def _with_rows(rows: pd.DataFrame, more: Mapping[str, Values]) -> pd.DataFrame:
 def reports_known(
     reports: Iterable[Mapping[str, Any]], moment_s: float, table: Table, market: Market
 ) -> Iterable[Mapping[str, Any]]:
-    """Reports that a store had seen, or that had been published.
+    """Reports that the store had seen, or that had been published.
 
-    Another report of a day that had one is a correction, which no calendar foretells.
+    Another report of the same day is a correction. No rule says when one is published, so it counts
+    from when it was seen.
     """
     names = [attr.name for attr in table.attrs if attr.kind == "day"]
     days: set[Any] = set()

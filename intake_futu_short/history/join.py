@@ -20,10 +20,12 @@ from intake_futu_short.history.ticker_history import (
     PRICE_TOLERANCE,
     ROW,
     TickerHistory,
+    common_days,
+    days_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,18 +35,13 @@ __all__ = [
     "Comparison",
     "blank",
     "compare",
-    "days_of",
     "in_order",
     "is_one_basis",
     "merge",
     "unite",
+    "with_values",
     "withdrawn_days",
 ]
-
-
-def days_of(rows: pd.DataFrame) -> NDArray[np.str_]:
-    """Trading days of rows, ``YYYY-MM-DD``, as one array that sorts."""
-    return rows[DAY].to_numpy().astype("U10")
 
 
 # -- compared -------------------------------------------------------------------------------------
@@ -79,9 +76,7 @@ def compare(held: pd.DataFrame, sent: pd.DataFrame, table: Table) -> Comparison:
     A value missing on both sides is equal. Only a price that is present and not 0 on both sides
     can tell the price adjustment: an adjustment changes no missing price and no 0.
     """
-    days, in_held, in_sent = np.intersect1d(
-        days_of(held), days_of(sent), assume_unique=True, return_indices=True
-    )
+    days, in_held, in_sent = common_days(held, sent)
     revised, repriced, tells, adjusted = np.zeros((4, len(days)), dtype=bool)
     for column in table.columns:
         if column.kind == "price":
@@ -162,9 +157,8 @@ def unite(
     TickerHistory
         With other `rows` and `superseded`, and else as held.
     """
-    held_days, days = days_of(held.rows), days_of(rows)
-    _, in_held, in_rows = np.intersect1d(held_days, days, assume_unique=True, return_indices=True)
-    stays = ~np.isin(held_days, withdrawn)
+    _, in_held, in_rows = common_days(held.rows, rows)
+    stays = ~np.isin(days_of(held.rows), withdrawn)
     stays[in_held] = False
     others, superseded = held.rows[stays], held.superseded
     if not is_one_basis:
@@ -189,6 +183,18 @@ def blank(
     names = table.price_names
     had = rows.loc[rows[names].notna().any(axis=1), [DAY, *names]]
     return rows.assign(**dict.fromkeys(names, np.nan)), _every_superseded([superseded, had])
+
+
+def with_values(rows: pd.DataFrame, values: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows with other values, which come by day and column; of days that are not there, none."""
+    places = {day: i for i, day in enumerate(rows[DAY]) if day in values}
+    changed = rows.copy(deep=False)
+    for name in {name for day in places for name in values[day]}:
+        new = {place: values[day][name] for day, place in places.items() if name in values[day]}
+        column = changed[name].copy()
+        column.iloc[list(new)] = pd.Series(list(new.values()), dtype=column.dtype).array
+        changed[name] = column
+    return changed
 
 
 def in_order(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -225,8 +231,12 @@ def _unpriced(
 def merge(ours: TickerHistory, theirs: TickerHistory, table: Table) -> TickerHistory:
     """Make one of two writers' histories of a ticker, without losing anything of either.
 
-    Of a day that both have, the history that was checked later counts; ours if neither was. A day
-    that only one has is kept, unless the other one has recorded since that it was withdrawn:
+    Of a day that both have, the history that was checked later counts; ours if neither was. But a
+    replaced value that only the other one has recorded stays replaced, unless the later one has
+    walked all rows since: a check sees the newest page alone. If the gateway took that back, the
+    later one had the row on its page, and so will the next check, which puts it right.
+
+    A day that only one has is kept, unless the other one has recorded since that it was withdrawn:
 
     - When both are of one price adjustment, the days are put together.
     - When they aren't and the later one is complete, the other's days lose their prices to
@@ -245,7 +255,7 @@ def merge(ours: TickerHistory, theirs: TickerHistory, table: Table) -> TickerHis
     """
     theirs_is_later = (theirs.checked_s or 0.0) > (ours.checked_s or 0.0)
     later, earlier = (theirs, ours) if theirs_is_later else (ours, theirs)
-    later, earlier = _without_withdrawn(later, earlier), _without_withdrawn(earlier, later)
+    later, earlier = _with_news(later, earlier), _with_news(earlier, later)
     comparison = compare(earlier.rows, later.rows, table)
     is_one = is_one_basis(comparison, earlier.rows, later.rows, table)
     superseded = _every_superseded([earlier.superseded, later.superseded])
@@ -264,6 +274,14 @@ def merge(ours: TickerHistory, theirs: TickerHistory, table: Table) -> TickerHis
         reports=reports.merged(earlier.reports, later.reports),
         revisions=revisions.merged(earlier, later, merged.rows, table),
     )
+
+
+def _with_news(history: TickerHistory, other: TickerHistory) -> TickerHistory:
+    """Take over the revisions that the other history alone has recorded."""
+    values = revisions.newer_values(history, other)
+    if values:
+        history = replace(history, rows=with_values(history.rows, values))
+    return _without_withdrawn(history, other)
 
 
 def _without_withdrawn(history: TickerHistory, other: TickerHistory) -> TickerHistory:

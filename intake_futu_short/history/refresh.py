@@ -65,7 +65,7 @@ class Refresh:
     Attributes
     ----------
     revised : set of str
-        Days that the gateway has sent before with other values, or no longer sends.
+        Days whose rows were replaced by others, or dropped.
     """
 
     ticker: Ticker
@@ -164,7 +164,7 @@ class Refresh:
         return self._put(history)
 
     def _take_note(self, attrs: Mapping[str, Any], now_s: float) -> None:
-        """What the newest answer tells beside its rows, and what its moment tells of those held."""
+        """Keep the newest answer's moment and report, and drop rows held of days to come."""
         held = self._history
         days = plausible.impossible_days(held.rows, now_s)
         if days:
@@ -253,7 +253,7 @@ class Refresh:
         *,
         is_one_basis: bool,
     ) -> tuple[TickerHistory, float]:
-        """What is held with the rows sent and a record of what they replace; and the moment."""
+        """The history with the rows sent and a record of what they replace; the moment of that."""
         held, seen_s = self._history, self.clock()
         self._log_changes(comparison, gone, counts_prices=is_one_basis)
         if len(held.rows):

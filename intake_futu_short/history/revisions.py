@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from intake_futu_short.history.ticker_history import DAY, FIRST_SEEN, ROW, Revision
+from intake_futu_short.history.ticker_history import DAY, FIRST_SEEN, ROW, Revision, common_days
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from intake_futu_short.calls import Table
     from intake_futu_short.history.ticker_history import TickerHistory
 
-__all__ = ["comparable", "differ", "merged", "replaced", "withdrawn"]
+__all__ = ["comparable", "differ", "merged", "newer_values", "replaced", "withdrawn"]
 
 _RECORDED = ("count", "number")
 _MISSING = -1  # in place of a missing count: counts are 0 or more
@@ -28,9 +28,9 @@ _MISSING = -1  # in place of a missing count: counts are 0 or more
 
 def comparable(column: pd.Series[Any], kind: str) -> NDArray[Any]:
     """Values of a column for `differ`; missing ones are NaN, or -1 among counts."""
-    return column.to_numpy(dtype=np.int64, na_value=_MISSING) if kind == "count" else (
-        column.to_numpy()
-    )  # fmt: skip
+    if kind == "count":
+        return column.to_numpy(dtype=np.int64, na_value=_MISSING)
+    return column.to_numpy()
 
 
 def differ(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.bool_]:
@@ -41,10 +41,7 @@ def differ(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.bool_]:
 
 def replaced(held: pd.DataFrame, sent: pd.DataFrame, table: Table, seen_s: float) -> list[Revision]:
     """A record of every count and number that differs on a common day, from held to sent."""
-    days, in_held, in_sent = np.intersect1d(
-        held[DAY].to_numpy().astype("U10"), sent[DAY].to_numpy().astype("U10"),
-        assume_unique=True, return_indices=True,
-    )  # fmt: skip
+    days, in_held, in_sent = common_days(held, sent)
     found = []
     for column in table.columns:
         if column.kind not in _RECORDED:
@@ -66,6 +63,29 @@ def withdrawn(held: pd.DataFrame, days: Collection[str], seen_s: float) -> list[
         for row in held[held[DAY].isin(days)].to_dict("records")
     ]
     return [Revision(row[DAY], ROW, row, None, seen_s) for row in rows]
+
+
+def newer_values(history: TickerHistory, other: TickerHistory) -> dict[str, dict[str, Any]]:
+    """Values that the other history saw replaced after this one last noted them; by day and column.
+
+    This one noted a value when it recorded it, first saw its row, or walked all rows.
+    """
+    if not other.revisions:
+        return {}
+    first_seen = dict(zip(history.rows[DAY], history.rows[FIRST_SEEN].fillna(0.0), strict=True))
+    recorded_s = {(one.day, one.column): one.seen_s for one in history.revisions}
+    values: dict[str, dict[str, Any]] = {}
+    for one in other.revisions:
+        noted_s = max(
+            history.walked_s or 0.0,
+            first_seen.get(one.day, np.inf),
+            recorded_s.get((one.day, one.column), 0.0),
+        )
+        if one.column == ROW:
+            values.pop(one.day, None)  # what came before was of another row
+        elif one.seen_s > noted_s:
+            values.setdefault(one.day, {})[one.column] = one.new
+    return values
 
 
 def merged(

@@ -5,13 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
     import pandas as pd
+    from numpy.typing import NDArray
 
-__all__ = ["DAY", "FIRST_SEEN", "PRICE_TOLERANCE", "ROW", "Revision", "TickerHistory", "newest_day"]
+__all__ = [
+    "DAY",
+    "FIRST_SEEN",
+    "PRICE_TOLERANCE",
+    "ROW",
+    "Revision",
+    "TickerHistory",
+    "common_days",
+    "days_of",
+    "newest_day",
+]
 
 # Relative. The gateway's prices went through a division and a multiplication, counts did not:
 # prices that differ by more are of different adjustments.
@@ -93,6 +106,21 @@ class TickerHistory:
     revisions: tuple[Revision, ...] = ()
     superseded: pd.DataFrame | None = None
     version: object = field(default=None, compare=False, repr=False)
+
+
+def days_of(rows: pd.DataFrame) -> NDArray[np.str_]:
+    """Trading days of rows, ``YYYY-MM-DD``, as one array that sorts."""
+    return rows[DAY].to_numpy().astype("U10")
+
+
+def common_days(
+    one: pd.DataFrame, other: pd.DataFrame
+) -> tuple[NDArray[np.str_], NDArray[np.intp], NDArray[np.intp]]:
+    """Days that are in both, ascending, and at which rows of each they are."""
+    days, in_one, in_other = np.intersect1d(
+        days_of(one), days_of(other), assume_unique=True, return_indices=True
+    )
+    return days, in_one, in_other
 
 
 def newest_day(rows: pd.DataFrame) -> str | None:

@@ -19,9 +19,8 @@ from intake_futu_short.errors import (
     StoreError,
     sentence,
 )
-from intake_futu_short.history import join
 from intake_futu_short.history.refresh import Refresh
-from intake_futu_short.history.ticker_history import DAY, newest_day
+from intake_futu_short.history.ticker_history import DAY, days_of, newest_day
 from intake_futu_short.walk import Walk, newest_possible
 
 if TYPE_CHECKING:
@@ -88,9 +87,9 @@ class Outcome:
     requests : int
         Pages asked for.
     new_rows : int
-        Rows that were not held before.
+        Rows that were not held before, those of another writer who came in between included.
     revised : int
-        Rows whose late revision was taken over.
+        Rows that the gateway has revised or withdrawn.
     """
 
     history: TickerHistory
@@ -267,8 +266,8 @@ class Updater:
                 f"{newest_day(held.rows)}: refresh='never' reads them without a gateway",
             )
             raise own from error.__cause__
-        before = join.days_of(held.rows) if held is not None else np.array([], dtype="U10")
-        new = np.setdiff1d(join.days_of(now.rows), before, assume_unique=True)
+        before = days_of(held.rows) if held is not None else np.array([], dtype="U10")
+        new = np.setdiff1d(days_of(now.rows), before, assume_unique=True)
         return Outcome(now, requests, len(new), len(refresh.revised))
 
 
