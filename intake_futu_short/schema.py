@@ -126,7 +126,7 @@ def reports(seen: Mapping[str, Iterable[Mapping[str, Any]]], table: Table) -> st
 
     One string, since pandas copies attributes deeply at every operation: a list of [code, as-of
     date, Unix seconds at which a store first saw it or null, shares, percent], a ticker after the
-    other, ascending by date and by when it was seen.
+    other, each one's in the order in which they came.
 
     Parameters
     ----------
@@ -139,7 +139,6 @@ def reports(seen: Mapping[str, Iterable[Mapping[str, Any]]], table: Table) -> st
     names = sorted(table.attrs, key=lambda attr: attr.kind != "day")
     rows: list[list[Any]] = []
     for code, told in seen.items():
-        own: list[list[Any]] = []
         last: dict[Any, list[Any]] = {}  # by day
         for one in told:
             day, *values = [one.get(attr.name) for attr in names]
@@ -149,9 +148,8 @@ def reports(seen: Mapping[str, Iterable[Mapping[str, Any]]], table: Table) -> st
             if day in last and last[day][3:] == values:
                 last[day][2] = _earlier(last[day][2], row[2])
             else:
-                own.append(row)
+                rows.append(row)
                 last[day] = row
-        rows += sorted(own, key=lambda row: (row[1] or "", row[2] or 0.0))
     return json.dumps(rows)
 
 

@@ -202,6 +202,8 @@ def test_nothing_can_be_set_aside_of_what_is_not_kept(store: FutuShortStore) -> 
         store.set_aside("US.MSFT")
     with pytest.raises(ConfigError):
         store.set_aside("msft")
+    with pytest.raises(ConfigError, match="codes that are named"):
+        store.read(aside=True)
     with pytest.raises(StoreError, match=r"nothing of US\.AAPL was set aside"):
         store.read("US.AAPL", aside=True)
     lock = store.try_lock(APPLE)

@@ -224,8 +224,8 @@ def test_reports_are_rows_of_code_day_moment_shares_and_percent() -> None:
         "HK.00700": [{**report("2026-04-24", 3, 0.2), "first_seen": None}],
     }
     assert json.loads(schema.reports(seen, HK_TABLE)) == [
-        ["HK.00001", "2026-04-30", None, 5, 0.56],
         ["HK.00001", "2026-05-08", 1778803200.25, 7, 0.1],
+        ["HK.00001", "2026-04-30", None, 5, 0.56],
         ["HK.00700", "2026-04-24", None, 3, 0.2],
     ]
 
@@ -253,7 +253,7 @@ def test_a_correction_that_is_taken_back_is_a_report_of_its_own() -> None:
     seen = [{**report(*each), "first_seen": float(n)} for n, each in enumerate(came)]
     assert json.loads(schema.reports({"HK.1": seen}, HK_TABLE)) == [
         ["HK.1", "2026-04-30", 0.0, 5, None], ["HK.1", "2026-04-30", 1.0, 6, None],
-        ["HK.1", "2026-04-30", 3.0, 5, None], ["HK.1", "2026-05-08", 2.0, 7, None],
+        ["HK.1", "2026-05-08", 2.0, 7, None], ["HK.1", "2026-04-30", 3.0, 5, None],
     ]  # fmt: skip
 
 
@@ -266,7 +266,7 @@ def test_a_corrected_report_and_one_without_its_day_are_kept() -> None:
         ]
     }  # fmt: skip
     assert json.loads(schema.reports(seen, HK_TABLE)) == [
-        ["HK.1", None, None, 0, None], ["HK.1", "2026-01-02", None, None, None],
-        ["HK.1", "2026-04-30", None, 7, None], ["HK.1", "2026-04-30", 20.0, 6, None],
-        ["HK.1", "2026-04-30", 30.0, 5, None],
+        ["HK.1", "2026-04-30", 30.0, 5, None], ["HK.1", "2026-04-30", 20.0, 6, None],
+        ["HK.1", "2026-04-30", None, 7, None], ["HK.1", None, None, 0, None],
+        ["HK.1", "2026-01-02", None, None, None],
     ]  # fmt: skip

@@ -283,7 +283,7 @@ def _positions(frame: pd.DataFrame) -> pd.DataFrame:
     """Open short positions that attrs bear: the series, or the one value; by code and date."""
     now, history = metrics.aggregates(frame), metrics.aggregates_history(frame)
     now["date"] = as_of_days(now.pop("new_time_str").tolist(), errors="coerce")
-    # Where both have a day, the series has it as it was first sent.
+    # Of a day that is there several times the last one counts, which is its newest correction.
     reported = pd.concat([now, history.rename(columns={"as_of": "date"})], ignore_index=True)
     known = reported.dropna(subset=["date", "aggregated_short"]).fillna({"code": ""})
     table = known.drop_duplicates(["code", "date"], keep="last").set_index(["code", "date"])

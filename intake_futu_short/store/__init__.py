@@ -1,4 +1,18 @@
-"""The store: every ticker's history in a Parquet file of its own, on any fsspec file system."""
+"""The store: every ticker's history in a Parquet file of its own, on any fsspec file system.
+
+::
+
+    __init__.py        FutuShortStore: arguments, and which tickers they mean
+      many.py          many tickers: frames of rows, revisions, what is kept
+      writing.py       one ticker: load, save beside other writers, set aside
+        parquet.py     a history ↔ the bytes of a file   (pure)
+                         footer.py its checksums, state.py what is beside the rows,
+                         tables.py columns of Arrow ↔ pandas
+        paths.py       a ticker ↔ the path of its file   (pure)
+        file_system.py the files below a URL
+                         urls.py which can be a store, local_disk.py, object_store.py,
+                         process_lock.py where the kernel locks nothing
+"""
 
 from __future__ import annotations
 
@@ -163,8 +177,8 @@ class FutuShortStore:
             was there at the first fill counts as seen at 16:00 market time of its day. Prices are
             in today's adjustment.
         aside : bool
-            Read what `set_aside` has put aside of the codes, instead of what is kept now. Of a
-            code that was set aside more than once all of it, the newest first.
+            Read what `set_aside` has put aside of `codes`, which must be named, instead of what is
+            kept now. Of a code that was set aside more than once all of it, the newest first.
         errors : {"raise", "warn"}
             Whether tickers that cannot be read are an error or are left out with a warning and
             named in ``attrs["failed"]``.
@@ -186,6 +200,8 @@ class FutuShortStore:
         PanelError
             When tickers cannot be read, or are not in the store; its ``partial`` has the others.
         """
+        if aside and codes is None:
+            raise ConfigError("aside=True reads the codes that are named, such as codes='US.X'")
         tickers, wanted = self._wanted(
             codes, market, errors=errors, start=start, end=end, columns=columns, as_of=as_of
         )

@@ -146,7 +146,7 @@ class StoreFileSystem:
                 found = self._local_files_below(top)
             else:
                 fs.invalidate_cache()
-                found = object_store.found(fs, top)
+                found = object_store.files_below(fs, top)
             if any(not name.startswith(f"{top}/") for name in found):
                 raise NotADirectoryError(errno.ENOTDIR, "it is a file")
         return {name[len(root) + 1 :]: size for name, size in found.items()}

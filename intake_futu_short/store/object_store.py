@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OvertakenError",
+    "files_below",
     "put",
     "put_if",
     "tag_of",
@@ -140,7 +141,7 @@ def _refuses(fs: Any, path: str) -> bool | None:
     return False
 
 
-def found(fs: Any, top: str) -> dict[str, int]:
+def files_below(fs: Any, top: str) -> dict[str, int]:
     """Files below a directory elsewhere: full path → size in bytes."""
     own, inherited = (
         (type(fs)._find, AsyncFileSystem._find)
