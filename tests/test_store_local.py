@@ -145,6 +145,22 @@ HOLD = """
 """
 
 
+def test_what_was_saved_between_the_load_and_the_lock_of_another_is_not_lost(
+    tmp_path: Path,
+) -> None:
+    store = FutuShortStore(tmp_path)
+    store.save(TENCENT, TickerHistory(hk_rows(DAYS[:1]), True, checked_s=1.0))
+    loaded, also_loaded = store.load(TENCENT), store.load(TENCENT)
+    assert loaded is not None
+    assert also_loaded is not None
+    for history, days, checked_s in ((loaded, DAYS[:2], 2.0), (also_loaded, DAYS[::2], 3.0)):
+        with locked(store, TENCENT):
+            store.save(TENCENT, replace(history, rows=hk_rows(days), checked_s=checked_s))
+    kept = store.load(TENCENT)
+    assert kept is not None
+    assert kept.rows["timestamp_str"].tolist() == DAYS
+
+
 def test_one_writer_a_ticker_until_it_lets_go_or_dies(tmp_path: Path) -> None:
     store = FutuShortStore(tmp_path)
     holder = python(HOLD, str(tmp_path))

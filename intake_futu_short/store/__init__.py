@@ -99,10 +99,10 @@ class FutuShortStore:
     def save(self, ticker: Ticker, history: TickerHistory) -> TickerHistory:
         """Keep what is now known of a ticker, in place of the version that it was made from.
 
-        The caller holds the ticker's lock since it loaded (see `try_lock`). On a file system
-        without locks another host may have saved something meanwhile. The two histories are then
-        merged, and no row of either is lost; where a store has no conditional writes, as long as
-        they don't save at the very same moment.
+        The caller holds the ticker's lock (see `try_lock`). If another process has saved something
+        since the history was loaded, the two are merged, and no row of either is lost; where a
+        store has neither locks nor conditional writes, as long as they don't save at the very same
+        moment.
 
         Returns
         -------

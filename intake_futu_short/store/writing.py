@@ -1,8 +1,8 @@
 """One ticker's file beside other writers: read it, and write over nothing that was not read.
 
-On a local disk the caller holds the lock of the ticker, so that nobody else writes. On an object
-store with conditional writes a file is written only if it is still the one that was read. Elsewhere
-it is read again just before; who writes between the two is lost.
+On an object store with conditional writes a file is written only if it is still the one that was
+read. Everywhere else it is read again just before. On a local disk nobody can write between the
+two, since the caller holds the ticker's lock. Elsewhere what somebody writes just then is lost.
 """
 
 from __future__ import annotations
@@ -78,11 +78,8 @@ def save(files: StoreFileSystem, ticker: Ticker, history: TickerHistory) -> Tick
     path, writer = paths.file_path(ticker), paths.writer_path(ticker)
     seen = history.version if isinstance(history.version, Version) else None
     is_conditional = not files.is_local and files.takes_conditions()
-    if is_conditional:
-        # The write itself will tell, unless the tag of what was written last is not known.
-        is_sure = seen is None or seen.tag is not None
-    else:
-        is_sure = seen is not None and files.is_local
+    # The write itself will tell, unless the tag of what was written last is not known.
+    is_sure = is_conditional and (seen is None or seen.tag is not None)
     written: bytes | None = None
     for attempt in range(ATTEMPTS):
         if not is_sure:
