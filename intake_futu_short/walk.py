@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from itertools import chain
+from itertools import chain, pairwise
 from operator import ge, gt
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -111,6 +111,18 @@ class Walk:
     def is_finished(self) -> bool:
         """Whether every page that can matter is there."""
         return self._progress.is_finished
+
+    @property
+    def is_newest_first(self) -> bool:
+        """Whether answers follow each other from newer to older days, as far as they can tell.
+
+        One answer whose rows are in another order does not tell it of the pages to come; a second
+        answer does.
+        """
+        days = [each for each in self._progress.days if each]
+        return all(max(older) <= min(newer) for newer, older in pairwise(days)) and (
+            len(days) > 1 or all(all(map(ge, each, each[1:])) for each in days)
+        )
 
     @property
     def attrs(self) -> Mapping[str, Any]:

@@ -166,3 +166,10 @@ def test_reports_are_known_from_when_they_were_seen_or_published() -> None:
         ("2026-03-22T10:00", 4), ("2026-03-23T10:00", 5), ("2026-03-24T10:00", 6),
     ]:  # fmt: skip
         assert then(history, moment).reports == reports[:number]
+
+
+def test_a_report_may_lack_its_day() -> None:
+    told = ({"aggregated_short": 1, "first_seen": at(f"{TUESDAY}T18:00")},)
+    history = TickerHistory(rows({MONDAY: None}), reports=told)
+    assert then(history, f"{MONDAY}T20:00").reports == ()
+    assert then(history, f"{WEDNESDAY}T20:00").reports == told

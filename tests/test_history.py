@@ -569,6 +569,37 @@ def test_a_page_in_any_order_is_kept_by_day() -> None:
     ticker.assert_fresh()
 
 
+def test_a_row_missing_on_a_page_in_odd_order_is_looked_for_on_the_next_one() -> None:
+    ticker = RefreshedTicker(ModelGateway(120))
+
+    def reverse(s2c: DailyShortVolume.S2C) -> None:
+        rows = list(s2c.us_items)
+        del s2c.us_items[:]
+        s2c.us_items.extend(rows[::-1])
+
+    ticker.gateway.alter = reverse
+    ticker.refresh()
+    ticker.gateway.withdraw(3)
+    outcome = ticker.refresh()
+    assert (outcome.requests, outcome.revised) == (2, 1)
+    ticker.assert_fresh()
+
+
+def test_a_gateway_that_sends_the_oldest_rows_first_is_walked_to_the_end() -> None:
+    gateway = ModelGateway(120, cursor="offset")
+    oldest_first = gateway.all  # as `ModelGateway.rows` turns them
+    ticker = RefreshedTicker(gateway)
+    oldest_first.reverse()
+    ticker.refresh()
+    assert len(ticker.held.rows) == 120
+    oldest_first.reverse()
+    gateway.add(1)
+    oldest_first.reverse()
+    outcome = ticker.refresh()
+    assert (outcome.requests, outcome.new_rows, outcome.revised) == (3, 1, 0)
+    assert len(ticker.held.rows) == 121
+
+
 def test_days_that_arrive_in_mid_walk_are_taken_at_the_next_refresh() -> None:
     ticker = RefreshedTicker(ModelGateway(300, cursor="offset"))
     gateway = ticker.gateway

@@ -11,10 +11,11 @@ import fsspec
 import pandas as pd
 import pytest
 from model_gateway import ModelGateway
-from refreshed_ticker import HOUR_S, NOON, RefreshedTicker, as_read, first_days
+from refreshed_ticker import HOUR_S, NOON, DictStore, RefreshedTicker, as_read, first_days
 
 from intake_futu_short.errors import GatewayDisconnectedError, StoreError
 from intake_futu_short.history import update
+from intake_futu_short.history.ticker_history import ROW
 from intake_futu_short.history.update import LOCKED, Updater
 from intake_futu_short.store import FutuShortStore
 from intake_futu_short.store import parquet as store_parquet
@@ -151,6 +152,28 @@ def test_what_another_writer_brought_meanwhile_is_not_asked_for_again() -> None:
     ticker.while_locked = come_to_an_end
     assert ticker.refresh("auto").requests == 0
     ticker.assert_fresh()
+
+
+def test_what_another_writer_saved_just_before_the_lock_is_not_written_over() -> None:
+    ticker = RefreshedTicker(ModelGateway(60))
+    ticker.refresh()
+    before = ticker.held
+    ticker.gateway.add(1)
+    ticker.refresh()
+    saved_by_the_other = ticker.held
+    ticker.gateway.withdraw(0)
+    ticker.gateway.add(1)
+    loads = iter([before])
+    store = ticker.memory
+
+    class Overtaken(DictStore):
+        def load(self, one: Ticker) -> TickerHistory | None:
+            return next(loads, None) or super().load(one)
+
+    store.__class__ = Overtaken
+    ticker.refresh()
+    gone = saved_by_the_other.rows["timestamp_str"].iloc[-1]
+    assert [(one.day, one.column) for one in ticker.held.revisions] == [(gone, ROW)]
 
 
 def test_a_writer_that_makes_progress_is_waited_for_however_long(clock: Clock) -> None:

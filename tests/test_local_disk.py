@@ -13,10 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from store_contract import DAYS, TENCENT, TENCENT_FILE, WHOLE, assert_same, keep, locked, ticker
+from store_contract import (
+    APPLE,
+    DAYS,
+    TENCENT,
+    TENCENT_FILE,
+    WHOLE,
+    assert_same,
+    keep,
+    locked,
+    ticker,
+    us_rows,
+)
 from test_store_local import finished, python
 
 from intake_futu_short import FutuShortStore, StoreError
+from intake_futu_short.history.ticker_history import TickerHistory
 from intake_futu_short.store import local_disk
 
 if TYPE_CHECKING:
@@ -240,3 +252,17 @@ def test_a_lock_whose_context_never_began_is_let_go(tmp_path: Path, url: str | N
         # As by an interrupt that comes between the two.
         del lock
         gc.collect()
+
+
+@posix
+@pytest.mark.parametrize("name", ["market=HK", "market=HK/code=HK.00005"])
+def test_a_link_to_a_disk_that_is_not_there_is_an_error(tmp_path: Path, name: str) -> None:
+    store = FutuShortStore(tmp_path)
+    store.save(APPLE, TickerHistory(us_rows(DAYS), True))
+    link = tmp_path / "short_volume" / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(tmp_path / "not mounted")
+    for look in (store.codes, store.info, store.read):
+        with pytest.raises(StoreError, match=f"cannot list .*{name}"):
+            look()
+    assert store.codes("US") == ["US.AAPL"]

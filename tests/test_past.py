@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pytest
 from store_contract import APPLE, DAYS, TENCENT, hk_rows, report, ticker, us_rows
 
 from intake_futu_short import FutuShortStore
-from intake_futu_short.errors import ConfigError, PanelError, StoreError
+from intake_futu_short.errors import ConfigError, PanelError, PanelWarning, StoreError
 from intake_futu_short.history.ticker_history import ROW, Revision, TickerHistory
 
 if TYPE_CHECKING:
@@ -210,6 +211,48 @@ def test_nothing_can_be_set_aside_of_what_is_not_kept(store: FutuShortStore) -> 
     assert lock is not None
     with lock, pytest.raises(StoreError, match="is being synced"):
         store.set_aside("US.AAPL")
+
+
+@pytest.mark.parametrize(
+    "revision",
+    [
+        Revision(DAYS[2], "nope", 1, 2, SUNDAY),
+        Revision(DAYS[2], "volume", "word", 2, SUNDAY),
+        Revision(DAYS[2], "volume", 10**30, 2, SUNDAY),
+        Revision(DAYS[2], "timestamp_str", "x", 2, SUNDAY),
+        Revision(GONE, ROW, None, None, SUNDAY),
+        Revision(GONE, ROW, {}, None, SUNDAY),
+    ],
+)
+def test_a_revision_that_cannot_be_undone_costs_its_ticker_only(
+    store: FutuShortStore, revision: Revision
+) -> None:
+    kept = store.load(APPLE)
+    assert kept is not None
+    other = ticker("US.MSFT")
+    store.save(other, replace(kept, version=None, revisions=(revision,)))
+    with pytest.warns(PanelWarning, match=r"US\.MSFT.*cannot be undone"):
+        frame = store.read(as_of="2026-01-02", errors="warn")
+    assert set(frame["code"]) == {"US.AAPL"}
+
+
+def test_setting_aside_makes_no_store_of_a_mistyped_path(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"holds nothing of US\.AAPL"):
+        FutuShortStore(tmp_path / "mistyped").set_aside("US.AAPL")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_several_histories_that_were_set_aside_every_report_is_there(tmp_path: Path) -> None:
+    store = FutuShortStore(tmp_path)
+    for day, shares in (("2024-05-02", 1), ("2026-05-04", 2)):
+        told = {**report(shares, 0.5, day), "first_seen": float(shares)}
+        store.save(TENCENT, TickerHistory(hk_rows([day]), True, reports=(told,)))
+        store.set_aside("HK.00700")
+    attrs = store.read("HK.00700", aside=True).attrs
+    assert json.loads(attrs["aggregates"])["HK.00700"]["aggregated_short"] == 2
+    assert json.loads(attrs["aggregates_history"]) == [
+        ["HK.00700", "2024-05-02", 1.0, 1, 0.5], ["HK.00700", "2026-05-04", 2.0, 2, 0.5],
+    ]  # fmt: skip
 
 
 def test_verify_is_a_method(store: FutuShortStore) -> None:

@@ -138,7 +138,7 @@ def reports_known(
     names = [attr.name for attr in table.attrs if attr.kind == "day"]
     days: set[Any] = set()
     for one in reports:
-        day = next((one[name] for name in names), None)
+        day = next((one.get(name) for name in names), None)
         published_s = _published_s(day, market) if day and day not in days else np.inf
         days.add(day)
         seen_s = one.get(FIRST_SEEN)

@@ -145,7 +145,8 @@ class Refresh:
             stands = join.is_one_basis(comparison, self._history.rows, sent, self._table)
             is_in_doubt |= comparison.is_same_basis is False
             can_go_on_later = not self._history.is_complete and self._is_past_held(sent)
-            if (stands and not walks_all) or walk.is_finished or can_go_on_later:
+            is_seen = stands and not walks_all and self._holds_newest(walk, sent)
+            if is_seen or walk.is_finished or can_go_on_later:
                 break
             older = yield from self._next(walk)
             if older is None:
@@ -153,7 +154,7 @@ class Refresh:
             sent = join.in_order([older, sent])
         if walk.is_finished:
             self._refuse_another_security(sent)
-        gone = join.withdrawn_days(self._history.rows, sent)
+        gone = self._withdrawn(walk, sent)
         history, seen_s = self._with(sent, comparison, gone, is_one_basis=stands)
         if len(self._history.rows) and (is_in_doubt or not stands):
             history = replace(history, adjusted_s=seen_s)
@@ -192,6 +193,20 @@ class Refresh:
             return True
         oldest, oldest_held = sent[DAY].iloc[0], held.rows[DAY].iloc[0]
         return bool(oldest < oldest_held or (oldest == oldest_held and not held.is_complete))
+
+    def _holds_newest(self, walk: Walk, sent: pd.DataFrame) -> bool:
+        """Whether what was sent are the newest rows, which only rows in an odd order leave open."""
+        if walk.is_newest_first:
+            return True
+        # An odd order within the newest page alone is no reason to ask for another one.
+        held, days = join.days_of(self._history.rows), join.days_of(sent)
+        return len(walk.pages) == 1 and bool(np.isin(held[held >= days[0]], days).all())
+
+    def _withdrawn(self, walk: Walk, sent: pd.DataFrame) -> tuple[str, ...]:
+        """Days held that the gateway no longer sends, and not those of a page to come."""
+        if not (walk.is_finished or walk.is_newest_first):
+            return ()
+        return join.withdrawn_days(self._history.rows, sent)
 
     # -- older rows ---------------------------------------------------------------------------
 

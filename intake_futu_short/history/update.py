@@ -155,13 +155,14 @@ class Updater:
         if held is not None and self._is_settled(held, is_enough, since_s):
             return Outcome(held)
         lock = self.store.try_lock(self.ticker)
-        if has_waited := lock is None:
+        if lock is None:
             lock = yield from self._wait()
         with lock:
-            if has_waited:  # for a writer that may have brought all that is wanted
-                held = self.store.load(self.ticker)
-                if held is not None and self._is_settled(held, is_enough, since_s):
-                    return Outcome(held)
+            # Another writer may have saved since, and let go of the lock before it was asked for:
+            # what it saved must not be written over, and perhaps is all that is wanted.
+            held = self.store.load(self.ticker)
+            if held is not None and self._is_settled(held, is_enough, since_s):
+                return Outcome(held)
             return (yield from self._ask(held, is_enough, since_s))
 
     def _wait(self) -> Generator[_Locked, object, AbstractContextManager[None]]:

@@ -309,6 +309,8 @@ class FutuShortStore:
             When nothing is kept of it, somebody is writing it, or the store cannot be written.
         """
         ticker = Ticker(Security.parse(code), SHORT_VOLUME)
+        if self.version(ticker) is None:  # before the lock, which would make a mistyped directory
+            raise StoreError(f"{self.url} holds nothing of {ticker} that could be set aside")
         lock = self.try_lock(ticker)
         if lock is None:
             raise StoreError(

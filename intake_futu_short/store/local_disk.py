@@ -39,15 +39,18 @@ def version(file: Path) -> str | None:
 def files_below(directory: str) -> dict[str, int]:
     """Files of a directory and of those in it, also behind links: path → bytes.
 
-    None where there is no directory. One that may not be listed is an error.
+    None where there is no directory. One that may not be listed is an error, and so is a link to
+    nothing: the disk that it leads to may not be there, with all that is kept on it.
     """
     try:
         entries = list(os.scandir(directory))
     except FileNotFoundError:
+        if os.path.islink(directory):
+            raise
         return {}
     found: dict[str, int] = {}
     for entry in entries:
-        if entry.is_dir():
+        if entry.is_dir() or (entry.is_symlink() and not os.path.exists(entry.path)):
             found |= files_below(entry.path)
         else:
             with contextlib.suppress(FileNotFoundError):  # removed meanwhile

@@ -10,6 +10,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow as pa
 
 from intake_futu_short import schema
 from intake_futu_short.calls import CALLS, Ticker
@@ -20,12 +21,12 @@ from intake_futu_short.security import Security
 from intake_futu_short.store import parquet as store_parquet
 from intake_futu_short.store import paths as store_paths
 from intake_futu_short.store import tables as store_tables
+from intake_futu_short.store.footer import corrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import dask.dataframe as dd
-    import pyarrow as pa
 
     from intake_futu_short.calls import Table
     from intake_futu_short.history.ticker_history import Revision
@@ -117,8 +118,12 @@ def _as_of(wanted: Selection) -> tuple[Take, list[Step]]:
 
     def take(data: bytes, ticker: Ticker, where: str) -> tuple[State, dict[str, Values]]:
         history = store_parquet.decode(data, ticker, where)
-        known = known_at(history, wanted.as_of_s or 0.0, ticker.table, ticker.market)
-        columns = store_tables.values_of(store_tables.to_arrow(known.rows, ticker.table))
+        try:
+            known = known_at(history, wanted.as_of_s or 0.0, ticker.table, ticker.market)
+            columns = store_tables.values_of(store_tables.to_arrow(known.rows, ticker.table))
+        except (KeyError, OverflowError, TypeError, ValueError, pa.ArrowException) as error:
+            # Only now it is known whether what was replaced fits in its place.
+            raise corrupt(where, f"a revision cannot be undone ({error!r})") from error
         chosen = store_tables.newest_first(columns, wanted.start, wanted.end)
         state = store_parquet.summary(data, ticker, where)
         return replace(state, reports=known.reports), chosen

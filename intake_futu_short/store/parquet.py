@@ -277,5 +277,7 @@ def _dtypes(table: Table) -> str:
 
 def _superseded(text: str, table: Table) -> pd.DataFrame:
     values = store_state.unpacked(text)
+    if DAY not in values:
+        raise ValueError("superseded prices are of no day")
     fields = [schema(table).field(name) for name in values]
     return to_frame(values_of(pa.table(values, schema=pa.schema(fields))), table)
