@@ -207,7 +207,7 @@ def test_a_state_that_speaks_of_other_rows_is_named_when_they_are_read(
 
 
 @pytest.mark.parametrize("name", ["revisions", "superseded"])
-@pytest.mark.parametrize("text", ["", "!", "AAAA", "eJwrzy/KTgEABjYCEQ=="])
+@pytest.mark.parametrize("text", ["", "!", "AAAA", "eJwrzy/KTgEABjYCEQ==", "eJyrrgUAAXUA+Q=="])
 def test_what_is_packed_and_cannot_be_unpacked_is_named_by_who_reads_it(
     name: str, text: str
 ) -> None:

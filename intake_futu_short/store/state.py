@@ -118,7 +118,10 @@ def revisions(state: State) -> tuple[Revision, ...]:
     """
     if state.revisions is None:
         return ()
-    found = tuple(Revision(*row) for row in unpacked(state.revisions))
+    rows = unpacked(state.revisions)
+    if type(rows) is not list:
+        raise ValueError(f"revisions are {shortened(rows)}")
+    found = tuple(Revision(*row) for row in rows)
     for one in found:
         if not (_is_day(one.day) and _is_text(one.column) and _is_moment(one.seen_s)):
             raise ValueError(f"a revision is {shortened(tuple(one))}")
