@@ -18,7 +18,7 @@ import numpy as np
 from intake_futu_short import schema
 from intake_futu_short.errors import PaginationError, StoreError
 from intake_futu_short.history import join, plausible, reports, revisions
-from intake_futu_short.history.ticker_history import DAY, FIRST_SEEN, TickerHistory
+from intake_futu_short.history.ticker_history import DAY, FIRST_SEEN, TickerHistory, days_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -199,7 +199,7 @@ class Refresh:
         if walk.is_newest_first:
             return True
         # An odd order within the newest page alone is no reason to ask for another one.
-        held, days = join.days_of(self._history.rows), join.days_of(sent)
+        held, days = days_of(self._history.rows), days_of(sent)
         return len(walk.pages) == 1 and bool(np.isin(held[held >= days[0]], days).all())
 
     def _withdrawn(self, walk: Walk, sent: pd.DataFrame) -> tuple[str, ...]:
