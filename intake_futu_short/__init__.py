@@ -20,8 +20,10 @@ that yields the question it wants asked and is sent the reply. ``calls.py`` desc
 the gateway, ``pages.py`` finds the rows and days of an answer. ``schema.py`` makes frames of its
 messages, ``partitions.py`` and ``stored.py`` cut them into pages, ``store/`` keeps them as Parquet,
 and ``verifying.py`` looks whether what is kept is sound. ``accessor.py`` is ``df.shortvol``, over
-``metrics/``, ``checks.py`` and ``plotting/``. ``gateway/`` serves rows over the same protocol
-(``sample://``, replay, tests).
+``metrics/``, ``checks.py`` and ``plotting/``; ``dask.py`` is ``ddf.shortvol``. ``screening.py``
+reads what a screen of a store needs, and ``report.py`` makes a page of it. ``days.py`` and
+``arguments.py`` read what users pass, ``repr_table.py`` is how objects show themselves.
+``gateway/`` serves rows over the same protocol (``sample://``, replay, tests).
 
 Importing this package registers ``df.shortvol`` and does nothing else; the rest is imported when it
 is first used. Dask frames have ``ddf.shortvol`` after ``import intake_futu_short.dask``, and when
@@ -46,6 +48,7 @@ from intake_futu_short.errors import (
     PaginationError,
     PanelError,
     PanelWarning,
+    PositionWarning,
     ProtocolError,
     QuoteRightError,
     RateLimitError,
@@ -84,6 +87,7 @@ __all__ = [
     "PaginationError",
     "PanelError",
     "PanelWarning",
+    "PositionWarning",
     "ProtocolError",
     "QuoteRightError",
     "RateLimitError",

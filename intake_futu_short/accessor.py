@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar,
 
 import pandas as pd
 
-from intake_futu_short import checks, plotting
+from intake_futu_short import accessor_repr, checks, plotting
 from intake_futu_short import metrics as functions  # the class has a method of that name
 from intake_futu_short.metrics import sessions
+from intake_futu_short.metrics.registry import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,6 +57,10 @@ class ShortVolumeAccessor:
 
     The methods are the functions of `intake_futu_short.metrics`, which takes plain Series too.
 
+    It needs ``import intake_futu_short`` once, or that a source or store of it was used. Also what
+    ``pd.read_csv`` makes of rows written as CSV has it, whatever dtypes it found: ``code`` is a
+    column then, and days are text.
+
     Parameters
     ----------
     frame : pandas.DataFrame
@@ -73,6 +78,12 @@ class ShortVolumeAccessor:
     def __init__(self, frame: pd.DataFrame) -> None:
         sessions.market_of(frame)
         self._frame = frame
+
+    def __repr__(self) -> str:
+        return accessor_repr.as_text(self._frame)
+
+    def _repr_html_(self) -> str:
+        return accessor_repr.as_html(self._frame)
 
     @property
     def market(self) -> str:
@@ -133,29 +144,15 @@ class ShortVolumeAccessor:
         """
         return sessions.by_date(self._frame)
 
-    short_ratio = _method(functions.short_ratio)
-    short_turnover_ratio = _method(functions.short_turnover_ratio)
-    short_value = _method(functions.short_value)
-    venue_share = _method(functions.venue_share)
-    vwap = _method(functions.vwap)
-    short_vwap = _method(functions.short_vwap)
-    long_vwap = _method(functions.long_vwap)
-    short_vwap_premium = _method(functions.short_vwap_premium)
-    return_1d = _method(functions.return_1d)
+    # What is known of the metrics, which are added below, without running the code.
+    if TYPE_CHECKING:
 
-    short_ratio_mean = _method(functions.short_ratio_mean)
-    pooled_short_ratio = _method(functions.pooled_short_ratio)
-    short_ratio_zscore = _method(functions.short_ratio_zscore)
-    abnormal_short_ratio = _method(functions.abnormal_short_ratio)
-    short_volume_surge = _method(functions.short_volume_surge)
-    short_ratio_rank = _method(functions.short_ratio_rank)
-
-    days_to_cover = _method(functions.days_to_cover)
-    implied_shares = _method(functions.implied_shares)
+        def __getattr__(self, name: str) -> Callable[..., pd.Series[float]]: ...
 
     dollar_weighted_short_ratio = _method(functions.dollar_weighted_short_ratio)
     rank = _method(functions.rank)
     pivot = _method(functions.pivot)
+    latest = _method(functions.latest)
     resample = _method(functions.resample)
 
     metrics = _method(functions.metrics)
@@ -196,14 +193,20 @@ class ShortVolumeAccessor:
             row (``reported`` 0, ``computed`` 1). A ticker whose trading was halted has none.
         ``no_session``
             ``reported`` rows of a day on which the exchange did not trade (``computed`` 0).
+        ``nothing_to_check``
+            Of the ticker's ``computed`` rows no value (``reported`` 0) could be compared with
+            another: the columns are missing or empty. On the day of its newest row. That
+            nothing else is found says nothing of these rows.
 
-        The last two need the package ``exchange_calendars`` (the extra ``[calendar]``; XNYS and
-        XHKG, days from 2000 to 2049) and are not looked for without it. Closures at short notice,
-        such as a typhoon, count as sessions when they are younger than its installed version.
+        ``missing_day`` and ``no_session`` need the package ``exchange_calendars`` (the extra
+        ``[calendar]``; XNYS and XHKG, days from 2000 to 2049) and are not looked for without it.
+        Closures at short notice, such as a typhoon, count as sessions when they are younger than
+        its installed version.
 
         Prices and percentages that differ in floating point only are equal, also where truncation
-        in floating point has taken one from the last decimal (32.299 for 32.3). What a row or the
-        frame lacks is not checked.
+        in floating point has taken one from the last decimal (32.299 for 32.3). Columns of float32
+        are compared within their precision; of counts in float32 the last decimal of a percentage
+        may be another one. What a row or the frame lacks is not checked.
 
         Returns
         -------
@@ -240,7 +243,7 @@ class ShortVolumeAccessor:
         kind: Literal["panels", "heatmap"] | None = None,
         start: Any = None,
         end: Any = None,
-        last: int | None = None,
+        last: int | Literal["all"] | None = None,
         ax: Axes | Sequence[Axes] | None = None,
         figsize: tuple[float, float] | None = None,
     ) -> Any:
@@ -251,17 +254,21 @@ class ShortVolumeAccessor:
         1. The close and, as bars on a scale of their own, the short value: the turnover sold short
            (HK), short shares times close (US, where share counts are raw and prices adjusted, so
            that it is too low before a split).
-        2. The short ratio of each day, the pooled ratio of the 20 trading days that end there, and
-           the mean of the 20 trading days *before* with a band of one standard deviation (ddof 1)
-           to either side.
-        3. Only where ``attrs["aggregates_history"]`` holds more than one: the reported open
-           short positions. A single one is written below the panels.
+        2. The short ratio of each day, light, and the pooled ratio of the last 20 trading days, on
+           the range from one standard deviation (ddof 1) below to one above the mean of the 20
+           trading days *before*. So many days that a line would fill the panel are small dots, and
+           more than these are left out.
+        3. Only where ``attrs["aggregates_history"]`` holds more than one: the open short positions
+           that the SFC published, each from its publication on. A single one is written below the
+           panels.
 
         Several tickers are drawn as the second panel of each, all on one scale, or as a heat map
-        of the short ratio by date and ticker, whose missing days are hatched.
+        of the short ratio by date and ticker, whose missing days are hatched. Panels share their
+        dates, unless more than half of one would be blank: then each has its own.
 
         Windows look back at rows that are not shown; of what `resample` gave they are 20 periods,
-        and the figure says which. What the frame lacks is said in the figure.
+        and the figure says which. What the frame lacks is said in the figure, and where the
+        numbers come from.
         The backend is the user's: nothing is switched, shown or closed.
 
         Parameters
@@ -269,9 +276,12 @@ class ShortVolumeAccessor:
         kind : {"panels", "heatmap"}, optional
             By default panels of up to 12 tickers, else a heat map.
         start, end : str or date, optional
-            Trading days, both included.
-        last : int, optional
-            The newest trading days of the frame, of those from ``start`` to ``end``.
+            Trading days, both included. ``start`` is by default ``attrs["start"]``, which a
+            source sets that was given ``start`` and ``warmup``.
+        last : int or "all", optional
+            The newest trading days of the frame, of those from ``start`` to ``end``; panels that
+            have dates of their own show the newest of each ticker. By default 250, and all where
+            there is a ``start``.
         ax : matplotlib.axes.Axes or sequence of them, optional
             Where to draw, instead of a new figure. One Axes: the short ratio of a ticker, the heat
             map of several. A sequence: 2 or 3 for the panels of one ticker in the order above, or
@@ -288,8 +298,8 @@ class ShortVolumeAccessor:
         Raises
         ------
         ConfigError
-            For an option or a number of axes that cannot be, when a ticker has a day twice, or a
-            row has no day.
+            For an option or a number of axes that cannot be, when there are no rows from ``start``
+            to ``end``, when a ticker has a day twice, or a row has no day.
         NotShortVolumeError
             When no column or index level says the days.
         ImportError
@@ -315,7 +325,12 @@ class ShortVolumeAccessor:
         return plotting.plot(self._frame, options, ax=ax, figsize=figsize)
 
     def hvplot(
-        self, *, start: Any = None, end: Any = None, last: int | None = None, **style: Any
+        self,
+        *,
+        start: Any = None,
+        end: Any = None,
+        last: int | Literal["all"] | None = None,
+        **style: Any,
     ) -> Any:
         """Draw the short ratio and its 20-day pooled ratio with hvplot, for notebooks.
 
@@ -346,3 +361,7 @@ class ShortVolumeAccessor:
         >>> df.shortvol.hvplot(last=250, width=800)  # doctest: +SKIP
         """
         return plotting.interactive(self._frame, plotting.Options(None, start, end, last), **style)
+
+
+for _metric in METRICS.values():
+    setattr(ShortVolumeAccessor, _metric.name, _method(_metric.function))

@@ -2,6 +2,8 @@
 
 Catalogs hand over what their templates give, which is strings: ``""`` for a variable that is not
 set, ``"50"`` for a number, ``"2026-01-02 00:00:00"`` for a date, ``"['US.A', 'US.B']"`` for a list.
+
+Days are read by `intake_futu_short.days.date`, which is here too.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ import math
 import numbers
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from intake_futu_short import days
+from intake_futu_short.days import date
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.opend.address import GatewayURL, key_path
 from intake_futu_short.security import Security
@@ -39,14 +43,12 @@ __all__ = [
     "seconds",
     "storage_options",
     "store",
+    "warmup",
 ]
 
 MAX_ROWS_A_PAGE = 50
 DEFAULT_TIMEOUT_S = 12.0
 REFRESHES = ("auto", "always", "full", "never")
-
-_DAY_ALONE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?")
 
 
 def any_codes(value: object) -> list[str]:
@@ -98,29 +100,25 @@ def seconds(value: object) -> float:
     return number
 
 
-def date(name: str, value: Any) -> str | None:
-    """A trading day as ``YYYY-MM-DD``; None when left open."""
-    if _is_open(value):
-        return None
-    # Dates, datetimes, Timestamps and numpy's datetimes all spell themselves in ISO order.
-    plain = value if isinstance(value, str) else _iso(value)
-    match = _DAY.fullmatch(plain.strip())
-    if match is None:
-        raise ConfigError(
-            f"{name} must be a trading day such as '2026-01-02' or a date object, not {value!r}"
-        )
-    try:
-        return dt.date.fromisoformat(match[1]).isoformat()
-    except ValueError as error:
-        raise ConfigError(f"{name} is not a date: {value!r} ({error})") from error
-
-
 def interval(start: object, end: object) -> tuple[str | None, str | None]:
     """``start`` and ``end``, in order."""
     first, last = date("start", start), date("end", end)
     if first is not None and last is not None and first > last:
         raise ConfigError(f"start ({first}) is after end ({last})")
     return first, last
+
+
+def warmup(value: object, start: str | None) -> int | None:
+    """``warmup``: sessions before `start` that are returned too; None when left open, and for 0.
+
+    Without `start` there is nothing before which they could be.
+    """
+    sessions = 0 if _is_open(value) else _whole("warmup", value, 0, None, "sessions before start")
+    if sessions and start is None:
+        raise ConfigError(
+            f"warmup={sessions} asks for the sessions before start=, and start= is left open"
+        )
+    return sessions or None
 
 
 def moment(name: str, value: Any, market: Market) -> float | None:
@@ -130,18 +128,22 @@ def moment(name: str, value: Any, market: Market) -> float | None:
     """
     if _is_open(value):
         return None
-    plain = value.strip() if isinstance(value, str) else value
+    plain = value
+    is_text = isinstance(value, str) or type(value).__name__ == "datetime64"
+    text = str(value).strip() if is_text else ""
     try:
-        if isinstance(plain, str) and _DAY_ALONE.fullmatch(plain) is None:
+        if is_text and not days.is_day(text):
             # Python 3.10 reads no Z.
-            plain = dt.datetime.fromisoformat(re.sub(r"[Zz]\Z", "+00:00", plain))
-        elif not isinstance(plain, dt.datetime):
-            plain = dt.date.fromisoformat(plain if isinstance(plain, str) else _iso(plain))
+            plain = dt.datetime.fromisoformat(re.sub(r"[Zz]\Z", "+00:00", text))
     except ValueError as error:
         raise ConfigError(f"{_a_moment(name)}, not {value!r}") from error
     if not isinstance(plain, dt.datetime):
+        try:
+            day = dt.date.fromisoformat(date(name, value) or "")
+        except ConfigError as error:
+            raise ConfigError(f"{_a_moment(name)}, not {value!r}") from error
         # The last microsecond of the day: what is first seen at midnight is of the next one.
-        return market.midnight((plain + dt.timedelta(days=1)).isoformat()) - 1e-6
+        return market.midnight((day + dt.timedelta(days=1)).isoformat()) - 1e-6
     if plain.tzinfo is None:
         raise ConfigError(f"{_a_moment(name)}; {value} has no zone")
     return plain.timestamp()
@@ -150,7 +152,7 @@ def moment(name: str, value: Any, market: Market) -> float | None:
 def _a_moment(name: str) -> str:
     return (
         f"{name} must be a time with a zone such as '2026-01-02T18:00+08:00', or a date such as "
-        "'2026-01-02' (the end of that day in the market)"
+        "'2026-01-02' or '20260102' (the end of that day in the market)"
     )
 
 
@@ -256,16 +258,24 @@ def _is_open(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _listed(value: Any) -> list[object] | None:
-    """Items of a list, also one that a template wrote as a string; None for what is no list."""
+def _listed(value: Any) -> list[Any] | None:
+    """Items of anything that can be gone through, also of a list that a template wrote as text.
+
+    None for what is one thing. Sets have no order and are sorted.
+    """
     if isinstance(value, str) and value.strip()[:1] in {"[", "("}:
         try:
             value = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return None  # whoever reads it as something else says what is expected
-    elif type(value).__name__ in {"ndarray", "Series", "Index"}:
-        value = value.tolist()  # numpy's and pandas' lists
-    return list(value) if isinstance(value, (list, tuple)) else None
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=str)
+    if not isinstance(value, Iterable) or isinstance(value, (str, bytes, Mapping)):
+        return None
+    try:
+        return list(value)
+    except TypeError:  # an array of no dimension
+        return None
 
 
 def _mapping(text: str) -> object:
@@ -276,14 +286,6 @@ def _mapping(text: str) -> object:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):  # no such date; too many brackets
         return text
-
-
-def _iso(value: Any) -> str:
-    if isinstance(value, dt.datetime):  # Timestamps too; the zone does not matter at midnight
-        return value.replace(tzinfo=None).isoformat()
-    if isinstance(value, dt.date) or type(value).__name__ == "datetime64":
-        return str(value)
-    return ""
 
 
 def _number(value: Any) -> float | None:

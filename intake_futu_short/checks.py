@@ -13,7 +13,7 @@ import pandas as pd
 from intake_futu_short import calendars
 from intake_futu_short.metrics.columns import SHORT_AND_TOTAL_TURNOVER, SHORT_AND_VOLUME
 from intake_futu_short.metrics.sessions import Sessions, market_of, numbers, refuse_periods
-from intake_futu_short.metrics.window_metrics import pool
+from intake_futu_short.metrics.window_metrics import window_sums
 from intake_futu_short.schema import text_dtype
 from intake_futu_short.security import HK, US
 
@@ -33,6 +33,22 @@ _NEIGHBOURS = 5
 _INT64 = 2**63 - 1
 
 
+# What the checks compare, by market.
+_COMPARED = {
+    "US": (
+        ("total_shares_short", "nasdaq_shares_short", "nyse_shares_short"),
+        ("short_percent", "total_shares_short", "volume"),
+        ("total_shares_short", "volume"),
+        ("last_close_price", "close_price"),
+    ),
+    "HK": (
+        SHORT_AND_VOLUME["HK"],
+        SHORT_AND_TOTAL_TURNOVER["HK"],
+        ("last_close_price", "close_price"),
+    ),
+}
+
+
 def check(frame: pd.DataFrame) -> pd.DataFrame:
     """List what does not add up, a row a finding, by ticker and day."""
     market = market_of(frame)
@@ -48,6 +64,7 @@ def check(frame: pd.DataFrame) -> pd.DataFrame:
         _differing("duplicate_day", first_rows, rows_a_day, np.ones(len(first_rows))),
         *_window_findings(rows.take(first_rows), market, first_rows),
         *_calendar_findings(sessions, market, first_rows, rows_a_day),
+        _nothing_to_check(rows, sessions, market),
     ]
     row = np.concatenate([finding.rows for finding in found])
     day = np.concatenate([sessions.days[f.rows] if f.days is None else f.days for f in found])
@@ -87,27 +104,65 @@ def _differing(
     rows: NDArray[np.intp],
     reported: NDArray[np.float64],
     computed: NDArray[np.float64],
-    tolerance: float = 0.0,
+    *,
+    relative: float = 0.0,
+    absolute: float = 0.0,
 ) -> _Finding:
-    """Keep the rows where both numbers are known and differ by more than a relative tolerance."""
+    """Keep the rows where both numbers are known and differ by more than a tolerance."""
     # A comparison with NaN is false.
-    wrong = np.abs(reported - computed) > tolerance * np.abs(computed)
+    wrong = np.abs(reported - computed) > relative * np.abs(computed) + absolute
     return _Finding(what, rows[wrong], reported[wrong], computed[wrong])
 
 
-def _exceeding(what: str, part: NDArray[np.float64], whole: NDArray[np.float64]) -> _Finding:
-    wrong = np.flatnonzero(part > whole)
+def _exceeding(
+    what: str, part: NDArray[np.float64], whole: NDArray[np.float64], relative: float
+) -> _Finding:
+    wrong = np.flatnonzero(part > whole * (1 + relative))
     return _Finding(what, wrong, part[wrong], whole[wrong])
+
+
+def _imprecision(rows: pd.DataFrame, *names: str) -> float:
+    """How far off, relatively, columns of less than 64 bits make a comparison: 0 for others."""
+    most = 0.0
+    for name in names:
+        if name in rows.columns:
+            dtype = getattr(rows[name].dtype, "numpy_dtype", rows[name].dtype)
+            if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
+                most = max(most, float(np.finfo(dtype).eps) / 2)
+    # Each of the numbers compared is off by so much, and their sum or quotient by both.
+    return 4 * most
+
+
+def _nothing_to_check(rows: pd.DataFrame, sessions: Sessions, market: Market) -> _Finding:
+    """Find tickers of whose rows no value can be compared: columns are missing or empty."""
+    none = np.zeros(len(sessions.begins), dtype=np.int64)
+    known = {
+        name: np.add.reduceat(~np.isnan(numbers(rows, name)), sessions.begins, dtype=np.int64)
+        if len(rows)
+        else none
+        for name in {name for names in _COMPARED[market.name] for name in names}
+    }
+    # A check has something to look at where all its columns hold something, be it on other days.
+    every = [np.min([known[name] for name in names], axis=0) for names in _COMPARED[market.name]]
+    empty = np.flatnonzero(np.max(every, axis=0) == 0)
+    return _Finding(
+        "nothing_to_check",
+        (sessions.begins + sessions.lengths - 1)[empty],
+        np.zeros(len(empty)),
+        sessions.lengths[empty].astype(np.float64),
+    )
 
 
 def _misdated(rows: pd.DataFrame, sessions: Sessions, market: Market) -> _Finding:
     """Find rows whose timestamp is a moment of another day than their own."""
     reported = _seconds(rows)
     midnight = _midnights(sessions.days, market)
+    noise = _imprecision(rows, "timestamp") * midnight
     # A comparison with NaN is false.
     off = np.flatnonzero((reported < midnight) | (reported > midnight))
     end = _midnights(sessions.days[off] + np.timedelta64(1, "D"), market)
-    wrong = off[(reported[off] < midnight[off]) | (reported[off] >= end)]
+    before, after = reported[off] < (midnight - noise)[off], reported[off] >= end + noise[off]
+    wrong = off[before | after]
     return _Finding("timestamp", wrong, reported[wrong], midnight[wrong])
 
 
@@ -126,18 +181,27 @@ def _midnights(days: NDArray[np.datetime64], market: Market) -> NDArray[np.float
 
 def _row_findings(rows: pd.DataFrame, market: Market) -> Iterator[_Finding]:
     """Check each row by itself; a column that is missing has nothing to check."""
-    short, volume = (numbers(rows, name) for name in SHORT_AND_VOLUME[market.name])
+    counts = SHORT_AND_VOLUME[market.name]
+    short, volume = (numbers(rows, name) for name in counts)
+    off = _imprecision(rows, *counts)
     if market is US:
         every = np.arange(len(rows))
-        venues = numbers(rows, "nasdaq_shares_short") + numbers(rows, "nyse_shares_short")
-        yield _differing("total_shares_short", every, short, venues)
-        reported = numbers(rows, "short_percent")
-        percent = _truncated_percent(short, volume, reported, decimals=3)
-        yield _differing("short_percent", every, reported, percent, _NOISE)
-    yield _exceeding("short_above_volume", short, volume)
+        venues = ("nasdaq_shares_short", "nyse_shares_short")
+        total = numbers(rows, venues[0]) + numbers(rows, venues[1])
+        exact = _imprecision(rows, counts[0], *venues)
+        yield _differing("total_shares_short", every, short, total, relative=exact)
+        reported, own = numbers(rows, "short_percent"), _imprecision(rows, "short_percent")
+        percent = _truncated_percent(short, volume, reported, decimals=3, precision=own)
+        near = _NOISE + off + own
+        # Of counts that are a little off the last decimal may be another one.
+        last = 1e-3 if off else 0.0
+        yield _differing("short_percent", every, reported, percent, relative=near, absolute=last)
+    yield _exceeding("short_above_volume", short, volume, off)
     if market is HK:
-        short_turnover, turnover = (numbers(rows, name) for name in SHORT_AND_TOTAL_TURNOVER["HK"])
-        yield _exceeding("short_turnover_above_turnover", short_turnover, turnover)
+        names = SHORT_AND_TOTAL_TURNOVER["HK"]
+        short_turnover, turnover = (numbers(rows, name) for name in names)
+        off = _imprecision(rows, *names)
+        yield _exceeding("short_turnover_above_turnover", short_turnover, turnover, off)
 
 
 def _window_findings(
@@ -148,16 +212,25 @@ def _window_findings(
     near = (sessions.gaps > 0) & (sessions.gaps <= _NEIGHBOURS)
     last_close, close = numbers(rows, "last_close_price"), numbers(rows, "close_price")
     close_before = np.where(near, np.roll(close, 1), np.nan)
-    yield _differing("last_close_price", where, last_close, close_before, _NOISE)
+    alike = _NOISE + _imprecision(rows, "last_close_price", "close_price")
+    yield _differing("last_close_price", where, last_close, close_before, relative=alike)
     if market is US:
         short, volume = (numbers(rows, name) for name in SHORT_AND_VOLUME["US"])
-        window = pool(sessions, short, volume, 20)
-        joined = np.abs(last_close - close_before) <= _NOISE * np.abs(close_before)
-        unbroken = sessions.window_sum(joined.astype(np.int64), 19) == 19
+        both = ~np.isnan(short) & ~np.isnan(volume)
+        part, days = window_sums(sessions, np.where(both, short, np.nan), 20)
+        whole, _ = window_sums(sessions, np.where(both, volume, np.nan), 20)
+        joined = np.abs(last_close - close_before) <= alike * np.abs(close_before)
+        _, unbroken = window_sums(sessions, np.where(joined, 1.0, np.nan), 19)
         reported = numbers(rows, "daily_trade_avg_ratio")
-        percent = _truncated_percent(window.short, window.volume, reported, decimals=2)
-        computed = np.where(unbroken & (window.days == 20), percent, np.nan)
-        yield _differing("daily_trade_avg_ratio", where, reported, computed, _NOISE)
+        own = _imprecision(rows, "daily_trade_avg_ratio")
+        percent = _truncated_percent(part, whole, reported, decimals=2, precision=own)
+        computed = np.where((unbroken == 19) & (days == 20), percent, np.nan)
+        of_counts = _imprecision(rows, *SHORT_AND_VOLUME["US"])
+        noise = _NOISE + of_counts + own
+        cut = 1e-2 if of_counts else 0.0
+        yield _differing(
+            "daily_trade_avg_ratio", where, reported, computed, relative=noise, absolute=cut
+        )
 
 
 def _calendar_findings(
@@ -192,7 +265,12 @@ def _calendar_findings(
 
 
 def _truncated_percent(
-    part: NDArray[Any], whole: NDArray[Any], reported: NDArray[np.float64], *, decimals: int
+    part: NDArray[Any],
+    whole: NDArray[Any],
+    reported: NDArray[np.float64],
+    *,
+    decimals: int,
+    precision: float = 0.0,
 ) -> NDArray[np.float64]:
     """100 * part / whole, cut off after some decimals; NaN where ``whole`` is 0 or missing.
 
@@ -212,5 +290,5 @@ def _truncated_percent(
         cut, rest = divmod(a * d * scale, b * c)
         percent[i], no_more[i] = cut / 10**decimals, rest == 0
     less = percent - 0.1**decimals
-    no_more &= (percent > 0) & (np.abs(reported - less) <= _NOISE * np.abs(less))
+    no_more &= (percent > 0) & (np.abs(reported - less) <= (_NOISE + precision) * np.abs(less))
     return np.where(no_more, reported, percent)

@@ -1,11 +1,11 @@
-"""Partitions as a Dask DataFrame, and ``ddf.shortvol``: the metrics of single days.
+"""Partitions as a Dask DataFrame, and ``ddf.shortvol``: the metrics, lazily.
 
 Importing this module imports Dask and registers the accessor. `to_dask` does so by itself.
 """
 
 from __future__ import annotations
 
-from functools import wraps
+from functools import partial, wraps
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -16,36 +16,57 @@ try:
 except ImportError as error:
     raise ImportError('to_dask() needs Dask: pip install "intake-futu-short[dask]"') from error
 
+from intake_futu_short import checks, metrics, repr_table
 from intake_futu_short.accessor import ShortVolumeAccessor
-from intake_futu_short.metrics import daily
-from intake_futu_short.metrics.sessions import market_of
-from intake_futu_short.metrics.window_metrics import KINDS
+from intake_futu_short.errors import ConfigError
+from intake_futu_short.metrics import panels, sessions
+from intake_futu_short.metrics.columns import ROLES
+from intake_futu_short.metrics.registry import METRICS, POSITION_ROLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pandas as pd
 
-__all__ = ["DaskShortVolumeAccessor", "carried", "dask_frame"]
+__all__ = ["ByTicker", "DaskShortVolumeAccessor", "carried", "dask_frame"]
 
-# What looks at one ticker at a time, and so can be had of partitions that hold whole tickers.
-_BY_TICKER = {
-    "by_date", "check", "days_to_cover", "implied_shares", "metrics", "resample", "with_metrics",
-    *KINDS,
-}  # fmt: skip
-_BY_PARTITION = (
-    " If each partition holds all rows of its tickers: "
-    "ddf.map_partitions(lambda df: df.shortvol.{name}(...), meta=ddf._meta.shortvol.{name}(...))"
-)
+# Tables of a ticker's rows. `metrics` needs the columns of all metrics, the others every column.
+_TABLES: dict[str, Callable[..., pd.DataFrame]] = {
+    "by_date": sessions.by_date,
+    "check": checks.check,
+    "metrics": metrics.metrics,
+    "resample": metrics.resample,
+    "with_metrics": metrics.with_metrics,
+}
+# Partitions whose sums are added at once, and sums that are added at once again.
+_TREE = 8
+
+
+def _columns(
+    frame: dd.DataFrame, needs: Iterable[Mapping[str, Sequence[str]]], *, by_day: bool
+) -> dd.DataFrame:
+    """Leave out of a frame what metrics with these needs do not use: it is not read then."""
+    meta = frame._meta
+    market = sessions.market_of(meta).name
+    roles = {role for one in needs for role in one.get(market, ())} - {*POSITION_ROLES}
+    wanted = {ROLES[market][role] for role in roles}
+    if not wanted & {*sessions.MARKS[market]}:
+        wanted.add(next(mark for mark in sessions.MARKS[market] if mark in meta.columns))
+    if by_day:
+        wanted |= {"code", *[name for name in sessions.DAYS if name in meta.columns][:1]}
+    names = [name for name in meta.columns if name in wanted]
+    return frame if len(names) == len(meta.columns) else frame[names]
 
 
 @register_dataframe_accessor("shortvol")
 class DaskShortVolumeAccessor:
-    """Metrics of each day by itself, computed partition by partition.
+    """Metrics of each day by itself, computed partition by partition; `by_ticker` has the others.
 
     They are those of ``df.shortvol``, lazy: Series of Dask with the frame's partitions. What looks
-    at several rows (trailing windows, ranks, tables by date, checks) needs them in one place:
-    its methods raise NotImplementedError and say what to do.
+    at several rows of a ticker (trailing windows, reported positions, checks) needs them in one
+    partition: `by_ticker` says that they are, and has those methods. What compares tickers (ranks,
+    tables by date) raises NotImplementedError and says what to do. Columns that a metric does not
+    use are not read.
 
     Parameters
     ----------
@@ -68,13 +89,69 @@ class DaskShortVolumeAccessor:
     """
 
     def __init__(self, frame: dd.DataFrame) -> None:
-        market_of(frame._meta)
+        sessions.market_of(frame._meta)
         self._frame = frame
 
     @property
     def market(self) -> str:
         """``"US"`` or ``"HK"``, told by the columns."""
-        return market_of(self._frame._meta).name
+        return sessions.market_of(self._frame._meta).name
+
+    def by_ticker(self) -> ByTicker:
+        """Say that each partition holds whole tickers, and get every metric of a ticker's rows.
+
+        The partitions of `FutuShortStore.to_dask` do. This is not checked: where rows of a ticker
+        are in two partitions, the windows of each see its own rows only.
+
+        Returns
+        -------
+        ByTicker
+            Has the methods of ``df.shortvol`` that look at one ticker at a time, lazy.
+
+        Raises
+        ------
+        ConfigError
+            When there are several partitions of rows without a ``code``, which are one ticker's.
+
+        Examples
+        --------
+        >>> import dask.dataframe as dd
+        >>> from intake_futu_short import sample
+        >>> ddf = dd.from_pandas(sample.frame("US.AAPL"), npartitions=1)
+        >>> ddf.shortvol.by_ticker().pooled_short_ratio(20).compute().head(2).round(5).tolist()
+        [0.17301, 0.17149]
+        """
+        meta = self._frame._meta
+        has_code = "code" in meta.columns or "code" in meta.index.names
+        if self._frame.npartitions > 1 and not has_code:
+            raise ConfigError(
+                f"by_ticker() needs whole tickers in each partition, and these "
+                f"{self._frame.npartitions} partitions have no column code: without it all rows "
+                "are of one ticker. Take ddf.repartition(npartitions=1), or add the column"
+            )
+        return ByTicker(self._frame)
+
+    def dollar_weighted_short_ratio(self) -> dd.Series:
+        """Short ratio of all tickers together by date, weighted by value, a fraction.
+
+        That of ``df.shortvol``, whose description says more. The sums of each partition are added
+        up as a tree, so that no worker holds more than a few of them.
+
+        Returns
+        -------
+        dask.dataframe.Series
+            ``dollar_weighted_short_ratio``, indexed by ``date``, ascending, in one partition.
+        """
+        needs = panels.DOLLAR_WEIGHTED
+        meta = metrics.dollar_weighted_short_ratio(self._frame._meta)
+        by_date: dd.Series = _columns(self._frame, [needs], by_day=True).reduction(
+            panels.values_by_date,
+            combine=panels.added_values,
+            aggregate=panels.ratio_of_values,
+            meta=meta,
+            split_every=_TREE,
+        )
+        return by_date
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or not hasattr(ShortVolumeAccessor, name):
@@ -85,15 +162,84 @@ class DaskShortVolumeAccessor:
         )
 
 
-def _lazy(
-    function: Callable[[pd.DataFrame], pd.Series[float]],
-) -> Callable[[DaskShortVolumeAccessor], dd.Series]:
-    @wraps(function)
+class ByTicker:
+    """Metrics of a Dask frame whose partitions hold whole tickers: ``ddf.shortvol.by_ticker()``.
+
+    Its methods are those of ``df.shortvol`` that look at one ticker at a time: every metric,
+    `metrics`, `with_metrics`, `by_date`, `resample` and `check`. They are lazy and take the same
+    arguments. Days are told by the first there is of the columns ``timestamp_str``, ``timestamp``
+    and ``date``, or else by the index.
+
+    Reported open positions are those of the partitions' ``attrs``: of each ticker the newest only.
+    ``positions=`` takes a series of them, such as `metrics.aggregates_history` of the store's
+    ``read()``.
+
+    Parameters
+    ----------
+    frame : dask.dataframe.DataFrame
+        Whose partitions hold whole tickers.
+    """
+
+    def __init__(self, frame: dd.DataFrame) -> None:
+        self._frame = frame
+
+    def __repr__(self) -> str:
+        parts = repr_table.counted(self._frame.npartitions, "partition")
+        return f"ddf.shortvol.by_ticker(): whole tickers in {parts}"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not hasattr(DaskShortVolumeAccessor, name):
+            raise AttributeError(f"by_ticker() has no {name!r}")
+        raise AttributeError(
+            f"by_ticker() has no {name!r}, which does not look at one ticker at a time: see "
+            f"ddf.shortvol.{name}"
+        )
+
+
+def _of_part(
+    part: pd.DataFrame,
+    *,
+    function: Callable[..., Any],
+    attrs: Mapping[Any, Any],
+    args: Sequence[Any],
+    options: Mapping[str, Any],
+) -> Any:
+    """Answer for a partition; what its own ``attrs`` lack is as in the whole frame's."""
+    whole = part.copy(deep=False)
+    whole.attrs = {**attrs, **part.attrs}
+    return function(whole, *args, **options)
+
+
+def _lazy(name: str) -> Callable[..., dd.Series]:
+    """Make a method of a metric that looks at one row at a time."""
+    metric = METRICS[name]
+
+    @wraps(metric.function)
     def method(self: DaskShortVolumeAccessor) -> dd.Series:
         # What the frame lacks shows here and not in a worker.
-        meta = function(self._frame._meta)
-        days: dd.Series = self._frame.map_partitions(function, meta=meta)
+        meta = metric.function(self._frame._meta)
+        used = _columns(self._frame, [metric.needs], by_day=False)
+        days: dd.Series = used.map_partitions(metric.function, meta=meta)
         return days
+
+    return method
+
+
+def _by_ticker(name: str) -> Callable[..., Any]:
+    """Make a method that looks at one ticker at a time."""
+    function = METRICS[name].function if name in METRICS else _TABLES[name]
+
+    @wraps(getattr(ShortVolumeAccessor, name))
+    def method(self: ByTicker, *args: Any, **options: Any) -> Any:
+        frame, meta = self._frame, self._frame._meta
+        empty = function(meta, *args, **options)
+        if name in METRICS:
+            frame = _columns(frame, [METRICS[name].needs], by_day=True)
+        elif name == "metrics":
+            frame = _columns(frame, [one.needs for one in METRICS.values()], by_day=True)
+        # Dask would take a frame among arguments apart: they are bound beforehand.
+        of_part = partial(_of_part, function=function, attrs=meta.attrs, args=args, options=options)
+        return frame.map_partitions(of_part, meta=empty)
 
     return method
 
@@ -101,21 +247,28 @@ def _lazy(
 def _unable(name: str) -> Callable[..., Any]:
     @wraps(getattr(ShortVolumeAccessor, name))
     def method(self: DaskShortVolumeAccessor, *_: Any, **__: Any) -> Any:
+        by_ticker = (
+            " If each partition holds all rows of its tickers: "
+            f"ddf.shortvol.by_ticker().{name}(...)."
+        )
         raise NotImplementedError(
             f"{name} looks at several rows of a ticker or a date, which may lie in different "
             "partitions of a Dask frame. If it fits into memory: "
-            f"ddf.compute().shortvol.{name}(...)."
-            + (_BY_PARTITION.format(name=name) if name in _BY_TICKER else "")
+            f"ddf.compute().shortvol.{name}(...)." + (by_ticker if hasattr(ByTicker, name) else "")
         )
 
     return method
 
 
+for _name in [*METRICS, *_TABLES]:
+    setattr(ByTicker, _name, _by_ticker(_name))
 for _name, _value in vars(ShortVolumeAccessor).items():
-    if _name.startswith("_") or not callable(_value):
+    if _name.startswith("_") or not callable(_value) or hasattr(DaskShortVolumeAccessor, _name):
         continue
-    _made = _lazy(getattr(daily, _name)) if _name in daily.DAILY else _unable(_name)
-    setattr(DaskShortVolumeAccessor, _name, _made)
+    _looks_at_a_row = _name in METRICS and not (
+        METRICS[_name].has_window or METRICS[_name].is_of_positions
+    )
+    setattr(DaskShortVolumeAccessor, _name, _lazy(_name) if _looks_at_a_row else _unable(_name))
 
 
 def dask_frame(

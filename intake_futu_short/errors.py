@@ -20,8 +20,8 @@
     └── NotShortVolumeError (AttributeError)
 
 Where a builtin says the same thing, the error is that builtin too, so that
-``except ConnectionError`` or ``except ValueError`` catches it. Beside the tree stands one warning,
-`PanelWarning`.
+``except ConnectionError`` or ``except ValueError`` catches it. Beside the tree stand two warnings,
+`PanelWarning` and `PositionWarning`.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ __all__ = [
     "PaginationError",
     "PanelError",
     "PanelWarning",
+    "PositionWarning",
     "ProtocolError",
     "QuoteRightError",
     "RateLimitError",
@@ -178,6 +179,15 @@ class PanelWarning(UserWarning):
     """Some tickers of many failed and were left out, as ``errors="warn"`` asks."""
 
 
+class PositionWarning(UserWarning):
+    """All reports of an open position are newer than the rows: what is made of them is NaN."""
+
+
+def warn(text: str, category: type[Warning]) -> None:
+    """Warn whoever called the package."""
+    warnings.warn(text, category, stacklevel=_to_caller())
+
+
 def settle(
     failures: Mapping[str, Exception],
     tickers: int,
@@ -210,7 +220,7 @@ def settle(
         return
     summary = PanelError.summary(failures, tickers)
     if warns:
-        warnings.warn(f"{summary} Read without them.", PanelWarning, stacklevel=_to_caller())
+        warn(f"{summary} Read without them.", PanelWarning)
         return
     raise PanelError(f"{summary} {advice}", failures, partial) from next(iter(failures.values()))
 

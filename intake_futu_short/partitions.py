@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intake_futu_short import schema
 from intake_futu_short.errors import ProtocolError, settle
@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     # Runs generators together, and returns the errors of those that failed, by code.
     Run = Callable[[Mapping[str, Job]], Mapping[str, Exception]]
 
-__all__ = ["Panel", "TickerPartitions", "WalkedTicker"]
+__all__ = ["Extent", "Panel", "TickerPartitions", "WalkedTicker"]
+
+
+class Extent(NamedTuple):
+    """How much was read: rows, and the first and last of their days."""
+
+    rows: int = 0
+    first: str | None = None
+    last: str | None = None
 
 
 class TickerPartitions(ABC):
@@ -38,10 +46,13 @@ class TickerPartitions(ABC):
         Whose rows.
     run : callable
         Runs generators.
+    start : str, optional
+        The first day asked for, where rows before it are wanted too: frames bear it in ``attrs``.
     """
 
-    def __init__(self, ticker: Ticker, run: Run) -> None:
+    def __init__(self, ticker: Ticker, run: Run, start: str | None = None) -> None:
         self.ticker = ticker
+        self.start = start
         self._run = run
 
     @property
@@ -53,6 +64,11 @@ class TickerPartitions(ABC):
     @abstractmethod
     def sizes(self) -> Sequence[int]:
         """Rows of each partition known so far."""
+
+    @property
+    @abstractmethod
+    def extent(self) -> Extent:
+        """How many rows of which days were read so far."""
 
     @abstractmethod
     def reach(self, number: int | None) -> Job:
@@ -109,8 +125,8 @@ class TickerPartitions(ABC):
 class WalkedTicker(TickerPartitions):
     """The pages of one ticker, walked; a partition is a page."""
 
-    def __init__(self, walk: Walk, ticker: Ticker, run: Run) -> None:
-        super().__init__(ticker, run)
+    def __init__(self, walk: Walk, ticker: Ticker, run: Run, start: str | None = None) -> None:
+        super().__init__(ticker, run, start)
         self._walk = walk
 
     @property
@@ -122,6 +138,12 @@ class WalkedTicker(TickerPartitions):
     def sizes(self) -> Sequence[int]:
         """Rows of each page walked so far."""
         return [len(page.rows) for page in self._walk.pages]
+
+    @property
+    def extent(self) -> Extent:
+        """How many rows of which days were walked so far."""
+        days = [day for page in self._walk.pages for day in page.days]
+        return Extent(len(days), min(days, default=None), max(days, default=None))
 
     def reach(self, number: int | None) -> Job:
         """Walk on until page `number` is there, or to the end."""
@@ -139,7 +161,7 @@ class WalkedTicker(TickerPartitions):
             return None
         page: Page = self._walk.pages[number]
         frame = self._framed([page])
-        frame.attrs.update(schema.attributes(self.ticker, page.next_key, page.attrs))
+        frame.attrs.update(schema.attributes(self.ticker, page.next_key, page.attrs, self.start))
         return frame
 
     def known_frame(self) -> pd.DataFrame:
@@ -150,7 +172,7 @@ class WalkedTicker(TickerPartitions):
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of the whole, as far as it was walked."""
-        return schema.attributes(self.ticker, self._walk.next_key, self._walk.attrs)
+        return schema.attributes(self.ticker, self._walk.next_key, self._walk.attrs, self.start)
 
     def _framed(self, pages: Sequence[Page]) -> pd.DataFrame:
         try:
@@ -176,6 +198,7 @@ class Panel:
     def __init__(self, tickers: Sequence[TickerPartitions], run: Run, *, warns: bool) -> None:
         self._tickers = {one.ticker.code: one for one in tickers}
         self._table = tickers[0].ticker.table
+        self._start = tickers[0].start
         self._run = run
         self._warns = warns
         self._left_out: set[str] = set()
@@ -196,6 +219,14 @@ class Panel:
             if not ticker.is_finished:
                 break
         return sizes
+
+    @property
+    def extent(self) -> Extent:
+        """How many rows of which days were read so far, of all tickers together."""
+        read = [one for one in (t.extent for t in self._read().values()) if one.rows]
+        first = min((one.first for one in read if one.first), default=None)
+        last = max((one.last for one in read if one.last), default=None)
+        return Extent(sum(one.rows for one in read), first, last)
 
     def get(self, number: int) -> pd.DataFrame | None:
         """Partition `number` with its column ``code``, reading no ticker behind it."""
@@ -280,6 +311,8 @@ class Panel:
                 attrs["aggregates_history"] = json.dumps(
                     [row for rows in told for row in json.loads(rows or "[]")]
                 )
+        if self._start is not None:
+            attrs["start"] = self._start
         if failed is not None:
             attrs["failed"] = [code for code in self._tickers if code in failed]
         return attrs

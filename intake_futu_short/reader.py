@@ -43,7 +43,7 @@ class FutuShort(BaseData):  # type: ignore[misc]  # Intake has no types
     metadata : dict, optional
         Kept beside the data.
     **arguments
-        Any other argument of ``intake.open_futu_short``, such as ``start`` or ``num``.
+        Any other argument of ``intake.open_futu_short``, such as ``start``, ``warmup`` or ``num``.
 
     Attributes
     ----------

@@ -100,7 +100,10 @@ def text_dtype() -> Any:
 
 
 def attributes(
-    ticker: Ticker, next_key: str | None, values: Mapping[str, Any] | None
+    ticker: Ticker,
+    next_key: str | None,
+    values: Mapping[str, Any] | None,
+    start: str | None = None,
 ) -> dict[str, Any]:
     """What a frame of one ticker bears in ``attrs``: plain JSON values.
 
@@ -112,12 +115,16 @@ def attributes(
         Cursor of the last page in the frame.
     values : mapping of str to value, or None
         What the gateway says beside the rows, as `Page.attrs`; None: nothing was said.
+    start : str, optional
+        The first day asked for, ``YYYY-MM-DD``, where there are rows before it that windows look
+        back at; metrics answer from it on.
     """
     return {
         "code": ticker.code,
         "market": ticker.market.name,
         "next_key": next_key,
         **{name: (values or {}).get(name) for name in ticker.table.attr_names},
+        **({} if start is None else {"start": start}),
     }
 
 

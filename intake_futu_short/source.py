@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from intake.source.base import DataSource, Schema
 
 import intake_futu_short.accessor  # noqa: F401 - df.shortvol on what is read, also without the package
-from intake_futu_short import __version__, arguments, progress, schema
+from intake_futu_short import __version__, arguments, progress, repr_table, schema, source_repr
 from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.history.update import Updater
 from intake_futu_short.metrics.aggregates import aggregates_history
@@ -59,7 +59,12 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         ``"US.<symbol>"`` or ``"HK.<symbol>"``, such as ``"HK.00700"``. A list, of one market,
         makes a panel, which has a first column ``code``; a code named twice is read once.
     start, end : str, date or Timestamp, optional
-        First and last trading day wanted, both inclusive, in the market's own calendar.
+        First and last trading day wanted, both inclusive, in the market's own calendar:
+        ``"2026-01-02"``, ``"20260102"``, ``"2026/01/02"`` or a date object.
+    warmup : int, default 0
+        So many trading days (rows of a ticker) before `start` are returned as well, for windows to
+        look back on; fewer where the history begins later. ``attrs["start"]`` is `start` then, and
+        windowed metrics answer from that day on. Needs `start`.
     num : int, default 50
         Rows a page, 1 to 50.
     gateway : str or list of str, optional
@@ -70,15 +75,15 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         Directory, or URL of fsspec, where the history is kept (a `FutuShortStore`): each read asks
         the gateway only for what is new. None keeps nothing.
     storage_options : dict, optional
-        What fsspec passes to the file system. ``yaml()`` and ``repr`` print it as they print
-        `store`: leave secrets to the environment or to the file system's own files.
+        What fsspec passes to the file system. ``yaml()`` prints it (``repr`` its names only):
+        leave secrets to the environment or to the file system's own files.
     refresh : {"auto", "always", "full", "never"}, default "auto"
         With a store, when the gateway is asked: when there can be anything new (not within two
         hours, nor while the newest row held is of the newest session); at every first read; for
         all of the history, which shows late revisions of old rows; or never, which reads the store
         alone and needs no gateway.
     max_pages : int, optional
-        Read no more than the newest so many pages.
+        Read no more than the newest so many pages, those of `warmup` included.
     rsa_key : str or path, optional
         File with the RSA private key (PEM) that OpenD is set to; the connection is then encrypted.
         The path is what ``yaml()`` and ``repr`` print. Needs the extra ``[encryption]``.
@@ -116,6 +121,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
         code: str | Sequence[str],
         start: str | dt.date | None = None,
         end: str | dt.date | None = None,
+        warmup: int = 0,
         num: int = arguments.MAX_ROWS_A_PAGE,
         gateway: str | Sequence[str] | None = None,
         store: str | os.PathLike[str] | None = None,
@@ -132,6 +138,7 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             "code": arguments.codes(code),
             "start": first,
             "end": last,
+            "warmup": arguments.warmup(warmup, first),
             "num": arguments.rows_a_page(num),
             "gateway": arguments.gateways(gateway),
             "store": arguments.store(store),
@@ -179,7 +186,8 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
             A row a trading day, newest first, on a RangeIndex. ``attrs`` holds ``code``,
             ``market``, the last page's ``next_key`` and, for HK, the newest page's
             ``aggregated_short`` (shares), ``aggregated_short_ratio`` (percent) and
-            ``new_time_str``. A panel has its tickers one below the other, in the order of `code`;
+            ``new_time_str``; with `warmup` also ``start``.
+            A panel has its tickers one below the other, in the order of `code`;
             its ``attrs`` hold ``market``, for HK ``aggregates`` (JSON, by code), and with
             ``errors="warn"`` the codes left out as ``failed``.
 
@@ -339,6 +347,25 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
 
     # -- a source is a value that its arguments describe -------------------------------------
 
+    def __repr__(self) -> str:
+        return repr_table.as_text(*self._shown())
+
+    def _repr_html_(self) -> str:
+        return repr_table.as_html(*self._shown())
+
+    # Intake's own, which notebooks prefer, would print yaml().
+    _ipython_display_ = None
+
+    def _shown(self) -> tuple[str, dict[str, str]]:
+        """Title and facts. No lock: another thread may be at a long read."""
+        title = f"{type(self).__name__}: daily short volume"
+        if not hasattr(self, "_stored"):  # the last that is set: a debugger may look before
+            return title, {"state": "not made, its arguments were refused"}
+        store_url = None if self._store is None else self._store.url
+        return title, source_repr.facts(
+            self._arguments, self._gateways.origin, store_url, self._partitions
+        )
+
     def _yaml(self) -> dict[str, Any]:
         given = {k: v for k, v in self._captured_init_kwargs.items() if k != "metadata"}
         # Where a catalog lay is Intake's note for this process; it is of no use to others.
@@ -434,10 +461,12 @@ class FutuShortSource(DataSource):  # type: ignore[misc]  # Intake has no types
     def _ticker(self, ticker: Ticker) -> TickerPartitions:
         num, origin = self._arguments["num"], self._gateways.origin
         bounds = {name: self._arguments[name] for name in ("start", "end", "max_pages")}
+        bounds["warmup"] = self._arguments["warmup"] or 0
         if self._store is None:
             newest = newest_possible(time.time())
             walk = Walk(ticker, num=num, origin=origin, newest_possible=newest, **bounds)
-            return WalkedTicker(walk, ticker, self._run)
+            start = self._arguments["start"] if self._arguments["warmup"] else None
+            return WalkedTicker(walk, ticker, self._run, start)
         refresh = self._arguments["refresh"] or "auto"
         updater = Updater(self._store, ticker, num=num, refresh=refresh, origin=origin)
         return StoredTicker(updater, Slices(num, **bounds), self._run)

@@ -13,7 +13,7 @@ from intake_futu_short import schema
 from intake_futu_short.errors import StoreError
 from intake_futu_short.history import join
 from intake_futu_short.history.ticker_history import days_of, newest_day
-from intake_futu_short.partitions import TickerPartitions
+from intake_futu_short.partitions import Extent, TickerPartitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,6 +41,8 @@ class Slices:
         Rows a page.
     start, end : str or None
         First and last trading day wanted, ``YYYY-MM-DD``.
+    warmup : int
+        How many rows before `start` are wanted too, the newest of them.
     max_pages : int or None
         How many partitions at most.
     """
@@ -48,6 +50,7 @@ class Slices:
     num: int = 50
     start: str | None = None
     end: str | None = None
+    warmup: int = 0
     max_pages: int | None = None
 
     def of(
@@ -71,11 +74,12 @@ class Slices:
         """
         rows = len(days)
         first = 0 if self.end is None else rows - int(days.searchsorted(self.end, side="right"))
-        last = rows if self.start is None else rows - int(days.searchsorted(self.start))
+        before_start = 0 if self.start is None else int(days.searchsorted(self.start))
+        last = rows - max(0, before_start - self.warmup)
         pages = range(first // self.num, -(-last // self.num)) if first < last else range(0)
         cut = [(max(first, p * self.num), min(last, (p + 1) * self.num)) for p in pages]
         reaches_start = self.start is not None and rows > 0 and bool(days[0] <= self.start)
-        is_finished = is_complete or reaches_start
+        is_finished = is_complete or (reaches_start and before_start >= self.warmup)
         if not is_finished and cut and (pages[-1] + 1) * self.num > rows:
             cut.pop()  # older rows may belong to it
         if self.max_pages is not None and len(cut) >= self.max_pages:
@@ -90,7 +94,7 @@ class StoredTicker(TickerPartitions):
     """
 
     def __init__(self, updater: Updater, slices: Slices, run: Run) -> None:
-        super().__init__(updater.ticker, run)
+        super().__init__(updater.ticker, run, slices.start if slices.warmup else None)
         self._updater = updater
         self._slices = slices
         self._history: TickerHistory | None = None
@@ -110,6 +114,14 @@ class StoredTicker(TickerPartitions):
     def sizes(self) -> Sequence[int]:
         """Rows of each partition known so far."""
         return [end - begin for begin, end in self._cut]
+
+    @property
+    def extent(self) -> Extent:
+        """How many rows of which days the known partitions hold."""
+        cut, days = self._cut, self._days
+        if not cut:
+            return Extent()
+        return Extent(sum(self.sizes), str(days[-cut[-1][1]]), str(days[-1 - cut[0][0]]))
 
     def reach(self, number: int | None) -> Job:
         """Bring the history up to date until partition `number` is known, or to its end.
@@ -145,7 +157,7 @@ class StoredTicker(TickerPartitions):
         history = self._history
         seen = () if history is None else history.reports
         next_key = "-1" if history is not None and history.is_complete else None
-        attrs = schema.attributes(self.ticker, next_key, seen[-1] if seen else None)
+        attrs = schema.attributes(self.ticker, next_key, seen[-1] if seen else None, self.start)
         if self.ticker.table.attrs:
             attrs["aggregates_history"] = schema.reports(
                 {self.ticker.code: seen}, self.ticker.table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -124,9 +124,15 @@ def _newest_first(ticker: Ticker, history: TickerHistory) -> pd.DataFrame:
 
 
 def _in_words(findings: pd.DataFrame) -> str:
-    shown = [
-        f"{row.date:%Y-%m-%d} {row.what} {row.reported:.15g}, computed {row.computed:.15g}"
-        for row in findings.head(_FINDINGS_SHOWN).itertuples()
-    ]
+    shown = [_one_in_words(row) for row in findings.head(_FINDINGS_SHOWN).itertuples()]
     more = len(findings) - len(shown)
     return "; ".join(shown) + (f"; and {more} more" if more else "")
+
+
+def _one_in_words(finding: Any) -> str:
+    if finding.what == "nothing_to_check":
+        return f"nothing to check: no values to compare in any of {finding.computed:.15g} rows"
+    return (
+        f"{finding.date:%Y-%m-%d} {finding.what} {finding.reported:.15g}, "
+        f"computed {finding.computed:.15g}"
+    )

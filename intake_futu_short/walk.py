@@ -63,6 +63,8 @@ class Walk:
     start, end : str, optional
         First and last trading day wanted, ``YYYY-MM-DD``. Older pages than `start` needs are not
         asked for; newer rows than `end` have to be walked through.
+    warmup : int
+        How many rows before `start` are wanted too, the newest of them.
     max_pages : int, optional
         How many pages to return.
     cursor : str, optional
@@ -85,6 +87,7 @@ class Walk:
         origin: str = "the gateway",
         start: str | None = None,
         end: str | None = None,
+        warmup: int = 0,
         max_pages: int | None = None,
         cursor: str | None = None,
         newest_possible: str | None = None,
@@ -95,6 +98,7 @@ class Walk:
         self._asked_for = f"{ticker} from {origin}"
         self._start = start
         self._end = end
+        self._warmup = warmup
         self._max_pages = max_pages
         self._newest_possible = newest_possible or _NEVER
         # The page that is judged is the newest.
@@ -256,7 +260,7 @@ class Walk:
         if possible is not answered:
             left_out |= {day for day in answered.days if day > self._newest_possible}
         fresh = _only_new(newest_first(possible), before)
-        wanted = self._only_wanted(fresh)
+        wanted = self._only_wanted(fresh, before.pages)
         pages = (*before.pages, wanted) if wanted.days else before.pages
         is_new = fresh.days or left_out != before.left_out
         return wanted, _Progress(
@@ -274,7 +278,7 @@ class Walk:
             is_finished=(
                 answered.next_key in {"", END}
                 or len(pages) == self._max_pages
-                or self._is_past_start(possible, before.oldest)
+                or self._is_past_start(possible, before.oldest, pages)
             ),
             trusts_clock=trusts_clock,
             left_out=left_out,
@@ -306,18 +310,33 @@ class Walk:
                 self._ticker, _first_days(now.misdated),
             )  # fmt: skip
 
-    def _is_past_start(self, page: Page, oldest: str) -> bool:
+    def _is_past_start(self, page: Page, oldest: str, pages: Sequence[Page]) -> bool:
         """Whether no older page can hold a day that is wanted."""
         if self._start is None or not page.days or min(page.days) > self._start:
+            return False
+        if self._warmup and len(self._days_before_start(pages)) < self._warmup:
             return False
         # Rows in another order than newest first prove nothing of the pages to come.
         return all(map(ge, page.days, page.days[1:])) and page.days[-1] <= oldest
 
-    def _only_wanted(self, page: Page) -> Page:
+    def _days_before_start(self, pages: Sequence[Page]) -> list[str]:
+        start = self._start or ""
+        return [day for page in pages for day in page.days if day < start]
+
+    def _only_wanted(self, page: Page, pages: Sequence[Page]) -> Page:
+        """Leave out rows that are not wanted, of the new ones behind `pages`."""
         start, end = self._start or "", self._end or _NEVER
         if start <= min(page.days, default=start) and max(page.days, default=end) <= end:
             return page
-        return pick(page, [i for i, day in enumerate(page.days) if start <= day <= end])
+        keep = [i for i, day in enumerate(page.days) if start <= day <= end]
+        if self._warmup:
+            # Pages may come in another order: what matters is how many newer ones are there.
+            known = self._days_before_start(pages)
+            for i, day in enumerate(page.days):
+                if day < start and sum(day < other for other in known) < self._warmup:
+                    keep.append(i)
+                    known.append(day)
+        return pick(page, keep)
 
 
 class _Progress(NamedTuple):

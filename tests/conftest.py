@@ -49,19 +49,21 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return change
 
 
-FAULT_TABLE = pytest.StashKey[dict[str, dict[int, str]]]()
-
-
 @pytest.fixture
-def fault_table(request: pytest.FixtureRequest) -> dict[str, dict[int, str]]:
-    """Outcomes by fault and page, printed at the end of the run."""
-    return request.config.stash.setdefault(FAULT_TABLE, {})
+def tell_outcome(record_property: Callable[[str, object], None]) -> Callable[[str, int, str], None]:
+    """Have the outcome of a fault at a page printed at the end of the run."""
+    # A property of the report, since the test may run in another process than the one that prints.
+    return lambda *outcome: record_property("fault", outcome)
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    table = config.stash.get(FAULT_TABLE, {})
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    table: dict[str, dict[int, str]] = {}
+    for state in ("passed", "failed"):
+        for report in terminalreporter.getreports(state):
+            for name, outcome in getattr(report, "user_properties", ()):
+                if name == "fault":
+                    fault, page, became = outcome
+                    table.setdefault(fault, {})[page] = became
     if not table:
         return
     terminalreporter.section("faults in a walk of 31 pages, by the page they come at")
@@ -87,6 +89,16 @@ def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.chdir(tmp_path_factory.mktemp("cwd"))
     yield
     os.chdir(before)
+
+
+@pytest.fixture
+def no_window() -> Iterator[None]:
+    """Figures without a display, and neither settings nor figures left to the next test."""
+    plt = pytest.importorskip("matplotlib.pyplot")
+    with plt.rc_context():
+        plt.switch_backend("agg")
+        yield
+        plt.close("all")
 
 
 @pytest.fixture(scope="session")

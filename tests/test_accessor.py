@@ -7,18 +7,17 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
 
-import intake_futu_short.accessor  # noqa: F401 - registers df.shortvol
 from intake_futu_short import metrics
+from intake_futu_short.accessor import ShortVolumeAccessor
+from intake_futu_short.dask import ByTicker, DaskShortVolumeAccessor
 from intake_futu_short.errors import ConfigError, FutuShortError, NotShortVolumeError
-
-if TYPE_CHECKING:
-    from intake_futu_short.accessor import ShortVolumeAccessor
+from intake_futu_short.metrics import registry
 
 DATA = Path(__file__).parent / "data"
 DOCUMENTED = {
@@ -360,10 +359,38 @@ def test_registering_it_loads_nothing_that_pandas_does_not() -> None:
 def test_methods_are_described_as_the_functions_and_take_what_they_take() -> None:
     method = shortvol(real()).pooled_short_ratio
     assert method.__doc__ == metrics.pooled_short_ratio.__doc__
-    assert list(inspect.signature(method).parameters) == ["n", "min_periods"]
+    assert list(inspect.signature(method).parameters) == ["n", "min_periods", "start"]
     pd.testing.assert_series_equal(
         method(5, min_periods=2), metrics.pooled_short_ratio(real(), 5, min_periods=2)
     )
+
+
+def test_what_is_on_the_list_of_metrics_is_everywhere() -> None:
+    for name, metric in registry.METRICS.items():
+        assert getattr(metrics, name) is metric.function
+        assert name in metrics.__all__
+        assert name in vars(ShortVolumeAccessor)
+        assert hasattr(DaskShortVolumeAccessor, name)
+        assert hasattr(ByTicker, name)
+        assert list(metric.recipes) in (["US"], ["HK"], ["US", "HK"])
+        text = str(metric.function.__doc__)
+        assert "%(" not in text
+        parameters = inspect.signature(metric.function).parameters
+        assert ("n" in parameters) == ("start" in parameters) == metric.has_window
+        assert ("positions" in parameters) == metric.is_of_positions
+        described = text[text.find("Parameters\n") : text.find("Returns\n")]
+        for parameter in [*parameters][1:]:
+            assert f"\n{parameter}" in described or f" {parameter}" in described, (name, parameter)
+
+
+def test_the_table_of_the_documentation_has_every_metric() -> None:
+    rows = {name: (market, formula) for name, market, formula in registry.table().to_numpy()}
+    assert [name.partition("(")[0] for name in rows] == list(registry.METRICS)
+    assert rows["venue_share()"] == ("US", "nasdaq / total")
+    assert rows["pooled_short_ratio(n)"][0] == "both"
+    assert all(formula for _, formula in rows.values())
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    assert [name for name in rows if f"`{name}`" not in readme] == []
 
 
 @pytest.mark.parametrize("name", sorted({*metrics.__all__} - {"rows_of"}))

@@ -12,17 +12,17 @@ import pytest
 from frames import days, same
 
 from intake_futu_short import metrics, sample
-from intake_futu_short.errors import ConfigError, NotShortVolumeError
+from intake_futu_short.errors import ConfigError, NotShortVolumeError, PositionWarning
 
 NAN = math.nan
 REPORT = {"aggregated_short": 60, "aggregated_short_ratio": 0.5, "new_time_str": "2026-01-03"}
 
 
 def hk(volume: list[Any], **attrs: Any) -> pd.DataFrame:
-    """Ascending from 2026-01-01."""
+    """Ascending from 2026-01-15: the report below is published on the second day."""
     frame = pd.DataFrame(
         {
-            "timestamp_str": days(len(volume)),
+            "timestamp_str": days(len(volume), "2026-01-15"),
             "shares_traded": volume,
             "short_sell_shares_traded": 1,
         }
@@ -41,48 +41,53 @@ def panel() -> pd.DataFrame:
     return frame
 
 
-def test_days_to_cover_stands_on_the_as_of_row_only() -> None:
+def test_days_to_cover_begins_after_the_publication_and_goes_on() -> None:
     answer = metrics.days_to_cover(hk([10, 20, 30, 40], **REPORT), 2)
     assert answer.name == "days_to_cover_2"
-    same(answer, [NAN, NAN, 60 / 25, NAN])
+    same(answer, [NAN, NAN, 60 / 25, 60 / 35])
     shuffled = hk([10, 20, 30, 40], **REPORT).iloc[[2, 0, 3, 1]]
-    same(metrics.days_to_cover(shuffled, 2), [60 / 25, NAN, NAN, NAN], shuffled.index)
+    same(metrics.days_to_cover(shuffled, 2), [60 / 25, NAN, 60 / 35, NAN], shuffled.index)
 
 
 def test_days_to_cover_needs_its_window() -> None:
     frame = hk([10, None, 30, 40], **REPORT)
     assert metrics.days_to_cover(frame).isna().all()
-    assert metrics.days_to_cover(frame, 2).isna().all()
-    same(metrics.days_to_cover(frame, 3, min_periods=2), [NAN, NAN, 3.0, NAN])
+    same(metrics.days_to_cover(frame, 2), [NAN, NAN, NAN, 60 / 35])
+    same(metrics.days_to_cover(frame, 3, min_periods=2), [NAN, NAN, 3.0, 60 / 35])
     same(metrics.days_to_cover(hk([0, 0, 0], **REPORT), 3), [NAN] * 3)
 
 
-def test_an_as_of_date_without_a_row_has_no_answer() -> None:
+def test_a_report_of_long_ago_is_used_from_the_first_row_on() -> None:
     frame = hk([10, 20, 30, 40], **{**REPORT, "new_time_str": "2025-12-31"})
-    assert metrics.days_to_cover(frame, 1).isna().all()
+    same(metrics.days_to_cover(frame, 1), [6.0, 3.0, 2.0, 1.5])
     same(metrics.implied_shares(frame), [12000.0] * 4)
 
 
-def test_implied_shares_are_known_from_the_as_of_date_on() -> None:
+def test_implied_shares_begin_after_the_publication() -> None:
     frame = hk([10, 20, 30, 40], **REPORT).iloc[::-1]
     same(metrics.implied_shares(frame), [12000.0, 12000.0, NAN, NAN], frame.index)
 
 
 def test_on_the_documented_row_implied_shares_are_those_of_the_ticker() -> None:
     # 51480638 shares are 0.56 %: between 0.555 and 0.565 of 9.1 to 9.3 thousand million.
-    shares = metrics.implied_shares(sample.frame("HK.00700")).iloc[0]
+    frame = sample.frame("HK.00700")
+    # Published on 2026-05-08, which is the newest row.
+    with pytest.warns(PositionWarning, match=r"2026-04-30 was known on 2026-05-08 .* end on"):
+        assert metrics.implied_shares(frame).isna().all()
+    later = frame.assign(timestamp_str=frame["timestamp_str"].str.replace("-05-", "-06-"))
+    shares = metrics.implied_shares(later).iloc[0]
     assert shares == pytest.approx(51480638 / 0.0056, rel=1e-12)
 
 
 def test_a_panel_has_the_report_of_each_ticker() -> None:
     frame = panel()
-    same(metrics.days_to_cover(frame, 2), [NAN, NAN, 2.4, NAN, NAN, NAN, NAN, 2.0])
+    same(metrics.days_to_cover(frame, 2), [NAN, NAN, 2.4, 60 / 35, NAN, NAN, 2.8, 2.0])
     same(metrics.implied_shares(frame), [NAN, NAN, 12000.0, 12000.0, *[NAN] * 4])
     one = frame[frame["code"] == "HK.1"]
-    same(metrics.days_to_cover(one, 2), [NAN, NAN, 2.4, NAN])
+    same(metrics.days_to_cover(one, 2), [NAN, NAN, 2.4, 60 / 35])
     none = frame.replace({"code": {"HK.2": "HK.3"}})
     none.attrs = frame.attrs
-    assert metrics.days_to_cover(none, 2).notna().sum() == 1
+    assert metrics.days_to_cover(none, 2).notna().sum() == 2
 
 
 def test_a_ticker_of_which_nothing_is_reported_has_nan() -> None:
@@ -106,7 +111,7 @@ def test_lost_attrs_are_named_and_can_be_given() -> None:
     with pytest.raises(NotShortVolumeError, match=r"no aggregated_short_ratio in attrs"):
         metrics.implied_shares(frame, aggregated_short=60, new_time_str="2026-01-03")
     given: dict[str, Any] = {"aggregated_short": 60, "new_time_str": pd.Timestamp("2026-01-03")}
-    same(metrics.days_to_cover(frame, 2, **given), [NAN, NAN, 2.4, NAN])
+    same(metrics.days_to_cover(frame, 2, **given), [NAN, NAN, 2.4, 60 / 35])
     same(
         metrics.implied_shares(frame, aggregated_short_ratio=0.5, **given),
         [NAN, NAN, 12000.0, 12000.0],
@@ -120,7 +125,7 @@ def test_a_panel_is_given_mappings() -> None:
         metrics.days_to_cover(frame, 2)
     shares, dates = {"HK.1": 60, "HK.2": 7}, pd.Series({"HK.1": "2026-01-03"})
     answer = metrics.days_to_cover(frame, 2, aggregated_short=shares, new_time_str=dates)
-    assert answer.dropna().tolist() == [2.4]
+    assert answer.dropna().tolist() == [2.4, 60 / 35]
     with pytest.raises(ConfigError, match="aggregated_short of a panel is a mapping"):
         metrics.days_to_cover(frame, 2, aggregated_short=60, new_time_str=dates)
 
@@ -129,7 +134,7 @@ def test_a_panel_is_given_mappings() -> None:
     ("given", "message"),
     [
         ({"aggregated_short": "many"}, "aggregated_short is not a number"),
-        ({"new_time_str": "some day"}, "new_time_str is not a day"),
+        ({"new_time_str": "some day"}, "new_time_str must be a trading day"),
     ],
 )
 def test_values_that_are_none_are_refused(given: dict[str, Any], message: str) -> None:
@@ -137,10 +142,11 @@ def test_values_that_are_none_are_refused(given: dict[str, Any], message: str) -
         metrics.days_to_cover(hk([1], **REPORT), 1, **given)
 
 
-def test_us_frames_have_none() -> None:
+def test_us_frames_say_what_to_pass() -> None:
     for metric in (metrics.days_to_cover, metrics.implied_shares):
-        with pytest.raises(NotShortVolumeError, match="is of HK frames only; this one is US"):
+        with pytest.raises(NotShortVolumeError, match=r"of a US frame needs positions=.*shares_sh"):
             metric(sample.frame("US.AAPL"))
+    assert not [n for n in metrics.metrics(sample.frame("US.AAPL")) if "cover" in str(n)]
 
 
 COLUMNS = {
@@ -198,7 +204,7 @@ def test_a_ticker_of_null_has_no_report() -> None:
     frame = panel()
     frame.attrs["aggregates"] = json.dumps({"HK.1": REPORT, "HK.2": None})
     assert metrics.aggregates(frame)["code"].tolist() == ["HK.1"]
-    assert metrics.days_to_cover(frame, 2).dropna().tolist() == [60 / 25]
+    assert metrics.days_to_cover(frame, 2).dropna().tolist() == [60 / 25, 60 / 35]
 
 
 @pytest.mark.parametrize(
@@ -258,15 +264,15 @@ def test_reports_of_a_panel_are_of_no_frame_that_does_not_say_its_code() -> None
             metric(frame)
     assert "implied_shares" not in metrics.metrics(frame, 2)
     given: dict[str, Any] = {"aggregated_short": 60, "new_time_str": "2026-01-03"}
-    same(metrics.days_to_cover(frame, 2, **given), [NAN, NAN, 2.4, NAN])
+    same(metrics.days_to_cover(frame, 2, **given), [NAN, NAN, 2.4, 60 / 35])
     same(metrics.days_to_cover(frame.iloc[:0], 2), [])
     frame.attrs["code"] = "HK.1"
-    same(metrics.days_to_cover(frame, 2), [NAN, NAN, 2.4, NAN])
+    same(metrics.days_to_cover(frame, 2), [NAN, NAN, 2.4, 60 / 35])
 
 
 def test_the_report_of_one_ticker_is_not_given_to_rows_of_another() -> None:
     frame = hk([10, 20, 30, 40], code="HK.1", **REPORT)
-    expected = [NAN, NAN, 60 / 25, NAN]
+    expected = [NAN, NAN, 60 / 25, 60 / 35]
     same(metrics.days_to_cover(frame, 2), expected)
     same(metrics.days_to_cover(frame.assign(code="HK.1"), 2), expected)
     other = frame.assign(code="HK.2")
@@ -292,7 +298,7 @@ def test_an_as_of_date_that_is_no_day_costs_its_ticker_only() -> None:
     reports["HK.2"]["new_time_str"] = "soon"
     frame.attrs["aggregates"] = json.dumps(reports)
     found = metrics.metrics(frame, 2)
-    assert found["days_to_cover_2"].dropna().tolist() == [60 / 25]
+    assert found["days_to_cover_2"].dropna().tolist() == [60 / 25, 60 / 35]
     assert found["implied_shares"].dropna().tolist() == [12000.0, 12000.0]
 
 
@@ -301,7 +307,7 @@ def test_an_as_of_date_that_is_no_day_costs_its_ticker_only() -> None:
 )
 def test_as_of_dates_are_days_however_they_are_written(day: Any) -> None:
     frame = hk([10, 20, 30, 40], **{**REPORT, "new_time_str": day})
-    same(metrics.days_to_cover(frame, 2), [NAN, NAN, 60 / 25, NAN])
+    same(metrics.days_to_cover(frame, 2), [NAN, NAN, 60 / 25, 60 / 35])
     history = metrics.aggregates_history(frame)
     assert history["as_of"].dtype == "datetime64[ns]"
     assert history["as_of"].tolist() == [pd.Timestamp("2026-01-03")]

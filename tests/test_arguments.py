@@ -23,6 +23,12 @@ from intake_futu_short.security import HK
         " 2026-01-02 ",
         "2026-01-02 00:00:00",
         "2026-01-02T00:00:00",
+        "2026-01-02 00:00:00+08:00",
+        "20260102",
+        "2026/01/02",
+        "2026/01/02 00:00",
+        20260102,
+        np.int64(20260102),
         dt.date(2026, 1, 2),
         dt.datetime(2026, 1, 2),  # noqa: DTZ001 - what users write
         dt.datetime(2026, 1, 2, tzinfo=dt.timezone.utc),
@@ -30,6 +36,10 @@ from intake_futu_short.security import HK
         pd.Timestamp("2026-01-02", tz="Asia/Hong_Kong"),
         np.datetime64("2026-01-02"),
         np.datetime64("2026-01-02T00:00:00.000000000"),
+        # Of a datetime it is the day: Intake's parameters of type datetime know "today".
+        dt.datetime(2026, 1, 2, 9, 30),  # noqa: DTZ001 - likewise
+        pd.Timestamp("2026-01-02 23:59:59.999999999", tz="America/New_York"),
+        np.datetime64("2026-01-02T09:30"),
     ],
 )
 def test_a_trading_day_in_any_spelling_becomes_an_iso_string(value: object) -> None:
@@ -44,13 +54,27 @@ def test_an_empty_day_is_no_day(value: object) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "2026-02-30", "02/01/2026", "20260102", "2026-W01-5", "yesterday", "2026-01-02 09:30",
-        20260102, 1.5, True, [], pd.NaT, np.datetime64("NaT", "D"),
-        dt.datetime(2026, 1, 2, 9, 30),  # noqa: DTZ001 - likewise
+        "02/01/2026", "2026-01/02", "2026-1-2", "2026-01", "2026-W01-5", "yesterday",
+        "\u0662026-01-02",
+        2026, -20260102, 20260102.0, 1.5, True, [], pd.NaT, np.datetime64("NaT", "D"),
+        np.datetime64("2026-01"), np.datetime64("2026-01-02T00", "h").astype(int),
     ],
 )  # fmt: skip
-def test_what_is_no_trading_day_is_refused_with_the_accepted_form(value: object) -> None:
-    with pytest.raises(ConfigError, match=r"start .*(2026-01-02|not a date)"):
+def test_what_is_no_trading_day_is_refused_with_the_accepted_forms(value: object) -> None:
+    forms = r"'2026-01-02', '20260102', '2026/01/02' or a date object, not "
+    with pytest.raises(ConfigError, match="start must be a trading day such as " + forms):
+        arguments.date("start", value)
+
+
+@pytest.mark.parametrize("value", ["2026-01-02 09:30", "20260102T16:00:00", "2026/01/02 9:30"])
+def test_text_with_a_time_of_day_is_no_trading_day(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"'2026-01-02', .* and has no time of day, not"):
+        arguments.date("end", value)
+
+
+@pytest.mark.parametrize("value", ["2026-02-30", "20260230", 20260230, "2026/13/01"])
+def test_a_day_that_no_month_has_is_refused(value: object) -> None:
+    with pytest.raises(ConfigError, match="start is not a date: "):
         arguments.date("start", value)
 
 
@@ -82,6 +106,27 @@ def test_max_pages_counts_from_one_and_empty_means_all() -> None:
     for value in (0, -1, True, "x", 1.5):
         with pytest.raises(ConfigError, match="max_pages must be a whole number, 1 or more"):
             arguments.pages(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "sessions"),
+    [(20, 20), ("20", 20), (np.int64(1), 1), (0, None), ("0", None), ("", None), (None, None)],
+)
+def test_warmup_counts_sessions_and_none_is_none(value: object, sessions: int | None) -> None:
+    result = arguments.warmup(value, "2026-01-02")
+    assert (result, type(result)) == (sessions, type(sessions))
+
+
+@pytest.mark.parametrize("value", [-1, "x", True, 1.5, float("nan"), [5]])
+def test_other_warmups_are_refused(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"warmup must be a whole number, 0 or more"):
+        arguments.warmup(value, "2026-01-02")
+
+
+def test_warmup_without_start_is_refused() -> None:
+    assert arguments.warmup(0, None) is None
+    with pytest.raises(ConfigError, match=r"warmup=20 asks for the sessions before start=, and"):
+        arguments.warmup("20", None)
 
 
 def test_timeouts_are_positive_seconds() -> None:
@@ -232,6 +277,12 @@ def test_an_argument_and_a_url_must_not_name_different_keys() -> None:
         (np.array(["HK.00700", "HK.00005"]), ["HK.00700", "HK.00005"]),
         (pd.Series(["HK.00700"]), ["HK.00700"]),
         (pd.Index(["HK.00700"]), ["HK.00700"]),
+        ({"US.B", "US.A"}, ["US.A", "US.B"]),
+        (frozenset({"US.B"}), ["US.B"]),
+        ((code for code in ["US.B", "US.A"]), ["US.B", "US.A"]),
+        ({"US.B": 1, "US.A": 2}.keys(), ["US.B", "US.A"]),
+        (pd.Series(["US.B", "US.A", "US.B"], dtype="string").unique(), ["US.B", "US.A"]),
+        (pd.Categorical(["US.B", "US.A"]), ["US.B", "US.A"]),
     ],
 )
 def test_codes_are_one_or_a_list_also_one_written_as_a_string(value: object, plain: object) -> None:
@@ -253,7 +304,10 @@ def test_codes_are_one_or_a_list_also_one_written_as_a_string(value: object, pla
         ("[US.A, US.B]", r"Several codes are a list: \['US\.AAPL', 'US\.MSFT'\]"),
         ("US.A,US.B", "Several codes are a list"),
         ("['US.A'", "Several codes are a list"),
-        ({"US.AAPL"}, "must be a string"),
+        ({700}, "must be a string, not 700"),
+        (b"US.AAPL", "must be a string"),
+        (np.array("US.AAPL"), "must be a string"),
+        (pd.array(["US.AAPL", None]), "must be a string"),
         ({"US.AAPL": 1}, "must be a string"),
         (None, "must be a string"),
         (700, "must be a string"),
@@ -328,6 +382,9 @@ def test_options_in_a_text_that_spells_no_mapping_are_refused_unseen(text: str) 
         ("2026-01-02", 1767369600.0 - 1e-6),
         (dt.date(2026, 1, 2), 1767369600.0 - 1e-6),
         (np.datetime64("2026-01-02"), 1767369600.0 - 1e-6),
+        ("20260102", 1767369600.0 - 1e-6),
+        (20260102, 1767369600.0 - 1e-6),
+        (" 2026/01/02", 1767369600.0 - 1e-6),
         (None, None),
         ("", None),
     ],
@@ -342,7 +399,7 @@ def test_a_moment_has_a_zone_or_is_the_end_of_a_day(given: Any, seconds: float |
         "2026-01-02 18:00",
         dt.datetime(2026, 1, 2, 18),  # noqa: DTZ001 - what users write
         dt.datetime(2026, 1, 2),  # noqa: DTZ001 - what users write
-        pd.Timestamp("2026-01-02"), pd.NaT, "yesterday", "2026-02-30", 20260102, 1767348000.0,
+        pd.Timestamp("2026-01-02"), pd.NaT, "yesterday", "2026-02-30", 20260230, 1767348000.0,
         "2026-01-02T25:00Z", np.datetime64("2026-01-02T18:00"),
     ],
 )  # fmt: skip

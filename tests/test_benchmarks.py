@@ -27,7 +27,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
         (
             "metrics.py",
             "TICKERS = 20, ROUNDS = 1",
-            r"pandas.* x as long\nNumPy.* x as long\nmemory: .* x both",
+            r"pandas.* x as long\nPolars.* x as long\nNumPy.* x as long\nmemory: .* x both",
         ),
         ("faults.py", "FAULTS_AT_MOST = 1", r"no fault +whole, .* s +whole, .* s"),
         (

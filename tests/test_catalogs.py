@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import intake
@@ -91,3 +92,19 @@ def test_a_template_of_an_unset_variable_means_the_default(
 def test_an_unknown_catalog_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="'opend' and 'sample'"):
         intake_futu_short.catalog_path("missing")
+
+
+def test_a_datetime_of_a_catalogs_parameter_is_its_day(tmp_path: Path) -> None:
+    """Intake's parameters of this type know ``today``, which has a time of day."""
+    parameter = {"description": "", "type": "datetime", "default": "today"}
+    entry = {
+        "driver": "futu_short", "description": "", "parameters": {"start": parameter},
+        "args": {"code": "US.AAPL", "gateway": "sample://", "start": "{{ start }}"},
+    }  # fmt: skip
+    path = tmp_path / "catalog.yaml"
+    path.write_text(json.dumps({"sources": {"aapl": entry}}))
+    catalog = intake.open_catalog(str(path))
+    with catalog.aapl(start="2024-10-10 09:30") as src:
+        assert src.read()["timestamp_str"].tolist() == ["2024-10-11", "2024-10-10"]
+    with catalog.aapl() as src:  # of today there are no rows
+        assert len(src.read()) == 0

@@ -66,9 +66,39 @@ def test_the_real_rows_add_up() -> None:
     assert found(sessions.by_date(frame)) == []
 
 
-def test_the_documented_rows_add_up() -> None:
-    frame = pd.read_csv(DATA / "hk_00700_documented.csv")
-    assert found(frame.assign(short_sell_shares_traded=None)) == []
+def test_the_documented_rows_have_nothing_to_check_and_that_is_said() -> None:
+    frame = pd.read_csv(DATA / "hk_00700_documented.csv").assign(short_sell_shares_traded=None)
+    # Their counts, turnovers and closes are empty.
+    nothing = [("2026-05-08", "nothing_to_check", 0.0, 10.0)]
+    assert found(frame) == nothing
+    assert found(frame.assign(close_price=None, shares_traded=None)) == nothing
+    assert found(frame.assign(close_price=frame["last_close_price"].shift(1))) == []  # newest first
+    assert found(frame.iloc[:0]) == []
+    known = hk(3, code="HK.1")
+    both = pd.concat([frame.assign(code="HK.2"), known, frame.assign(code="HK.3")])
+    findings = checks.check(both)
+    empty = findings[findings["what"] == "nothing_to_check"]
+    assert empty["code"].tolist() == ["HK.2", "HK.3"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "Float32", "float[pyarrow]"])
+def test_columns_of_less_precision_are_compared_with_theirs(dtype: str) -> None:
+    kind = pd.api.types.pandas_dtype(dtype)
+    frames = [real(), pd.read_csv(SAMPLE / "HK.SAMPLE.csv"), pd.read_csv(SAMPLE / "US.SAMPLE.csv")]
+    for frame in frames:
+        columns = [name for name in frame if name != "timestamp_str"]
+        floats = frame.astype(dict.fromkeys(columns, "float32"))
+        assert found(floats.astype(dict.fromkeys(columns, kind))) == []
+        prices = [name for name in frame if str(name).endswith(("price", "percent", "ratio"))]
+        assert found(frame.astype(dict.fromkeys(prices, kind))) == []
+    wrong = changed(2, "short_percent", 13.866).astype({"short_percent": kind})
+    (finding,) = found(wrong)
+    assert finding[:2] == ("2026-06-16", "short_percent")
+    dear = changed(2, "close_price", 999.0)
+    assert len(found(dear.astype({"close_price": kind, "last_close_price": kind}))) == 1
+    total = changed(3, "nasdaq_shares_short", 5_875_914)
+    counts = ["total_shares_short", "nasdaq_shares_short", "nyse_shares_short"]
+    assert len(found(total.astype(dict.fromkeys(counts, "float32")))) == 1
 
 
 def test_a_timestamp_of_another_day_than_the_string() -> None:
@@ -265,7 +295,8 @@ def test_rows_of_one_ticker_do_not_follow_on_those_of_another() -> None:
 
 def test_what_the_frame_lacks_is_not_checked() -> None:
     frame = real().drop(columns=["nyse_shares_short", "close_price", "volume"])
-    assert found(frame.assign(daily_trade_avg_ratio=99.0)) == []
+    nothing = [("2026-06-18", "nothing_to_check", 0.0, 57.0)]
+    assert found(frame.assign(daily_trade_avg_ratio=99.0)) == nothing
 
 
 # --- exact arithmetic

@@ -12,7 +12,7 @@ from frames import same, us
 
 from intake_futu_short import metrics, sample
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
-from intake_futu_short.metrics import daily
+from intake_futu_short.metrics import daily, registry
 
 NAN = math.nan
 
@@ -78,9 +78,9 @@ def test_days_may_come_twice_and_need_not_be_named() -> None:
     assert metrics.vwap(frame).notna().sum() == 8
 
 
-@pytest.mark.parametrize("name", list(daily.DAILY))
+@pytest.mark.parametrize("name", daily.__all__)
 def test_no_rows_no_answers(name: str) -> None:
-    market = next(iter(daily.DAILY[name]))
+    market = next(iter(registry.METRICS[name].recipes))
     frame = sample.frame(f"{market}.SAMPLE").iloc[:0]
     same(getattr(metrics, name)(frame), [])
 

@@ -80,7 +80,7 @@ def read(fault: Fault, url: str) -> str:
 def test_a_walk_ends_whole_or_in_the_named_error(
     name: str,
     place: int,
-    fault_table: dict[str, dict[int, str]],
+    tell_outcome: Callable[[str, int, str], None],
     patience: Callable[..., None],
 ) -> None:
     fault = FAULTS[name]
@@ -93,7 +93,7 @@ def test_a_walk_ends_whole_or_in_the_named_error(
         became = read(fault, proxy.url)
         took = time.monotonic() - begin
         assert our_threads() == []
-    fault_table.setdefault(name, {})[place] = became
+    tell_outcome(name, place, became)
     assert became == (fault.error or "whole")
     assert took < GUARD_S
     assert proxy.spoiled if fault.answer is None else gateway.tricks  # the fault did happen
@@ -110,7 +110,7 @@ OF_THE_NETWORK = [
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OF_THE_NETWORK)
 def test_so_does_a_walk_of_the_package_s_own_gateway(
-    name: str, fault_table: dict[str, dict[int, str]], patience: Callable[..., None]
+    name: str, tell_outcome: Callable[[str, int, str], None], patience: Callable[..., None]
 ) -> None:
     fault = FAULTS[name]
     patience(**dict(fault.patience))
@@ -119,7 +119,7 @@ def test_so_does_a_walk_of_the_package_s_own_gateway(
         FaultProxy(gateway.port, fault.act, OWN_GATEWAY_PLACE, always=fault.always) as proxy,
     ):
         became = read(fault, proxy.url)
-    fault_table.setdefault(f"{name} (own gateway)", {})[OWN_GATEWAY_PLACE] = became
+    tell_outcome(f"{name} (own gateway)", OWN_GATEWAY_PLACE, became)
     assert became == (fault.error or "whole")
     assert proxy.spoiled
     assert our_threads() == []

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from reachable import make_reachable
 from store_contract import (
     APPLE,
     DAYS,
@@ -75,8 +76,7 @@ def test_users_of_a_group_share_a_store(tmp_path: Path, mode: int) -> None:
     if os.getuid():
         pytest.skip("only root can be somebody else")
     group, one, other = 64_000, 64_001, 64_002
-    for above in (tmp_path, *tmp_path.parents[:2]):
-        above.chmod(0o755)
+    make_reachable(tmp_path)
     shared = tmp_path / "shared"
     shared.mkdir()
     os.chown(shared, 0, group)

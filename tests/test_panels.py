@@ -58,7 +58,7 @@ def test_metrics_of_each_market_and_window_in_order() -> None:
         one = getattr(metrics, base if n.isdigit() else str(name))
         alone = one(frame, int(n)) if n.isdigit() else one(frame)
         pd.testing.assert_series_equal(of_hk[name], alone, check_exact=True)
-    assert of_hk["days_to_cover_20"].notna().sum() == 1
+    assert of_hk["days_to_cover_20"].notna().sum() == 4
 
 
 def test_metrics_leave_out_what_a_frame_has_no_columns_for() -> None:
@@ -159,7 +159,7 @@ def test_a_metric_is_named_with_its_window_or_has_twenty_days() -> None:
         same(metrics.pivot(frame, name)["US.AAPL"], expected.tolist())
     assert metrics.pivot(frame, "my_factor").notna().all(axis=None)
     hk = sample.frame("HK.SAMPLE")
-    assert metrics.pivot(hk, "days_to_cover_5").notna().sum().tolist() == [1]
+    assert metrics.pivot(hk, "days_to_cover_5").notna().sum().tolist() == [4]
     assert metrics.pivot(hk, "implied_shares").columns.tolist() == ["HK.SAMPLE"]
 
 

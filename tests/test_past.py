@@ -183,7 +183,7 @@ def test_a_second_history_of_the_same_days_takes_no_place_of_the_first(
     store.set_aside("US.AAPL")
     other = us_rows(DAYS).assign(close_price=1.0)
     store.save(APPLE, TickerHistory(other, True))
-    assert store.set_aside("US.AAPL").endswith("_2.parquet")
+    assert store.set_aside("US.AAPL").endswith("_02.parquet")
     assert (
         sorted(store.read("US.AAPL", aside=True)["close_price"]) == [1.0] * 3 + [221.112467562] * 3
     )

@@ -23,6 +23,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 from bucket import Bucket
+from reachable import make_reachable
 from store_contract import (
     DAYS,
     ODD_CODES,
@@ -316,8 +317,7 @@ WITHOUT_RIGHTS = """
 def test_a_directory_without_permission_is_said(tmp_path: Path) -> None:
     FutuShortStore(tmp_path / "store").save(TENCENT, WHOLE)
     (tmp_path / "store" / "short_volume").chmod(0)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    make_reachable(tmp_path)
     try:
         said = finished(python(WITHOUT_RIGHTS, str(tmp_path / "store"))).splitlines()
     finally:
@@ -329,8 +329,7 @@ def test_a_directory_without_permission_is_said(tmp_path: Path) -> None:
 
 
 def test_a_ticker_that_may_not_be_listed_is_no_ticker_left_out(tmp_path: Path) -> None:
-    for above in (tmp_path, *tmp_path.parents[:2]):
-        above.chmod(0o755)
+    make_reachable(tmp_path)
     FutuShortStore(tmp_path / "store").save(TENCENT, WHOLE)
     folder = (tmp_path / "store" / TENCENT_FILE).parent
     folder.chmod(0)

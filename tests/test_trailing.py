@@ -17,7 +17,7 @@ from intake_futu_short import metrics
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.metrics import windows
 from intake_futu_short.metrics.sessions import Sessions
-from intake_futu_short.metrics.window_metrics import pool
+from intake_futu_short.metrics.window_metrics import window_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,12 +103,11 @@ def test_how_rows_are_cut_into_blocks_is_not_seen(
     pd.testing.assert_frame_equal(together, pd.concat(alone), check_exact=True)
 
 
-def test_pooled_counts_of_the_checks_may_be_fractions() -> None:
-    sessions = Sessions.of(us([0, 0, 0], [1, 1, 1]))
-    sums = pool(sessions, np.array([0.5, 0.25, np.nan]), np.array([1.0, 2.0, 3.0]), 2)
-    assert sums.short.tolist() == [0.5, 0.75, 0.25]
-    assert sums.volume.tolist() == [1.0, 3.0, 2.0]
-    assert sums.days.tolist() == [1, 2, 1]
+def test_sums_of_the_checks_are_of_what_is_known() -> None:
+    sessions = Sessions.of(us([0] * 5, [1] * 5, code=["US.A"] * 3 + ["US.B"] * 2))
+    sums, counts = window_sums(sessions, np.array([0.5, np.nan, 0.25, 7.0, 2.0**53 - 8]), 2)
+    assert sums.tolist() == [0.5, 0.5, 0.25, 7.0, 2.0**53 - 1]
+    assert counts.tolist() == [1, 1, 1, 1, 2]
 
 
 # --- what must not matter

@@ -49,6 +49,13 @@ PROBLEM = (
 )
 
 
+def test_rows_without_values_are_said_to_have_nothing_to_check(tmp_path: Path) -> None:
+    store = FutuShortStore(tmp_path / "kept")
+    store.save(ticker("HK.00700"), TickerHistory(rows("HK.00700", "HK.00700"), True))
+    (problem,) = verify(store)["problem"]
+    assert problem == "nothing to check: no values to compare in any of 10 rows"
+
+
 def test_a_row_a_ticker_says_whether_it_is_sound_complete_and_adds_up(
     store: FutuShortStore,
 ) -> None:

@@ -25,6 +25,8 @@ from intake_futu_short import (
     sync,
 )
 from intake_futu_short.accessor import ShortVolumeAccessor
+from intake_futu_short.dask import ByTicker, DaskShortVolumeAccessor
+from intake_futu_short.report import screen_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,11 +36,12 @@ if TYPE_CHECKING:
 
 def sources() -> None:
     FutuShortSource("HK.00700")
-    FutuShortSource(["US.AAPL", "US.MSFT"], "2026-01-02", pd.Timestamp("2026-02-02"), 50)
+    FutuShortSource(["US.AAPL", "US.MSFT"], "2026-01-02", pd.Timestamp("2026-02-02"), 20, 50)
     with FutuShortSource(
         code="US.AAPL",
         start=dt.date(2026, 1, 2),
         end="2026-02-02",
+        warmup=20,
         gateway="opend://127.0.0.1:11111",
         max_pages=3,
         rsa_key=Path("opend.pem"),
@@ -99,6 +102,27 @@ def accessor(frame: pd.DataFrame) -> None:
     assert_type(shortvol.metrics(windows=(5, 20)), pd.DataFrame)
     assert_type(shortvol.with_metrics(), pd.DataFrame)
     shortvol.plot(kind="panels", start="2026-01-02", last=250)
+    shortvol.plot(last="all")
+    shortvol.hvplot(last="all")
+    assert_type(shortvol.latest(), pd.DataFrame)
+    assert_type(shortvol.latest("short_ratio", None, windows=5, ascending=True), pd.DataFrame)
+    assert_type(shortvol.short_ratio_mean(5, min_periods=3, start="2026-01-02"), "pd.Series[float]")
+    assert_type(shortvol.days_to_cover(20, start="2026-01-02", positions=frame), "pd.Series[float]")
+    assert_type(shortvol.implied_shares(positions=frame), "pd.Series[float]")
+    assert_type(shortvol.metrics(start="2026-01-02", positions=frame), pd.DataFrame)
+    assert_type(shortvol.with_metrics(start="2026-01-02", positions=frame), pd.DataFrame)
+    assert_type(shortvol.aggregates_history(), pd.DataFrame)
+
+
+def screens(panel: pd.DataFrame) -> None:
+    page = screen_html(panel, by="short_ratio", n=None, positions=panel, store="s3://bucket/short")
+    assert_type(page, str)
+
+
+def partitions(frame: dd.DataFrame) -> None:
+    shortvol = DaskShortVolumeAccessor(frame)
+    assert_type(shortvol.market, str)
+    assert_type(shortvol.by_ticker(), ByTicker)
 
 
 def store() -> None:

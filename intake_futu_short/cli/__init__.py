@@ -11,14 +11,17 @@ import logging
 import os
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from intake_futu_short import __version__
+from intake_futu_short.arguments import date, interval
 from intake_futu_short.cli import frame_output
+from intake_futu_short.cli.options import LAST
 from intake_futu_short.errors import FutuShortError, PanelWarning, StoreError
 
 if TYPE_CHECKING:
@@ -66,8 +69,8 @@ def main() -> None:
 def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Options that are arguments of a source, under their own names."""
     helps = {
-        "start": "First trading day, YYYY-MM-DD.",
-        "end": "Last trading day, YYYY-MM-DD.",
+        "start": "First trading day, such as 2026-01-02 or 20260102.",
+        "end": "Last trading day, likewise.",
         "num": "Rows a page of the gateway, 1 to 50.",
         "gateway": "opend://HOST:PORT or sample://; else $FUTU_OPEND, else this machine. Given "
         "several times, the gateways share the work.",
@@ -121,24 +124,39 @@ def _output(
 @_past
 @click.option("--metrics", is_flag=True, help="Add what df.shortvol derives, as columns.")
 @click.option(
+    "--last", type=LAST, default="all", show_default=True, metavar="N|all",
+    help="Only the newest N trading days of each ticker.",
+)  # fmt: skip
+@click.option(
     "--format", "form", type=click.Choice(frame_output.FORMATS),
     help="By default as FILE ends; else a table for a person and CSV for a pipe.",
 )  # fmt: skip
 @_output("Write to FILE: .csv, .json or .parquet.")
 def read(
-    codes: tuple[str, ...], metrics: bool, form: str | None, output: str | None, **given: Any
+    codes: tuple[str, ...],
+    *,
+    metrics: bool,
+    last: int | Literal["all"],
+    form: str | None,
+    output: str | None,
+    **given: Any,
 ) -> None:
     """Read the short volume of one ticker, or of several of one market.
 
+    Metrics look back at days before --start, which are read too and not written.
     With --as-of or --aside only the store is read, and no gateway is asked.
     """
     if form is None:
         form = _format(output)
     elif form == "parquet" and output is None and sys.stdout.isatty():
         raise click.UsageError("Parquet is not text: give a file with -o FILE, or a pipe.")
-    frame = _read(codes, given)
+    from intake_futu_short.metrics.registry import WINDOWS
+
+    # Some metrics compare a day with the longest window before it.
+    frame = _read(codes, given, max(WINDOWS) if metrics else 0)
     if metrics:
         frame = frame.shortvol.with_metrics()
+    frame = frame_output.cut(frame, date("start", given["start"]), None if last == "all" else last)
     data = frame_output.render(frame, form)
     if output is None:
         sys.stdout.buffer.write(data)
@@ -160,14 +178,20 @@ def _format(output: str | None) -> str:
     return form
 
 
-def _read(codes: tuple[str, ...], given: dict[str, Any]) -> pd.DataFrame:
+def _read(codes: tuple[str, ...], given: dict[str, Any], warmup: int = 0) -> pd.DataFrame:
+    """Rows of tickers, with `warmup` or more of each before ``--start``."""
     from intake_futu_short.source import FutuShortSource
 
-    as_of, aside = given.pop("as_of"), given.pop("aside")
-    if aside or as_of is not None:
-        return _read_past(codes, _given(given), as_of, aside=aside)
+    wanted = {name: value for name, value in given.items() if name not in {"as_of", "aside"}}
+    wanted = _given(wanted)
+    first, _ = interval(wanted.get("start"), wanted.get("end"))
+    warmup = 0 if first is None else warmup
+    if given["aside"] or given["as_of"] is not None:
+        if warmup:
+            del wanted["start"]  # all that is stored before it is at hand
+        return _read_past(codes, wanted, given["as_of"], aside=given["aside"])
     code: Any = codes[0] if len(codes) == 1 else list(codes)
-    with FutuShortSource(code, **_given(given)) as source:
+    with FutuShortSource(code, **wanted, warmup=warmup) as source:
         return source.read()
 
 
@@ -252,6 +276,45 @@ def check(codes: tuple[str, ...], store: str) -> None:
         raise click.exceptions.Exit(3)
 
 
+@main.command()
+@click.option("--store", required=True, help="fsspec URL of the history that is kept.")
+@click.option("--market", type=click.Choice(["HK", "US"]), help="Needed if the store holds both.")
+@click.option(
+    "--by", default="short_ratio_zscore_20", show_default=True,
+    help="What to sort by: a metric as df.shortvol.metrics() names it, or a column.",
+)  # fmt: skip
+@click.option("--top", default="20", show_default=True, metavar="N", help="Tickers, or 'all'.")
+@click.option("--ascending", is_flag=True, help="The lowest first.")
+@_output("Write to FILE: .csv, .json, or .html for a page to look at and pass on.")
+def screen(
+    *, store: str, market: str | None, by: str, top: str, ascending: bool, output: str | None
+) -> None:
+    """Show which tickers of a store stand out in their newest session.
+
+    Asks no gateway. Prints a table for a person, CSV with every metric for a pipe. Tickers that
+    cannot be read do not keep the others from it; the exit code is 1 then.
+    """
+    from intake_futu_short.cli import screen_output
+    from intake_futu_short.store import FutuShortStore
+
+    if top != "all" and not (top.isdecimal() and int(top) > 0):
+        raise click.UsageError(f"--top is a number of tickers or 'all', not {top!r}.")
+    form = screen_output.format_of(output)
+    if form is None:
+        raise click.UsageError(f"{output!r} must end in .csv, .json or .html.")
+    order = screen_output.Order(by, None if top == "all" else int(top), ascending=ascending)
+    found = screen_output.Screen.of(FutuShortStore(store), market, order, form)
+    if output is None:
+        click.echo(found.text, nl=False)
+    else:
+        Path(output).write_text(found.text, encoding="utf-8", newline="\n")
+        click.echo(f"{output}: {found.summary}", err=True)
+    for note in found.notes:
+        click.echo(note, err=True)
+    if found.has_failures:
+        raise click.exceptions.Exit(1)
+
+
 @main.command("set-aside")
 @click.argument("code", metavar="CODE")
 @click.option("--store", required=True, help="fsspec URL of the history.")
@@ -270,14 +333,55 @@ def set_aside(code: str, store: str) -> None:
 @_output("Figure to write: .png, .pdf or .svg.", required=True)
 @_options("start", "end", "num", "gateway", "store", "refresh", "max-pages", "rsa-key", "timeout")
 @_past
-def plot(codes: tuple[str, ...], output: str, **given: Any) -> None:
-    """Draw the short volume of a ticker, or of several of one market, into a file."""
+@click.option(
+    "--last", type=LAST, metavar="N|all",
+    help="The newest N trading days; by default 250, or all from --start on.",
+)  # fmt: skip
+@click.option(
+    "--kind", type=click.Choice(["panels", "heatmap"]),
+    help="By default panels of up to 12 tickers, else a heat map.",
+)  # fmt: skip
+@click.option(
+    "--dpi", type=click.IntRange(20, 1200), default=150, show_default=True,
+    help="Dots an inch of a PNG, which is 9 inches wide.",
+)  # fmt: skip
+def plot(codes: tuple[str, ...], *, output: str, dpi: int, **given: Any) -> None:
+    """Draw the short volume of a ticker, or of several of one market, into a file.
+
+    Windows of the first days shown look back at days before, which are read too.
+    """
     from intake_futu_short import plotting
 
     if not output.lower().endswith(tuple(f".{name}" for name in plotting.FORMATS)):
         raise click.UsageError(f"{output!r} must end in one of {', '.join(plotting.FORMATS)}.")
     plotting.check_installed()
-    click.echo(f"{plotting.save(_read(codes, given), output)}", err=True)
+    # A gateway sends the newest days first, so that those after --end are read anyway: an error
+    # can then name the days that there are.
+    kind, end, last = (given.pop(name) for name in ("kind", "end", "last"))
+    options = plotting.Options(kind, given["start"], end, last)
+    options.interval()
+    if not any((given["start"], given["store"], given["max_pages"], last == "all")):
+        days = (last or plotting.LAST) + plotting.WINDOW + _days_since(date("end", end))
+        given["max_pages"] = _pages(days, given["num"])
+    frame = _read(codes, {"end": None, **given}, plotting.WINDOW)
+    click.echo(f"{plotting.save(frame, output, options, dpi=dpi)}", err=True)
+
+
+def _days_since(day: str | None) -> int:
+    """How many trading days there have been since a day, at most; None is today."""
+    import numpy as np
+
+    from intake_futu_short.walk import newest_possible
+
+    if day is None:
+        return 0
+    return max(0, int(np.busday_count(day, newest_possible(time.time()))) + 1)
+
+
+def _pages(days: int, num: str | None) -> int:
+    """Pages of a gateway that have so many days, also when a new day shifts them meanwhile."""
+    rows = int(num) if num and num.isdecimal() else 0  # the source refuses what is no number
+    return -(-days // (rows or 50)) + 1
 
 
 @main.command()

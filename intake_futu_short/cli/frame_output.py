@@ -1,4 +1,4 @@
-"""A frame as the bytes of a file, or as a table for a person."""
+"""Which rows of a frame are wanted, and they as the bytes of a file or as a table for a person."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from intake_futu_short.calls import AGGREGATE_NAMES
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "format_of", "render", "summary"]
+__all__ = ["FORMATS", "cut", "format_of", "render", "summary"]
 
 FORMATS = ("csv", "json", "parquet", "table")
 # Longer tables show their two ends.
@@ -24,6 +24,28 @@ def format_of(path: str) -> str | None:
     """The format that a file's name asks for; None when it names none."""
     suffix = path.rpartition(".")[2].lower()
     return suffix if suffix in {"csv", "json", "parquet"} else None
+
+
+def cut(frame: pd.DataFrame, start: str | None, last: int | None) -> pd.DataFrame:
+    """Keep the rows from a day on, and of these the newest of each ticker.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        On a RangeIndex, as the result is.
+    start : str or None
+        The first day, ``YYYY-MM-DD``.
+    last : int or None
+        How many rows of each ticker.
+    """
+    if start is not None:
+        frame = frame[frame["timestamp_str"] >= start].reset_index(drop=True)
+        frame.attrs.pop("start", None)  # no rows are before it any more
+    if last is not None:
+        ordered = frame.sort_values("timestamp_str", ascending=False, kind="stable")
+        newest = (ordered.groupby("code") if "code" in frame else ordered).head(last)
+        frame = frame.loc[newest.index.sort_values()].reset_index(drop=True)
+    return frame
 
 
 def render(frame: pd.DataFrame, form: str) -> bytes:

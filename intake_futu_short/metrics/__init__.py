@@ -19,61 +19,29 @@ A frame needs no more than the columns that a metric uses, so that plain Series 
 
 from __future__ import annotations
 
-from intake_futu_short.metrics.aggregates import (
-    aggregates,
-    aggregates_history,
-    days_to_cover,
-    implied_shares,
-)
+from intake_futu_short.metrics import daily, positions, trailing
+from intake_futu_short.metrics.aggregates import aggregates, aggregates_history
 from intake_futu_short.metrics.columns import rows_of
 from intake_futu_short.metrics.combined import metrics, with_metrics
-from intake_futu_short.metrics.daily import (
-    long_vwap,
-    return_1d,
-    short_ratio,
-    short_turnover_ratio,
-    short_value,
-    short_vwap,
-    short_vwap_premium,
-    venue_share,
-    vwap,
-)
+from intake_futu_short.metrics.daily import *  # noqa: F403 - what a module lists is public here
+from intake_futu_short.metrics.newest import latest
 from intake_futu_short.metrics.panels import dollar_weighted_short_ratio, pivot, rank
+from intake_futu_short.metrics.positions import *  # noqa: F403
 from intake_futu_short.metrics.resampling import resample
-from intake_futu_short.metrics.trailing import (
-    abnormal_short_ratio,
-    pooled_short_ratio,
-    short_ratio_mean,
-    short_ratio_rank,
-    short_ratio_zscore,
-    short_volume_surge,
-)
+from intake_futu_short.metrics.trailing import *  # noqa: F403
 
 __all__ = [
-    "abnormal_short_ratio",
     "aggregates",
     "aggregates_history",
-    "days_to_cover",
     "dollar_weighted_short_ratio",
-    "implied_shares",
-    "long_vwap",
+    "latest",
     "metrics",
     "pivot",
-    "pooled_short_ratio",
     "rank",
     "resample",
-    "return_1d",
     "rows_of",
-    "short_ratio",
-    "short_ratio_mean",
-    "short_ratio_rank",
-    "short_ratio_zscore",
-    "short_turnover_ratio",
-    "short_value",
-    "short_volume_surge",
-    "short_vwap",
-    "short_vwap_premium",
-    "venue_share",
-    "vwap",
     "with_metrics",
 ]
+__all__ += daily.__all__
+__all__ += positions.__all__
+__all__ += trailing.__all__

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
+from intake_futu_short.metrics.registry import POSITION_ROLES
 from intake_futu_short.metrics.sessions import market_of, numbers
 
 if TYPE_CHECKING:
@@ -63,6 +64,10 @@ class Columns:
         self._frame = frame
         self._read: dict[str, NDArray[np.float64]] = {}
 
+    def know(self, values: Mapping[str, NDArray[np.float64]]) -> None:
+        """Take up values of `POSITION_ROLES`, which are no columns, in the order of the frame."""
+        self._read.update(values)
+
     def __getitem__(self, role: str) -> NDArray[np.float64]:
         if role not in self._read:
             self._read[role] = numbers(self._frame, ROLES[self.market][role])
@@ -71,15 +76,17 @@ class Columns:
     def lacks(self, needed: Mapping[str, Sequence[str]]) -> bool:
         """Whether a metric, given by its roles in each market, can't be had of this frame."""
         roles = needed.get(self.market)
-        return roles is None or bool(self._missing(roles))
+        if roles is None or self._missing(roles):
+            return True
+        return any(role in POSITION_ROLES and role not in self._read for role in roles)
 
     def require(self, metric: str, needed: Mapping[str, Sequence[str]]) -> None:
-        """Raise NotShortVolumeError when a metric can't be had of this frame."""
+        """Raise NotShortVolumeError when columns are missing, or the market has no such metric."""
         if self.market not in needed:
             raise NotShortVolumeError(
                 f"{metric} is of {' and '.join(needed)} frames only; this one is {self.market}"
             )
-        names = [ROLES[self.market][role] for role in needed[self.market]]
+        names = self._names(needed[self.market])
         missing = self._missing(needed[self.market])
         if missing:
             raise NotShortVolumeError(
@@ -88,8 +95,10 @@ class Columns:
             )
 
     def _missing(self, roles: Sequence[str]) -> list[str]:
-        names = [ROLES[self.market][role] for role in roles]
-        return [name for name in names if name not in self._frame.columns]
+        return [name for name in self._names(roles) if name not in self._frame.columns]
+
+    def _names(self, roles: Sequence[str]) -> list[str]:
+        return [ROLES[self.market][role] for role in roles if role not in POSITION_ROLES]
 
 
 def rows_of(

@@ -12,44 +12,35 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from intake_futu_short.calls import AGGREGATE_NAMES
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
-from intake_futu_short.metrics.aggregates import AsOf, base, cover, days_to_cover, implied_shares
-from intake_futu_short.metrics.columns import Columns, answer, whole_number
-from intake_futu_short.metrics.daily import DAILY, daily
-from intake_futu_short.metrics.sessions import RESAMPLED, Sessions
-from intake_futu_short.metrics.trailing import (
-    abnormal_short_ratio,
-    pooled_short_ratio,
-    short_ratio_mean,
-    short_ratio_rank,
-    short_ratio_zscore,
-    short_volume_surge,
+from intake_futu_short.metrics.answers import daily, shown
+from intake_futu_short.metrics.columns import Columns, whole_number
+from intake_futu_short.metrics.registry import (
+    METRICS,
+    POSITION_ROLES,
+    USUAL_WINDOW,
+    WINDOWS,
+    windowed,
 )
-from intake_futu_short.metrics.window_metrics import KINDS, trailing
+from intake_futu_short.metrics.reports import Asked, Given, known_positions
+from intake_futu_short.metrics.sessions import RESAMPLED, Sessions
+from intake_futu_short.metrics.window_metrics import trailing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import numpy as np
-    from numpy.typing import NDArray
+    from intake_futu_short.metrics.registry import Metric
 
-__all__ = ["by_name", "metrics", "with_metrics"]
-
-_POSITION = ("aggregated_short", "new_time_str")
-_WINDOWED = {
-    "short_ratio_mean": short_ratio_mean,
-    "pooled_short_ratio": pooled_short_ratio,
-    "short_ratio_zscore": short_ratio_zscore,
-    "abnormal_short_ratio": abnormal_short_ratio,
-    "short_volume_surge": short_volume_surge,
-    "short_ratio_rank": short_ratio_rank,
-    "days_to_cover": days_to_cover,
-}
+__all__ = ["by_name", "lengths", "metrics", "with_metrics"]
 
 
 def metrics(
-    frame: pd.DataFrame, windows: int | Iterable[int] = (5, 20), *, min_periods: int | None = None
+    frame: pd.DataFrame,
+    windows: int | Iterable[int] = WINDOWS,
+    *,
+    min_periods: int | None = None,
+    start: Any = None,
+    positions: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Compute all metrics of the frame's rows.
 
@@ -67,11 +58,21 @@ def metrics(
         Lengths of the windows in trading days, that is rows of the ticker. None of them: ``()``.
     min_periods : int, optional
         How many days of each window must have a value. By default all of the window.
+    start : str or date, optional
+        The first trading day to answer for; windows look back at the rows before it. By default
+        ``attrs["start"]``, and without that all rows are answered for.
+    positions : pandas.DataFrame, optional
+        Reported open positions, as of `days_to_cover`; by default those of ``attrs``.
 
     Returns
     -------
     pandas.DataFrame
         float64, in the frame's own index and order, with its ``attrs``.
+
+    Warns
+    -----
+    PositionWarning
+        When there are reports of open positions, and all of them are newer than the rows.
 
     Raises
     ------
@@ -88,70 +89,51 @@ def metrics(
 'pooled_short_ratio_5', 'short_ratio_zscore_5', 'abnormal_short_ratio_5', \
 'short_volume_surge_5', 'short_ratio_rank_5']
     """
-    ns = _lengths(windows)
+    ns = lengths(windows)
     if min_periods is not None:
         min_periods = whole_number("min_periods", min_periods, 1, min(ns, default=None))
     columns, sessions = Columns(frame), Sessions.of(frame)
     sessions.refuse_repeated_days("metrics")
-    found = {
-        name: daily(columns, name)
-        for name, recipes in DAILY.items()
-        if not columns.lacks({market: recipe.roles for market, recipe in recipes.items()})
-    }
-    if columns.market == "HK":
-        with_base = _reported(frame, sessions, "implied_shares", *AGGREGATE_NAMES)
-        if with_base is not None:
-            found["implied_shares"] = base(sessions, with_base)
-    found |= _trailing(frame, columns, sessions, ns, min_periods)
+    rows = shown(frame, sessions, start)
+    try:
+        asked = Asked(frame, sessions, "metrics()")
+        known = known_positions(asked, Given(positions, {}), POSITION_ROLES[:1], POSITION_ROLES)
+    except NotShortVolumeError:
+        if positions is not None:
+            raise
+    else:
+        columns.know(known)
+    had = [one for one in METRICS.values() if not columns.lacks(one.needs)]
+    if RESAMPLED in frame.attrs:
+        had = [one for one in had if not one.is_of_days]
+    found = {one.name: daily(columns, one) for one in had if not one.has_window}
+    of_windows = {one.name: one.recipes[columns.market] for one in had if one.has_window}
+    found |= trailing(columns, sessions, of_windows, ns, min_periods)
     table = pd.DataFrame(found, index=frame.index, copy=False)
     table.attrs = copy.deepcopy(frame.attrs)
-    return table
-
-
-def _trailing(
-    frame: pd.DataFrame,
-    columns: Columns,
-    sessions: Sessions,
-    ns: list[int],
-    min_periods: int | None,
-) -> dict[str, NDArray[np.float64]]:
-    """All that a window has, window by window."""
-    names = [kind for kind, needed in KINDS.items() if not columns.lacks(needed)]
-    reported = None
-    if RESAMPLED not in frame.attrs and not columns.lacks({"HK": ("volume",)}):
-        reported = _reported(frame, sessions, "days_to_cover", *_POSITION)
-    kinds = names if reported is None else [*names, "mean_volume"]
-    values = trailing(columns, sessions, kinds, ns, min_periods)
-    found: dict[str, NDArray[np.float64]] = {}
-    for n in ns:
-        found |= {f"{name}_{n}": values[f"{name}_{n}"] for name in names}
-        if reported is not None:
-            found[f"days_to_cover_{n}"] = cover(sessions, reported, values[f"mean_volume_{n}"])
-    return found
-
-
-def _reported(frame: pd.DataFrame, sessions: Sessions, metric: str, *names: str) -> AsOf | None:
-    try:
-        return AsOf(frame, sessions, metric, dict.fromkeys(names))
-    except NotShortVolumeError:
-        return None
+    return table if rows is None else table[rows]
 
 
 def with_metrics(
-    frame: pd.DataFrame, windows: int | Iterable[int] = (5, 20), *, min_periods: int | None = None
+    frame: pd.DataFrame,
+    windows: int | Iterable[int] = WINDOWS,
+    *,
+    min_periods: int | None = None,
+    start: Any = None,
+    positions: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Copy the frame with all metrics as further columns.
 
     Parameters
     ----------
-    frame, windows, min_periods
+    frame, windows, min_periods, start, positions
         As of `metrics`.
 
     Returns
     -------
     pandas.DataFrame
-        The frame's columns, then those of `metrics`; a column that is there already under the name
-        of a metric is computed anew in its place.
+        The frame's columns, then those of `metrics`, of the rows from ``start`` on; a column that
+        is there already under the name of a metric is computed anew in its place.
 
     Raises
     ------
@@ -167,8 +149,11 @@ def with_metrics(
     >>> df["pooled_short_ratio_20"].head(2).round(5).tolist()
     [0.17301, 0.17149]
     """
-    found = metrics(frame, windows, min_periods=min_periods)
-    own = frame.drop(columns=[name for name in found if name in frame.columns])
+    found = metrics(frame, windows, min_periods=min_periods, start=start, positions=positions)
+    rows = shown(frame, Sessions.of(frame), start)
+    own = (frame if rows is None else frame[rows]).drop(
+        columns=[name for name in found if name in frame.columns]
+    )
     # Joining compares attrs, which a user may have put arrays into.
     attrs, own.attrs, found.attrs = found.attrs, {}, {}
     joined = pd.concat([own, found], axis=1)
@@ -179,7 +164,8 @@ def with_metrics(
     return joined
 
 
-def _lengths(windows: Any) -> list[int]:
+def lengths(windows: Any) -> list[int]:
+    """Check lengths of windows, one or several; each once, in the order given."""
     several = (windows,) if isinstance(windows, Integral) else windows
     if isinstance(several, (str, bytes)) or not hasattr(several, "__iter__"):
         raise ConfigError(f"windows must be whole numbers such as (5, 20), not {windows!r}")
@@ -194,19 +180,28 @@ def by_name(frame: pd.DataFrame, metric: Any) -> pd.Series[float]:
         return metric if metric.name is not None else metric.rename("metric")
     if not isinstance(metric, str):
         raise ConfigError(f"a metric is a name or a Series, not {type(metric).__name__}")
-    if metric in DAILY:
-        return answer(frame, metric, daily(Columns(frame), metric))
-    if metric == "implied_shares":
-        return implied_shares(frame)
-    if metric in _WINDOWED:
-        return _WINDOWED[metric](frame)
     name, _, n = metric.rpartition("_")
-    if name in _WINDOWED and re.fullmatch("[0-9]{1,9}", n):
-        return _WINDOWED[name](frame, int(n))
+    if metric in METRICS:
+        return _of_all_rows(frame, METRICS[metric], USUAL_WINDOW)
+    if name in METRICS and METRICS[name].has_window and re.fullmatch("[0-9]{1,9}", n):
+        return _of_all_rows(frame, METRICS[name], int(n))
     if metric in frame.columns:
         return frame[metric]
+    of_a_day = [one.name for one in METRICS.values() if not one.has_window]
     raise ConfigError(
-        f"there is no metric and no column {metric!r}. Metrics: "
-        f"{', '.join([*DAILY, 'implied_shares'])}; with a number of days, as short_ratio_mean_20: "
-        f"{', '.join(_WINDOWED)}"
+        f"there is no metric and no column {metric!r}. Metrics: {', '.join(of_a_day)}; with a "
+        "number of days, as short_ratio_mean_20: "
+        f"{', '.join(one.name for one in windowed())}"
     )
+
+
+def _of_all_rows(frame: pd.DataFrame, metric: Metric, n: int) -> pd.Series[float]:
+    """Answer for all rows, whatever ``attrs["start"]`` says."""
+    if not metric.has_window:
+        return metric.function(frame)
+    attrs = copy.deepcopy(frame.attrs)
+    whole = frame.copy(deep=False)
+    whole.attrs.pop("start", None)
+    found = metric.function(whole, n)
+    found.attrs = attrs
+    return found

@@ -6,22 +6,19 @@ lists the functions; each is a method of ``df.shortvol`` too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from intake_futu_short.metrics.columns import Columns, answer
+from intake_futu_short.metrics.answers import by_day
+from intake_futu_short.metrics.registry import Recipe, metric
 from intake_futu_short.metrics.windows import quotient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pandas as pd
     from numpy.typing import NDArray
 
 __all__ = [
-    "DAILY",
-    "daily",
     "long_vwap",
     "return_1d",
     "short_ratio",
@@ -32,13 +29,6 @@ __all__ = [
     "venue_share",
     "vwap",
 ]
-
-
-class Recipe(NamedTuple):
-    """What a metric is made of in a market, and how; the formula takes the roles in order."""
-
-    roles: tuple[str, ...]
-    formula: Callable[..., NDArray[np.float64]]
 
 
 def _product(short: NDArray[np.float64], close: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -71,45 +61,8 @@ def _return(close: NDArray[np.float64], last_close: NDArray[np.float64]) -> NDAr
 _RATIO = Recipe(("short", "volume"), quotient)
 _RETURN = Recipe(("close", "last_close"), _return)
 
-# By name and market, in the order in which `metrics` gives them.
-DAILY: dict[str, dict[str, Recipe]] = {
-    "short_ratio": {"US": _RATIO, "HK": _RATIO},
-    "short_turnover_ratio": {"HK": Recipe(("short_turnover", "turnover"), quotient)},
-    "short_value": {
-        "US": Recipe(("short", "close"), _product),
-        "HK": Recipe(("short_turnover",), np.copy),
-    },
-    "venue_share": {"US": Recipe(("nasdaq", "short"), quotient)},
-    "vwap": {"HK": Recipe(("turnover", "volume"), quotient)},
-    "short_vwap": {"HK": Recipe(("short_turnover", "short"), quotient)},
-    "long_vwap": {"HK": Recipe(("turnover", "short_turnover", "volume", "short"), _long_vwap)},
-    "short_vwap_premium": {
-        "HK": Recipe(("short_turnover", "short", "turnover", "volume"), _premium)
-    },
-    "return_1d": {"US": _RETURN, "HK": _RETURN},
-}
 
-
-def daily(columns: Columns, name: str) -> NDArray[np.float64]:
-    """Compute one of `DAILY`, in the order of the frame; NaN for what is too large for a float.
-
-    Raises
-    ------
-    NotShortVolumeError
-        When the market has no such metric, or the frame lacks a column of it.
-    """
-    recipes = DAILY[name]
-    columns.require(name, {market: recipe.roles for market, recipe in recipes.items()})
-    recipe = recipes[columns.market]
-    values = recipe.formula(*(columns[role] for role in recipe.roles))
-    values[np.isinf(values)] = np.nan
-    return values
-
-
-def _one(frame: pd.DataFrame, name: str) -> pd.Series[float]:
-    return answer(frame, name, daily(Columns(frame), name))
-
-
+@metric("S / V", {"US": _RATIO, "HK": _RATIO})
 def short_ratio(frame: pd.DataFrame) -> pd.Series[float]:
     """Short shares / volume of each day, a fraction: S / V.
 
@@ -140,9 +93,10 @@ def short_ratio(frame: pd.DataFrame) -> pd.Series[float]:
     >>> df.shortvol.short_ratio().head(3).round(5).tolist()
     [0.14945, 0.14359, 0.18338]
     """
-    return _one(frame, "short_ratio")
+    return by_day(frame, "short_ratio")
 
 
+@metric("ST / T", {"HK": Recipe(("short_turnover", "turnover"), quotient)})
 def short_turnover_ratio(frame: pd.DataFrame) -> pd.Series[float]:
     """Short turnover / turnover of each day, a fraction: ST / T; HK only.
 
@@ -166,9 +120,16 @@ def short_turnover_ratio(frame: pd.DataFrame) -> pd.Series[float]:
     >>> df.shortvol.short_turnover_ratio().head(3).round(5).tolist()
     [0.10284, 0.10492, 0.11006]
     """
-    return _one(frame, "short_turnover_ratio")
+    return by_day(frame, "short_turnover_ratio")
 
 
+@metric(
+    "HK: ST; US: S · close",
+    {
+        "US": Recipe(("short", "close"), _product),
+        "HK": Recipe(("short_turnover",), np.copy),
+    },
+)
 def short_value(frame: pd.DataFrame) -> pd.Series[float]:
     """Value of the shares sold short each day, in the currency of the price.
 
@@ -198,9 +159,10 @@ def short_value(frame: pd.DataFrame) -> pd.Series[float]:
     >>> df.shortvol.short_value().head(3).tolist()
     [80051315.3, 80771671.51, 82800464.98]
     """
-    return _one(frame, "short_value")
+    return by_day(frame, "short_value")
 
 
+@metric("nasdaq / total", {"US": Recipe(("nasdaq", "short"), quotient)})
 def venue_share(frame: pd.DataFrame) -> pd.Series[float]:
     """Part of the short shares that is Nasdaq's, a fraction: nasdaq / total; US only.
 
@@ -225,9 +187,10 @@ def venue_share(frame: pd.DataFrame) -> pd.Series[float]:
     >>> df.shortvol.venue_share().head(3).round(5).tolist()
     [0.75933, 0.77103, 0.73685]
     """
-    return _one(frame, "venue_share")
+    return by_day(frame, "venue_share")
 
 
+@metric("T / V", {"HK": Recipe(("turnover", "volume"), quotient)})
 def vwap(frame: pd.DataFrame) -> pd.Series[float]:
     """Average price of all shares traded each day: T / V; HK only.
 
@@ -252,9 +215,10 @@ def vwap(frame: pd.DataFrame) -> pd.Series[float]:
     >>> df.shortvol.vwap().head(3).round(4).tolist()
     [71.396, 71.0552, 70.6194]
     """
-    return _one(frame, "vwap")
+    return by_day(frame, "vwap")
 
 
+@metric("ST / S", {"HK": Recipe(("short_turnover", "short"), quotient)})
 def short_vwap(frame: pd.DataFrame) -> pd.Series[float]:
     """Average price of the shares sold short each day: ST / S; HK only.
 
@@ -278,9 +242,13 @@ def short_vwap(frame: pd.DataFrame) -> pd.Series[float]:
     >>> df.shortvol.short_vwap().head(3).round(4).tolist()
     [71.417, 71.0205, 70.5946]
     """
-    return _one(frame, "short_vwap")
+    return by_day(frame, "short_vwap")
 
 
+@metric(
+    "(T - ST) / (V - S)",
+    {"HK": Recipe(("turnover", "short_turnover", "volume", "short"), _long_vwap)},
+)
 def long_vwap(frame: pd.DataFrame) -> pd.Series[float]:
     """Average price of the shares not sold short each day: (T - ST) / (V - S); HK only.
 
@@ -305,9 +273,13 @@ def long_vwap(frame: pd.DataFrame) -> pd.Series[float]:
     >>> df.shortvol.long_vwap().head(3).round(4).tolist()
     [71.3936, 71.0593, 70.6225]
     """
-    return _one(frame, "long_vwap")
+    return by_day(frame, "long_vwap")
 
 
+@metric(
+    "short_vwap / vwap - 1",
+    {"HK": Recipe(("short_turnover", "short", "turnover", "volume"), _premium)},
+)
 def short_vwap_premium(frame: pd.DataFrame) -> pd.Series[float]:
     """How far short sales were priced above all trades, a fraction; HK only.
 
@@ -332,9 +304,10 @@ def short_vwap_premium(frame: pd.DataFrame) -> pd.Series[float]:
     >>> df.shortvol.short_vwap_premium().head(3).round(6).tolist()
     [0.000294, -0.000488, -0.00035]
     """
-    return _one(frame, "short_vwap_premium")
+    return by_day(frame, "short_vwap_premium")
 
 
+@metric("close / last_close - 1", {"US": _RETURN, "HK": _RETURN})
 def return_1d(frame: pd.DataFrame) -> pd.Series[float]:
     """Return of each day, a fraction: close / last close - 1.
 
@@ -359,4 +332,4 @@ def return_1d(frame: pd.DataFrame) -> pd.Series[float]:
     >>> df.shortvol.return_1d().head(3).round(5).tolist()
     [-0.00651, -0.00218, 0.0167]
     """
-    return _one(frame, "return_1d")
+    return by_day(frame, "return_1d")

@@ -20,9 +20,18 @@ from intake_futu_short.schema import text_dtype
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["dollar_weighted_short_ratio", "pivot", "rank"]
+__all__ = [
+    "DOLLAR_WEIGHTED",
+    "added_values",
+    "dollar_weighted_short_ratio",
+    "pivot",
+    "rank",
+    "ratio_of_values",
+    "values_by_date",
+]
 
-_PARTS = {"US": ("close", "short", "volume"), "HK": ("close", "short", "volume")}
+# Roles of what it is made of, by market.
+DOLLAR_WEIGHTED = {"US": ("close", "short", "volume"), "HK": ("close", "short", "volume")}
 
 
 def dollar_weighted_short_ratio(frame: pd.DataFrame) -> pd.Series[float]:
@@ -59,20 +68,43 @@ def dollar_weighted_short_ratio(frame: pd.DataFrame) -> pd.Series[float]:
     >>> df.shortvol.dollar_weighted_short_ratio().tolist()  # (90 + 30) / (900 + 100)
     [0.12]
     """
+    return ratio_of_values(values_by_date(frame))
+
+
+def values_by_date(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add the values of the short shares and of all shares up by date, over tickers."""
     name = "dollar_weighted_short_ratio"
     columns = Columns(frame)
-    columns.require(name, _PARTS)
+    columns.require(name, DOLLAR_WEIGHTED)
     sessions = Sessions.of(frame)
     sessions.refuse_repeated_days(name)
     days, which = np.unique(sessions.days, return_inverse=True)
-    close, short, volume = (columns[role][sessions.order] for role in _PARTS["US"])
+    roles = DOLLAR_WEIGHTED[columns.market]
+    close, short, volume = (columns[role][sessions.order] for role in roles)
     whole = ~np.isnan(close) & ~np.isnan(short) & ~np.isnan(volume)
     with np.errstate(over="ignore", invalid="ignore"):
-        parts = np.where(whole, close * short, 0.0), np.where(whole, close * volume, 0.0)
-        sums = [np.bincount(which, weights=part, minlength=len(days)) for part in parts]
-        ratios = quotient(*sums)
+        parts = {
+            "short": np.where(whole, close * short, 0.0),
+            "all": np.where(whole, close * volume, 0.0),
+        }
+        sums = {
+            name: np.bincount(which, weights=part, minlength=len(days))
+            for name, part in parts.items()
+        }
+    return pd.DataFrame(sums, index=pd.DatetimeIndex(days, name="date"), dtype=np.float64)
+
+
+def added_values(values: pd.DataFrame) -> pd.DataFrame:
+    """Add several of what `values_by_date` gives, one below the other, up by date."""
+    return values.groupby(level="date", sort=True).sum()
+
+
+def ratio_of_values(values: pd.DataFrame) -> pd.Series[float]:
+    """Divide what `values_by_date` gives, perhaps of several frames, one below the other."""
+    sums = added_values(values)
+    ratios = quotient(sums["short"].to_numpy(), sums["all"].to_numpy())
     ratios[np.isinf(ratios)] = np.nan
-    return pd.Series(ratios, index=pd.DatetimeIndex(days, name="date"), name=name)
+    return pd.Series(ratios, index=sums.index, name="dollar_weighted_short_ratio")
 
 
 def rank(frame: pd.DataFrame, metric: str | pd.Series[float]) -> pd.Series[float]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 
 from intake_futu_short.calls import SHORT_VOLUME
+from intake_futu_short.days import date
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.security import HK, US
 
@@ -24,7 +25,21 @@ if TYPE_CHECKING:
 
     from intake_futu_short.security import Market
 
-__all__ = ["RESAMPLED", "Sessions", "by_date", "code_of", "market_of", "numbers", "refuse_periods"]
+__all__ = [
+    "DAYS",
+    "MARKS",
+    "RESAMPLED",
+    "Sessions",
+    "by_date",
+    "code_of",
+    "floats",
+    "labels_of",
+    "market_of",
+    "numbers",
+    "refuse_periods",
+]
+
+T = TypeVar("T", bound=np.generic)
 
 # Where attrs say what periods the rows of a frame are, when they are no days.
 RESAMPLED = "resampled"
@@ -32,9 +47,12 @@ RESAMPLED = "resampled"
 # Places for ticker-days that a panel may have for each of its rows to be sorted by places.
 _SPARSEST = 8
 
+# What tells the days, the first there is of them.
+DAYS = ("timestamp_str", "timestamp", "date")
+
 # One of these tells the market, so that a frame cut down to what a metric uses is still known.
 # Other tables have volumes, turnovers and prices, but no columns of these names.
-_MARKS = {
+MARKS = {
     "US": ("total_shares_short",),
     "HK": ("short_sell_shares_traded", "short_sell_turnover"),
 }
@@ -49,7 +67,7 @@ def market_of(frame: pd.DataFrame) -> Market:
         When the columns are of neither market or of both, or one of them is there twice.
     """
     names = frame.columns if frame.columns.nlevels == 1 else pd.Index([])
-    found = [market for market in (US, HK) if any(mark in names for mark in _MARKS[market.name])]
+    found = [market for market in (US, HK) if any(mark in names for mark in MARKS[market.name])]
     if len(found) > 1:
         raise NotShortVolumeError(
             "the frame has columns of US and of HK rows: keep each market in a frame of its own"
@@ -61,7 +79,7 @@ def market_of(frame: pd.DataFrame) -> Market:
         ]
         raise NotShortVolumeError(
             "the frame holds no daily short volume. US rows are told by "
-            f"{' or '.join(_MARKS['US'])}, HK rows by {' or '.join(_MARKS['HK'])}; "
+            f"{' or '.join(MARKS['US'])}, HK rows by {' or '.join(MARKS['HK'])}; "
             + "; ".join(missing)
         )
     ours = {*SHORT_VOLUME.table(found[0]).column_names, "code", "date"}
@@ -73,7 +91,7 @@ def market_of(frame: pd.DataFrame) -> Market:
 
 def code_of(frame: pd.DataFrame) -> str | None:
     """Give the one code that all rows have; of a frame without codes, what ``attrs`` says."""
-    codes = _labels(frame, "code")
+    codes = labels_of(frame, "code")
     if codes is None or not len(codes):
         return cast("str | None", frame.attrs.get("code"))
     return str(codes[0]) if codes.nunique() == 1 and not codes.hasnans else None
@@ -133,7 +151,7 @@ class Sessions:
             When a row has no day, or one that cannot be read.
         """
         days = _trading_days(frame)
-        labels = _labels(frame, "code")
+        labels = labels_of(frame, "code")
         tickers = np.zeros(len(frame), dtype=np.intp)
         if labels is not None:
             tickers, _ = pd.factorize(labels, sort=True, use_na_sentinel=False)
@@ -181,15 +199,7 @@ class Sessions:
             "Drop the surplus; rows of several tickers need a column 'code'"
         )
 
-    def window_sum(self, values: NDArray[Any], n: int) -> NDArray[Any]:
-        """Sum sorted values over the last ``n`` rows of the ticker, fewer at its beginning."""
-        # Integers stay integers. Each ticker is summed from its own first row on, so that nothing
-        # of another one gets into a window, not even a rounding.
-        running = pd.Series(values).groupby(self.first).cumsum().to_numpy()
-        begin = np.maximum(np.arange(len(values)) - min(n, len(values)) + 1, self.first)
-        return running - np.where(begin > self.first, running[begin - 1], 0)
-
-    def to_rows(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_rows(self, values: NDArray[T]) -> NDArray[T]:
         """Put values of the sorted rows into the order of the frame."""
         rows = np.empty_like(values)
         rows[self.order] = values
@@ -219,7 +229,7 @@ def _sorting(tickers: NDArray[np.intp], days: NDArray[np.datetime64]) -> NDArray
     return np.argsort(places, kind="stable")
 
 
-def _labels(frame: pd.DataFrame, name: str) -> pd.Index[Any] | None:
+def labels_of(frame: pd.DataFrame, name: str) -> pd.Index[Any] | None:
     """A column, or else an index level, of this name."""
     if name in frame.columns:
         labels: pd.Index[Any] = pd.Index(frame[name])
@@ -246,13 +256,13 @@ def _trading_days(frame: pd.DataFrame) -> NDArray[np.datetime64]:
 
 
 def _day_sources(frame: pd.DataFrame) -> Iterator[NDArray[np.datetime64]]:
-    texts, moments, dates = (_labels(frame, n) for n in ("timestamp_str", "timestamp", "date"))
+    texts, moments, dates = (labels_of(frame, name) for name in DAYS)
     if texts is not None and not _is_made_up(texts):
-        yield _days("timestamp_str", texts, format="%Y-%m-%d")
+        yield _days("timestamp_str", texts)
     if moments is not None:
         yield _days_of_moments(moments, market_of(frame).time_zone)
     if dates is not None:
-        yield _days("date", dates, format="%Y-%m-%d")
+        yield _days("date", dates)
     if isinstance(frame.index, pd.DatetimeIndex):
         yield _days("the index", frame.index)
 
@@ -266,7 +276,7 @@ def _days_of_moments(moments: pd.Series[Any] | pd.Index[Any], zone: str) -> NDAr
             "timestamp holds datetimes without a time zone, whose day is not known: make them of "
             "the seconds with pd.to_datetime(..., unit='s', utc=True), or name days 'date'"
         )
-    return _days("timestamp", _floats("timestamp", moments), zone=zone, unit="s", utc=True)
+    return _days("timestamp", floats("timestamp", moments), zone=zone, unit="s", utc=True)
 
 
 def _is_made_up(texts: pd.Series[Any] | pd.Index[Any]) -> bool:
@@ -278,6 +288,8 @@ def _days(name: str, values: Any, *, zone: str | None = None, **how: Any) -> NDA
     try:
         # A panel has few days and many rows: each day is read once.
         which, distinct = pd.factorize(values)
+        if not how and zone is None and distinct.dtype.kind != "M":
+            distinct = [date(name, day) for day in distinct]
         moments = pd.DatetimeIndex(pd.to_datetime(np.asarray(distinct), **how))
         local = moments if zone is None else moments.tz_convert(zone)
         days = local.tz_localize(None).normalize().as_unit("ns").to_numpy()
@@ -296,10 +308,11 @@ def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
     """A column as floats; NaN for what is missing or infinite, and for a missing column."""
     if name not in frame.columns:
         return np.full(len(frame), np.nan)
-    return _floats(name, frame[name])
+    return floats(name, frame[name])
 
 
-def _floats(name: str, column: pd.Series[Any] | pd.Index[Any]) -> NDArray[np.float64]:
+def floats(name: str, column: pd.Series[Any] | pd.Index[Any]) -> NDArray[np.float64]:
+    """Values as floats, as `numbers` gives them; `name` is for messages."""
     try:
         values: NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:

@@ -7,14 +7,26 @@ free. `intake_futu_short.metrics` lists the functions; each is a method of ``df.
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
+from intake_futu_short.metrics.answers import by_window
 from intake_futu_short.metrics.columns import Columns, answer
+from intake_futu_short.metrics.registry import Recipe, metric
 from intake_futu_short.metrics.sessions import Sessions
-from intake_futu_short.metrics.window_metrics import KINDS, trailing, window
+from intake_futu_short.metrics.window_metrics import trailing, window
+from intake_futu_short.metrics.windows import before, quotient
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
+
+    from intake_futu_short.metrics.registry import F
+    from intake_futu_short.metrics.window_metrics import BlockWindows
+    from intake_futu_short.metrics.windows import Floats
+
+    Compute = Callable[[BlockWindows, int], Floats]
 
 __all__ = [
     "abnormal_short_ratio",
@@ -25,34 +37,101 @@ __all__ = [
     "short_volume_surge",
 ]
 
+# What a ratio is made of.
+_RATIO = ("short", "volume")
 
-def _one(frame: pd.DataFrame, kind: str, n: Any, min_periods: Any) -> pd.Series[float]:
-    n, min_periods = window(n, min_periods)
-    name = f"{kind}_{n}"
-    columns = Columns(frame)
-    columns.require(name, KINDS[kind])
-    sessions = Sessions.of(frame)
-    sessions.refuse_repeated_days(name)
-    return answer(frame, name, trailing(columns, sessions, [kind], [n], min_periods)[name])
+# What the docstrings of all have in common; %(value)s is what a day must have to be counted.
+_PARAMETERS = """
+frame : pandas.DataFrame
+    Rows of one ticker or of several; ``df`` of ``df.shortvol``.
+n : int
+    Trading days (rows of the ticker) %(where)s.
+min_periods : int, optional
+    How many days of the window must have %(value)s, 1 to ``n``; by default all.
+start : str or date, optional
+    The first trading day to answer for; windows look back at the rows before it. By default
+    ``attrs["start"]``, and without that all rows are answered for.
+"""
+_RAISES = """
+NotShortVolumeError
+    When a column is missing (%(columns)s, and one that says the day).
+ConfigError
+    When an argument is no such value, a ticker has a day twice, or a row has no day.
+"""
+_ENDING = "in a window, the row's own included"
+_BEFORE = "before the row, its own not among them"
+_OF_RATIO = "those of `short_ratio`"
 
 
+def _described(text: str | None, **words: str) -> str | None:
+    """Fill ``%(parameters)s`` and ``%(raises)s`` of a docstring in."""
+    if text is None:  # python -OO
+        return None
+    parts = {"%(parameters)s": _PARAMETERS, "%(raises)s": _RAISES}
+    text = inspect.cleandoc(text)
+    for place, part in parts.items():
+        text = text.replace(place, part.strip())
+    for name, word in words.items():
+        text = text.replace(f"%({name})s", word)
+    return text
+
+
+def _trailing(
+    formula: str,
+    compute: Compute,
+    *,
+    where: str,
+    roles: tuple[str, ...] = _RATIO,
+    value: str = "a ratio",
+    columns: str = _OF_RATIO,
+) -> Callable[[F], F]:
+    """Put a function on the list of metrics, and complete its description."""
+    recipe = Recipe(roles, compute)
+
+    def register(function: F) -> F:
+        words = {"where": where, "value": value, "columns": columns}
+        function.__doc__ = _described(function.__doc__, **words)
+        return metric(formula, {"US": recipe, "HK": recipe}, has_window=True)(function)
+
+    return register
+
+
+def _mean(windows: BlockWindows, n: int) -> Floats:
+    return windows.mean("ratio", n)
+
+
+def _pooled(windows: BlockWindows, n: int) -> Floats:
+    return windows.pooled_ratio(n)
+
+
+def _score(windows: BlockWindows, n: int) -> Floats:
+    return windows.score(n)
+
+
+def _abnormal(windows: BlockWindows, n: int) -> Floats:
+    return quotient(windows.ratio, before(windows.mean("ratio", n))) - 1
+
+
+def _surge(windows: BlockWindows, n: int) -> Floats:
+    return quotient(windows["short"], before(windows.mean("short", n)))
+
+
+def _rank(windows: BlockWindows, n: int) -> Floats:
+    return windows.rank(n)
+
+
+@_trailing("mean of r", _mean, where=_ENDING)
 def short_ratio_mean(
-    frame: pd.DataFrame, n: int = 20, *, min_periods: int | None = None
+    frame: pd.DataFrame, n: int = 20, *, min_periods: int | None = None, start: Any = None
 ) -> pd.Series[float]:
     """Mean of the daily short ratios of the ticker's last days, a fraction: mean of r = S / V.
 
     Days weigh the same, whatever their volume; `pooled_short_ratio` weighs them by it. Nothing
-    later than a row enters its answer.
+    later than a row enters its answer. A day without volume has no ratio.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        Rows of one ticker or of several; ``df`` of ``df.shortvol``.
-    n : int
-        Trading days (rows of the ticker) in a window, the row's own included.
-    min_periods : int, optional
-        How many days of the window must have a ratio, 1 to ``n``; by default all. A day
-        without volume has none.
+    %(parameters)s
 
     Returns
     -------
@@ -61,10 +140,7 @@ def short_ratio_mean(
 
     Raises
     ------
-    NotShortVolumeError
-        When a column is missing (those of `short_ratio`, and one that says the day).
-    ConfigError
-        For another ``n`` or ``min_periods``, a ticker with a day twice, a row without a day.
+    %(raises)s
 
     Examples
     --------
@@ -72,31 +148,33 @@ def short_ratio_mean(
     >>> df = sample.frame("US.AAPL")  # real rows, newest first
     >>> df.shortvol.short_ratio_mean(5).head(2).round(5).tolist()
     [0.16305, 0.16878]
+    >>> df.shortvol.short_ratio_mean(5, start="2024-10-11").round(5).tolist()
+    [0.16305]
     """
-    return _one(frame, "short_ratio_mean", n, min_periods)
+    return by_window(frame, "short_ratio_mean", n, min_periods, start=start)
 
 
+@_trailing(
+    "ΣS / ΣV; n=20 is the gateway's `daily_trade_avg_ratio`",
+    _pooled,
+    where=_ENDING,
+    value="both counts",
+)
 def pooled_short_ratio(
-    frame: pd.DataFrame, n: int = 20, *, min_periods: int | None = None
+    frame: pd.DataFrame, n: int = 20, *, min_periods: int | None = None, start: Any = None
 ) -> pd.Series[float]:
     """Short shares / volume of several days taken together, a fraction: ΣS / ΣV.
 
     The sum of the short shares over the sum of the volumes of the ticker's last ``n`` days: days
-    are weighted by their volume, other than in a mean of daily ratios. Nothing later than a row
-    enters its answer. With ``n=20``, in percent and truncated to two decimals, it is the gateway's
-    ``daily_trade_avg_ratio`` of US tickers.
+    are weighted by their volume, other than in a mean of daily ratios. Days that lack a count are
+    left out of both sums. Nothing later than a row enters its answer. With ``n=20``, in percent and
+    truncated to two decimals, it is the gateway's ``daily_trade_avg_ratio`` of US tickers.
 
     Share counts are raw: a window across a split mixes shares of two sizes.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        Rows of one ticker or of several; ``df`` of ``df.shortvol``.
-    n : int
-        Trading days (rows of the ticker) in a window, the row's own included.
-    min_periods : int, optional
-        How many days of the window must have both counts, 1 to ``n``; by default all. The sums
-        leave out days that lack one.
+    %(parameters)s
 
     Returns
     -------
@@ -106,10 +184,7 @@ def pooled_short_ratio(
 
     Raises
     ------
-    NotShortVolumeError
-        When a column is missing (those of `short_ratio`, and one that says the day).
-    ConfigError
-        For another ``n`` or ``min_periods``, a ticker with a day twice, a row without a day.
+    %(raises)s
 
     Examples
     --------
@@ -120,26 +195,22 @@ def pooled_short_ratio(
     >>> df["daily_trade_avg_ratio"].head(2).tolist()
     [17.3, 17.14]
     """
-    return _one(frame, "pooled_short_ratio", n, min_periods)
+    return by_window(frame, "pooled_short_ratio", n, min_periods, start=start)
 
 
+@_trailing("(r - mean) / sd of the n days before", _score, where=_BEFORE)
 def short_ratio_zscore(
-    frame: pd.DataFrame, n: int = 20, *, min_periods: int | None = None
+    frame: pd.DataFrame, n: int = 20, *, min_periods: int | None = None, start: Any = None
 ) -> pd.Series[float]:
     """How many standard deviations the short ratio is off its mean of the days before.
 
     (r - mean) / sd, the mean and the standard deviation (ddof = 1) being those of the daily short
-    ratios of the ``n`` days *before* the row. Without unit.
+    ratios of the ``n`` days *before* the row. Without unit. Two ratios at least make a standard
+    deviation.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        Rows of one ticker or of several; ``df`` of ``df.shortvol``.
-    n : int
-        Trading days (rows of the ticker) before the row, its own not among them.
-    min_periods : int, optional
-        How many days of the window must have a ratio, 1 to ``n``; by default all. Two at
-        least make a standard deviation.
+    %(parameters)s
 
     Returns
     -------
@@ -149,10 +220,7 @@ def short_ratio_zscore(
 
     Raises
     ------
-    NotShortVolumeError
-        When a column is missing (those of `short_ratio`, and one that says the day).
-    ConfigError
-        For another ``n`` or ``min_periods``, a ticker with a day twice, a row without a day.
+    %(raises)s
 
     Examples
     --------
@@ -161,11 +229,12 @@ def short_ratio_zscore(
     >>> df.shortvol.short_ratio_zscore(5).head(2).round(4).tolist()
     [-1.2554, -4.9689]
     """
-    return _one(frame, "short_ratio_zscore", n, min_periods)
+    return by_window(frame, "short_ratio_zscore", n, min_periods, start=start)
 
 
+@_trailing("r / mean of the n days before - 1", _abnormal, where=_BEFORE)
 def abnormal_short_ratio(
-    frame: pd.DataFrame, n: int = 20, *, min_periods: int | None = None
+    frame: pd.DataFrame, n: int = 20, *, min_periods: int | None = None, start: Any = None
 ) -> pd.Series[float]:
     """How far the short ratio is above its mean of the days before, a fraction.
 
@@ -174,12 +243,7 @@ def abnormal_short_ratio(
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        Rows of one ticker or of several; ``df`` of ``df.shortvol``.
-    n : int
-        Trading days (rows of the ticker) before the row, its own not among them.
-    min_periods : int, optional
-        How many days of the window must have a ratio, 1 to ``n``; by default all.
+    %(parameters)s
 
     Returns
     -------
@@ -189,10 +253,7 @@ def abnormal_short_ratio(
 
     Raises
     ------
-    NotShortVolumeError
-        When a column is missing (those of `short_ratio`, and one that says the day).
-    ConfigError
-        For another ``n`` or ``min_periods``, a ticker with a day twice, a row without a day.
+    %(raises)s
 
     References
     ----------
@@ -206,11 +267,19 @@ def abnormal_short_ratio(
     >>> df.shortvol.abnormal_short_ratio(5).head(2).round(4).tolist()
     [-0.1145, -0.1838]
     """
-    return _one(frame, "abnormal_short_ratio", n, min_periods)
+    return by_window(frame, "abnormal_short_ratio", n, min_periods, start=start)
 
 
+@_trailing(
+    "S / mean of the n days before",
+    _surge,
+    where=_BEFORE,
+    roles=("short",),
+    value="a count",
+    columns="``total_shares_short`` (US) or ``short_sell_shares_traded`` (HK)",
+)
 def short_volume_surge(
-    frame: pd.DataFrame, n: int = 20, *, min_periods: int | None = None
+    frame: pd.DataFrame, n: int = 20, *, min_periods: int | None = None, start: Any = None
 ) -> pd.Series[float]:
     """Short shares of a day, as a multiple of their mean of the days before.
 
@@ -219,12 +288,7 @@ def short_volume_surge(
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        Rows of one ticker or of several; ``df`` of ``df.shortvol``.
-    n : int
-        Trading days (rows of the ticker) before the row, its own not among them.
-    min_periods : int, optional
-        How many days of the window must have a count, 1 to ``n``; by default all.
+    %(parameters)s
 
     Returns
     -------
@@ -234,11 +298,7 @@ def short_volume_surge(
 
     Raises
     ------
-    NotShortVolumeError
-        When a column is missing (``total_shares_short`` (US) or
-        ``short_sell_shares_traded`` (HK), and one that says the day).
-    ConfigError
-        For another ``n`` or ``min_periods``, a ticker with a day twice, a row without a day.
+    %(raises)s
 
     Examples
     --------
@@ -247,11 +307,12 @@ def short_volume_surge(
     >>> df.shortvol.short_volume_surge(5).head(2).round(4).tolist()
     [0.8204, 0.653]
     """
-    return _one(frame, "short_volume_surge", n, min_periods)
+    return by_window(frame, "short_volume_surge", n, min_periods, start=start)
 
 
+@_trailing("percentile of r in its window", _rank, where=_ENDING)
 def short_ratio_rank(
-    frame: pd.DataFrame, n: int = 20, *, min_periods: int | None = None
+    frame: pd.DataFrame, n: int = 20, *, min_periods: int | None = None, start: Any = None
 ) -> pd.Series[float]:
     """Percentile of the short ratio among those of the ticker's last days, a fraction.
 
@@ -261,12 +322,7 @@ def short_ratio_rank(
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        Rows of one ticker or of several; ``df`` of ``df.shortvol``.
-    n : int
-        Trading days (rows of the ticker) in a window, the row's own included.
-    min_periods : int, optional
-        How many days of the window must have a ratio, 1 to ``n``; by default all.
+    %(parameters)s
 
     Returns
     -------
@@ -275,10 +331,7 @@ def short_ratio_rank(
 
     Raises
     ------
-    NotShortVolumeError
-        When a column is missing (those of `short_ratio`, and one that says the day).
-    ConfigError
-        For another ``n`` or ``min_periods``, a ticker with a day twice, a row without a day.
+    %(raises)s
 
     Examples
     --------
@@ -287,4 +340,31 @@ def short_ratio_rank(
     >>> df.shortvol.short_ratio_rank(20).head(2).tolist()
     [0.45, 0.4]
     """
-    return _one(frame, "short_ratio_rank", n, min_periods)
+    return by_window(frame, "short_ratio_rank", n, min_periods, start=start)
+
+
+def _mean_before(windows: BlockWindows, n: int) -> Floats:
+    return before(windows.mean("ratio", n))
+
+
+def _deviation_before(windows: BlockWindows, n: int) -> Floats:
+    return windows.deviation_before(n)
+
+
+def band(frame: pd.DataFrame, n: int = 20) -> tuple[pd.Series[float], pd.Series[float]]:
+    """Mean and standard deviation (ddof 1) of the short ratios of the ``n`` days before each row.
+
+    They are what `short_ratio_zscore` compares a day with: NaN unless all ``n`` days have a ratio.
+    Answered for all rows, in the frame's own index and order.
+    """
+    recipes = {
+        "mean_before": Recipe(_RATIO, _mean_before),
+        "sd_before": Recipe(_RATIO, _deviation_before),
+    }
+    n, _ = window(n, None)
+    columns, sessions = Columns(frame), Sessions.of(frame)
+    columns.require(f"band of {n} days", {"US": _RATIO, "HK": _RATIO})
+    sessions.refuse_repeated_days(f"band of {n} days")
+    found = trailing(columns, sessions, recipes, [n], None)
+    mean, deviation = (answer(frame, name, found[f"{name}_{n}"]) for name in recipes)
+    return mean, deviation

@@ -1,57 +1,128 @@
-"""Several metrics of several windows in one go. Pure.
+"""The one engine of windows: several metrics of several windows in one go. Pure.
 
 `intake_futu_short.metrics.trailing` describes the metrics.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intake_futu_short.metrics.columns import Columns, whole_number
+from intake_futu_short.metrics.columns import whole_number
 from intake_futu_short.metrics.windows import (
     Totals,
-    are_counts,
     before,
     blocks,
+    last_known_before,
     quotient,
-    scores,
     sliding_ranks,
+    spreads,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from intake_futu_short.metrics.columns import Columns
+    from intake_futu_short.metrics.registry import Recipe
     from intake_futu_short.metrics.sessions import Sessions
     from intake_futu_short.metrics.windows import Block, Floats
 
-__all__ = ["KINDS", "Pool", "pool", "trailing", "window"]
+__all__ = ["BlockWindows", "trailing", "window", "window_sums"]
 
 # Rows, 16 years of days: more than a gateway has.
 _ABSURD = 4096
 
-_BOTH: dict[str, tuple[str, ...]] = {"US": ("short", "volume"), "HK": ("short", "volume")}
 
-# By name: what a metric is made of in each market; in the order in which `metrics` gives them.
-KINDS: dict[str, dict[str, tuple[str, ...]]] = {
-    "short_ratio_mean": _BOTH,
-    "pooled_short_ratio": _BOTH,
-    "short_ratio_zscore": _BOTH,
-    "abnormal_short_ratio": _BOTH,
-    "short_volume_surge": {"US": ("short",), "HK": ("short",)},
-    "short_ratio_rank": _BOTH,
-}
-_VOLUME = {"US": ("volume",), "HK": ("volume",)}
-_OF_RATIOS = {"short_ratio_mean", "short_ratio_zscore", "abnormal_short_ratio", "short_ratio_rank"}
+class BlockWindows:
+    """The values of a block, and what their windows hold; each is worked out once.
+
+    Parameters
+    ----------
+    block : Block
+        Laid out for the longest of the windows.
+    laid : dict of str to numpy.ndarray
+        Its values by role.
+    least : dict of int to int
+        By length of a window, how many of its values must be there, in ascending order.
+    """
+
+    def __init__(self, block: Block, laid: dict[str, Floats], least: dict[int, int]) -> None:
+        self._block, self._laid, self._least = block, laid, least
+        self._totals = Totals(least)
+        self._means: dict[tuple[str, int], Floats] = {}
+        self._pools: dict[int, Floats] = {}
+
+    def __getitem__(self, role: str) -> Floats:
+        return self._laid[role]
+
+    @cached_property
+    def ratio(self) -> Floats:
+        """Short shares / volume."""
+        return quotient(self["short"], self["volume"])
+
+    def mean(self, role: str, n: int) -> Floats:
+        """Mean of the ``n`` values that end at each, of ``"ratio"`` too; NaN for too few."""
+        if (role, n) not in self._means:
+            sums, days = self._sums_of_ratio if role == "ratio" else self._totals.of(self[role])
+            for m, few in self._least.items():
+                self._means[role, m] = quotient(sums[m], _enough(days[m], days[m], few))
+        return self._means[role, n]
+
+    def pooled_ratio(self, n: int) -> Floats:
+        """ΣS / ΣV over the days of each window that have both."""
+        if not self._pools:
+            short, volume = self["short"], self["volume"]
+            parts, days = self._totals.of(np.where(np.isnan(volume), np.nan, short))
+            wholes, _ = self._totals.of(np.where(np.isnan(short), np.nan, volume))
+            for m, few in self._least.items():
+                self._pools[m] = quotient(parts[m], _enough(wholes[m], days[m], few))
+        return self._pools[n]
+
+    def score(self, n: int) -> Floats:
+        """(r - mean) / sd, of the ``n`` ratios before each."""
+        mean, deviation = self._spreads[n]
+        return quotient(self.ratio - self._last - mean, deviation)
+
+    def deviation_before(self, n: int) -> Floats:
+        """Standard deviation (ddof 1) of the ``n`` ratios before each."""
+        return self._spreads[n][1]
+
+    def rank(self, n: int) -> Floats:
+        """Percentile of each ratio in the window that ends at it."""
+        _, days = self._sums_of_ratio
+        counted = np.where(np.isnan(self.ratio), np.nan, days[n])
+        return quotient(self._ranks[n], _enough(counted, days[n], self._least[n]))
+
+    @cached_property
+    def _sums_of_ratio(self) -> tuple[dict[int, Floats], dict[int, Floats]]:
+        return self._totals.of(self.ratio)
+
+    @cached_property
+    def _last(self) -> Floats:
+        return last_known_before(self.ratio)
+
+    @cached_property
+    def _spreads(self) -> dict[int, tuple[Floats, Floats]]:
+        _, days = self._sums_of_ratio
+        past = {n: before(count) for n, count in days.items()}
+        found = spreads(self.ratio, self._last, self._least, past, self._block.pad)
+        return {n: (mean, deviation) for n, mean, deviation in found}
+
+    @cached_property
+    def _ranks(self) -> dict[int, Floats]:
+        return dict(sliding_ranks(self.ratio, list(self._least), self._block.pad))
+
+
+def _enough(values: Floats, days: Floats, few: int) -> Floats:
+    return np.where(days >= few, values, np.nan)
 
 
 def trailing(
     columns: Columns,
     sessions: Sessions,
-    kinds: Collection[str],
+    recipes: Mapping[str, Recipe],
     ns: Sequence[int],
     min_periods: int | None,
 ) -> dict[str, Floats]:
@@ -61,8 +132,8 @@ def trailing(
     ----------
     columns, sessions
         Of the same frame.
-    kinds : collection of str
-        Out of `KINDS`, and ``mean_volume``.
+    recipes : mapping of str to Recipe
+        By name, those of the frame's market; of windows.
     ns : sequence of int
         Lengths of the windows.
     min_periods : int or None
@@ -73,7 +144,7 @@ def trailing(
     dict of str to numpy.ndarray
         Values in the order of the frame, by name and ``n``, such as ``short_ratio_mean_20``.
     """
-    names = [f"{kind}_{n}" for n in ns for kind in kinds]
+    names = [f"{name}_{n}" for n in ns for name in recipes]
     longest = int(sessions.lengths.max(initial=0))
     # A window that must be full is nowhere in shorter histories; one that need not be holds all of
     # them. It is cut down to that only if it is absurdly long: the order in which values are added
@@ -82,23 +153,23 @@ def trailing(
     if not wanted:
         return {name: np.full(len(sessions.order), np.nan) for name in names}
     least = {n: min_periods or n for n in sorted(set(wanted.values()))}
-    roles = {role for k in kinds for role in KINDS.get(k, _VOLUME)[columns.market]}
-    held = {(kind, n): np.empty(len(sessions.order)) for kind in kinds for n in least}
+    roles = {role for recipe in recipes.values() for role in recipe.roles}
+    held = {(name, n): np.empty(len(sessions.order)) for name in recipes for n in least}
     for block in blocks(sessions.begins, sessions.lengths, max(least)):
         places = sessions.order[block.rows]
         laid = {role: block.lay(columns[role][places]) for role in roles}
+        windows = BlockWindows(block, laid, least)
         # Prices and counts of a user's own may be beyond what squares of floats can be.
         with np.errstate(over="ignore", invalid="ignore"):
-            for metric, values in _of_block(block, laid, kinds, least):
-                if metric in held:
-                    block.put_rows(values, held[metric][block.rows])
+            for (name, n), values in held.items():
+                block.put_rows(recipes[name].compute(windows, n), values[block.rows])
     found: dict[str, Floats] = {}
     # One after the other, which is kinder to the cache than all at once; what held the sorted
     # values of one takes up the next.
     spare = np.empty(len(sessions.order))
-    for (kind, n), values in held.items():
+    for (name, n), values in held.items():
         spare[sessions.order] = values
-        one, *others = (f"{kind}_{m}" for m in ns if wanted.get(m) == n)
+        one, *others = (f"{name}_{m}" for m in ns if wanted.get(m) == n)
         found |= {one: spare, **{other: spare.copy() for other in others}}
         spare = values
     return {
@@ -107,84 +178,17 @@ def trailing(
     }
 
 
-def _of_block(
-    block: Block, laid: dict[str, Floats], kinds: Collection[str], least: dict[int, int]
-) -> Iterator[tuple[tuple[str, int], Floats]]:
-    totals = Totals(least)
-    if not _OF_RATIOS.isdisjoint(kinds):
-        ratio = quotient(laid["short"], laid["volume"])
-        yield from _of_ratios(block, ratio, totals, kinds, least)
-    if "pooled_short_ratio" in kinds:
-        short, volume = laid["short"], laid["volume"]
-        parts, days = totals.of(np.where(np.isnan(volume), np.nan, short))
-        wholes, _ = totals.of(np.where(np.isnan(short), np.nan, volume))
-        for n, few in least.items():
-            yield ("pooled_short_ratio", n), quotient(parts[n], _enough(wholes[n], days[n], few))
-    if "short_volume_surge" in kinds:
-        for n, usual in _means(*totals.of(laid["short"]), least):
-            yield ("short_volume_surge", n), quotient(laid["short"], before(usual))
-    if "mean_volume" in kinds:
-        for n, usual in _means(*totals.of(laid["volume"]), least):
-            yield ("mean_volume", n), usual
+def window_sums(sessions: Sessions, values: Floats, n: int) -> tuple[Floats, Floats]:
+    """Sum the known ones of the last ``n`` sorted values of the ticker, and count them.
 
-
-def _of_ratios(
-    block: Block,
-    ratio: Floats,
-    totals: Totals,
-    kinds: Collection[str],
-    least: dict[int, int],
-) -> Iterator[tuple[tuple[str, int], Floats]]:
-    sums, days = totals.of(ratio)
-    for n, mean in _means(sums, days, least):
-        yield ("short_ratio_mean", n), mean
-        if "abnormal_short_ratio" in kinds:
-            yield ("abnormal_short_ratio", n), quotient(ratio, before(mean)) - 1
-    if "short_ratio_zscore" in kinds:
-        past_days = {n: before(count) for n, count in days.items()}
-        for n, score in scores(ratio, least, past_days, block.pad):
-            yield ("short_ratio_zscore", n), score
-    if "short_ratio_rank" in kinds:
-        known = ~np.isnan(ratio)
-        for n, ranks in sliding_ranks(ratio, list(least), block.pad):
-            counted = np.where(known, days[n], np.nan)
-            yield ("short_ratio_rank", n), quotient(ranks, _enough(counted, days[n], least[n]))
-
-
-def _means(
-    sums: dict[int, Floats], days: dict[int, Floats], least: dict[int, int]
-) -> Iterator[tuple[int, Floats]]:
-    for n, few in least.items():
-        yield n, quotient(sums[n], _enough(days[n], days[n], few))
-
-
-def _enough(values: Floats, days: Floats, few: int) -> Floats:
-    return np.where(days >= few, values, np.nan)
-
-
-class Pool(NamedTuple):
-    """Sums over the window that ends at each sorted row, and its days that have both counts."""
-
-    short: NDArray[Any]
-    volume: NDArray[Any]
-    days: NDArray[np.int64]
-
-
-def pool(
-    sessions: Sessions, short: NDArray[np.float64], volume: NDArray[np.float64], n: int
-) -> Pool:
-    """ΣS and ΣV of each window over its days that have both counts, and how many those are."""
-    both = np.isfinite(short) & np.isfinite(volume)
-    return Pool(
-        sessions.window_sum(_whole_counts(np.where(both, short, 0.0)), n),
-        sessions.window_sum(_whole_counts(np.where(both, volume, 0.0)), n),
-        sessions.window_sum(both.astype(np.int64), n),
-    )
-
-
-def _whole_counts(values: NDArray[Any]) -> NDArray[Any]:
-    """Counts as integers, whose sums are exact; floats that are no counts as they are."""
-    return values.astype(np.int64) if are_counts(values) else values
+    At the beginning of a ticker there are fewer. Sums of whole numbers are exact up to 2**53.
+    """
+    sums, counts = np.empty(len(values)), np.empty(len(values))
+    for block in blocks(sessions.begins, sessions.lengths, n):
+        totals, days = Totals([n]).of(block.lay(values[block.rows]))
+        block.put_rows(totals[n], sums[block.rows])
+        block.put_rows(days[n], counts[block.rows])
+    return sums, counts
 
 
 def window(n: Any, min_periods: Any) -> tuple[int, int | None]:

@@ -28,9 +28,10 @@ __all__ = [
     "are_counts",
     "before",
     "blocks",
+    "last_known_before",
     "quotient",
-    "scores",
     "sliding_ranks",
+    "spreads",
 ]
 
 # Values in a block: 256 kB in float64, so that a handful of them stay in the cache.
@@ -192,17 +193,20 @@ def sliding_ranks(laid: Floats, ns: Sequence[int], pad: int) -> Iterator[tuple[i
             yield k + 1, ranks
 
 
-def scores(
-    laid: Floats, least: Mapping[int, int], days: Mapping[int, Floats], pad: int
-) -> Iterator[tuple[int, Floats]]:
-    """Standard scores of each value against the ``n`` before it, itself not among them.
+def spreads(
+    laid: Floats, last: Floats, least: Mapping[int, int], days: Mapping[int, Floats], pad: int
+) -> Iterator[tuple[int, Floats, Floats]]:
+    """Mean and standard deviation (ddof 1) of the ``n`` values before each one.
 
-    Gives ``n`` and (value - mean) / sd for each ``n`` of ``least`` in ascending order.
+    Gives ``n``, the mean less `last`, and the deviation for each ``n`` of ``least`` in ascending
+    order; NaN where too few are there.
 
     Parameters
     ----------
     laid : numpy.ndarray
         The values of a block.
+    last : numpy.ndarray
+        Of each one, what `last_known_before` gives.
     least : mapping of int to int
         By ``n``, how many values before must be there, in ascending order.
     days : mapping of int to numpy.ndarray
@@ -210,14 +214,14 @@ def scores(
     pad : int
         Missing values before each ticker.
     """
-    last = _last_known_before(laid)[pad:]
+    base = last[pad:]
     # Differences from a value of the window itself: of equal values they are exactly 0, and so is
     # the deviation; of values that are nearly equal they are exact.
-    first_moment, second_moment = np.zeros_like(last), np.zeros_like(last)
+    first_moment, second_moment = np.zeros_like(base), np.zeros_like(base)
     skips = any(few < n for n, few in least.items())
-    difference = np.empty_like(last)
+    difference = np.empty_like(base)
     for k in range(1, max(least) + 1):
-        np.subtract(laid[pad - k : len(laid) - k], last, out=difference)
+        np.subtract(laid[pad - k : len(laid) - k], base, out=difference)
         if skips:
             np.copyto(difference, 0.0, where=np.isnan(difference))
         first_moment += difference
@@ -226,16 +230,18 @@ def scores(
         if k not in least:
             continue
         count = days[k][pad:]
+        mean, scale = np.empty_like(laid), np.empty_like(laid)
+        mean[:pad], scale[:pad] = np.nan, np.nan
         with np.errstate(divide="ignore", invalid="ignore"):
-            mean = first_moment / count
-            scale = np.sqrt((second_moment - first_moment * mean) / (count - 1))
-        np.copyto(scale, np.nan, where=count < least[k])
-        answer = np.full(len(laid), np.nan)
-        answer[pad:] = quotient(laid[pad:] - last - mean, scale)
-        yield k, answer
+            np.divide(first_moment, count, out=mean[pad:])
+            # Below 0 by a rounding at most, where it is as good as 0: then there is no root.
+            variance = (second_moment - first_moment * mean[pad:]) / (count - 1)
+            np.sqrt(variance, out=scale[pad:])
+        np.copyto(scale[pad:], np.nan, where=count < least[k])
+        yield k, mean, scale
 
 
-def _last_known_before(laid: Floats) -> Floats:
+def last_known_before(laid: Floats) -> Floats:
     """At each value the last one before it that is not missing."""
     places = np.where(np.isnan(laid), 0, np.arange(len(laid)))
     return before(laid[np.maximum.accumulate(places)])

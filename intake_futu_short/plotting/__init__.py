@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -16,19 +16,32 @@ import pandas as pd
 
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.plotting.figure_data import heading_of, tickers_of
+from intake_futu_short.plotting.shown import LAST, shown
+from intake_futu_short.plotting.step import WINDOW
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import ModuleType
 
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from intake_futu_short.plotting.figure_data import Ticker
 
-__all__ = ["Options", "check_installed", "interactive", "plot", "save"]
+__all__ = [
+    "FORMATS",
+    "LAST",
+    "WINDOW",
+    "Kind",
+    "Options",
+    "check_installed",
+    "interactive",
+    "plot",
+    "save",
+]
+
+Kind = Literal["panels", "heatmap"]
 
 MOST_PANELS = 12
 FORMATS = ("png", "pdf", "svg")
@@ -38,10 +51,10 @@ FORMATS = ("png", "pdf", "svg")
 class Options:
     """Which days of a frame are shown, and in which kind of figure; see `plot`."""
 
-    kind: Literal["panels", "heatmap"] | None = None
+    kind: Kind | None = None
     start: Any = None
     end: Any = None
-    last: int | None = None
+    last: int | Literal["all"] | None = None
 
     def interval(self) -> tuple[str | None, str | None]:
         """``start`` and ``end`` as days, once all options are known to be right."""
@@ -50,11 +63,12 @@ class Options:
 
         if self.kind not in {None, "panels", "heatmap"}:
             raise ConfigError(f"kind must be 'panels' or 'heatmap', not {self.kind!r}")
-        if self.last is not None and (
-            not isinstance(self.last, Integral) or isinstance(self.last, bool) or self.last < 1
-        ):
+        is_number = isinstance(self.last, Integral) and not isinstance(self.last, bool)
+        is_word = self.last is None or (isinstance(self.last, str) and self.last == "all")
+        if not is_word and not (is_number and cast("int", self.last) >= 1):
             raise ConfigError(
-                f"last must be a whole number of at least 1 (trading days), not {self.last!r}"
+                "last must be 'all' or a whole number of at least 1 (trading days), not "
+                f"{self.last!r}"
             )
         return arguments.interval(self.start, self.end)
 
@@ -81,56 +95,19 @@ def plot(
 
     `intake_futu_short.accessor` describes it to users.
     """
-    if figsize is not None:
-        _check_size(figsize)
-    tickers = tickers_of(frame, *options.interval(), options.last)
-    drawing = _drawing()
-    if ax is None:
-        import matplotlib.pyplot as plt  # noqa: PLC0415 - see the module's docstring
-
-        # Of pyplot, so that a notebook shows it; which backend that takes is the user's choice.
-        size = _figsize(tickers, options)
-        figure = plt.figure(figsize=figsize or size, layout="constrained")
-        return _fill(drawing, figure, tickers, options)
-    if figsize is not None:
-        raise ConfigError("figsize is that of a new figure; with ax= the figure is there already")
-    from matplotlib.axes import Axes  # noqa: PLC0415 - see the module's docstring
-
-    if isinstance(ax, Axes):
-        if _is_heat_map(tickers, options, default=len(tickers) > 1):
-            drawing.heat_map(ax, tickers)
-        else:
-            drawing.ratio_alone(ax, _only(tickers))
-        return ax
-    axes = np.asarray(ax, dtype=object).ravel()
-    if not len(axes) or not all(isinstance(each, Axes) for each in axes):
-        raise ConfigError(f"ax must be one matplotlib Axes or several, not {ax!r}")
-    if len(axes) == 1:
-        return plot(frame, options, ax=axes[0])
-    _on_axes(drawing, axes, tickers, options)
-    return axes
-
-
-def _on_axes(
-    drawing: ModuleType, axes: NDArray[Any], tickers: Sequence[Ticker], options: Options
-) -> None:
-    """Draw panels on axes of the user."""
-    if _is_heat_map(tickers, options, default=False):
-        raise ConfigError(f"a heat map is drawn on one Axes, and ax= holds {len(axes)}")
-    if len(tickers) > 1:
-        if len(axes) != len(tickers):
+    if ax is not None:
+        if figsize is not None:
             raise ConfigError(
-                f"the frame has {len(tickers)} tickers and ax= {len(axes)} Axes: one each, or "
-                "one Axes for a heat map"
+                "figsize is that of a new figure; with ax= the figure is there already"
             )
-        drawing.small_multiples(axes, tickers)
-    elif len(axes) in {2, 3}:
-        drawing.panels(axes, tickers[0])
-    else:
-        raise ConfigError(
-            f"ax= holds {len(axes)} Axes. One ticker is drawn on 1 (the short ratio), 2 (price, "
-            "short ratio) or 3 (with the reported open short position)"
-        )
+        return _on_axes(frame, options, ax)
+    kind, tickers = _for_new_figure(frame, options, figsize)
+    drawing = _drawing()
+    import matplotlib.pyplot as plt  # noqa: PLC0415 - see the module's docstring
+
+    # Of pyplot, so that a notebook shows it; which backend that takes is the user's choice.
+    figure = plt.figure(figsize=figsize or _usual_size(kind, tickers), layout="constrained")
+    return _fill(drawing, figure, kind, tickers)
 
 
 def save(
@@ -168,15 +145,12 @@ def save(
     target = Path(path)
     if target.suffix.lower().lstrip(".") not in FORMATS:
         raise ConfigError(f"a figure is saved as {', '.join(FORMATS)} by its name, not {target}")
-    if figsize is not None:
-        _check_size(figsize)
-    tickers = tickers_of(frame, *options.interval(), options.last)
+    kind, tickers = _for_new_figure(frame, options, figsize)
     drawing = _drawing()
     from matplotlib.figure import Figure  # noqa: PLC0415 - see the module's docstring
 
-    size = _figsize(tickers, options)
-    figure = Figure(figsize=figsize or size, layout="constrained")
-    _fill(drawing, figure, tickers, options)
+    figure = Figure(figsize=figsize or _usual_size(kind, tickers), layout="constrained")
+    _fill(drawing, figure, kind, tickers)
     figure.savefig(target, dpi=dpi)
     return target
 
@@ -186,7 +160,7 @@ def interactive(frame: pd.DataFrame, options: Options = Options(), **style: Any)
 
     `intake_futu_short.accessor` describes it to users.
     """
-    tickers = tickers_of(frame, *options.interval(), options.last)
+    _, tickers = _shown(frame, options, lambda _: "panels")
     try:
         import hvplot.pandas  # noqa: F401, PLC0415 - adds DataFrame.hvplot; optional and heavy
     except ImportError as error:
@@ -197,22 +171,14 @@ def interactive(frame: pd.DataFrame, options: Options = Options(), **style: Any)
     table = pd.concat(
         [t.days[list(names)].rename(columns=names).assign(ticker=t.name) for t in tickers]
     ).rename_axis("date")
-    title = heading_of(tickers)
-    looks = {"ylabel": "Short ratio (fraction of volume)", "title": title}
-    looks["xlabel"] = tickers[0].step.several[:-1].capitalize()
+    looks = {
+        "xlabel": tickers[0].step.several[:-1].capitalize(),
+        "ylabel": "Short ratio (fraction of volume)",
+        "title": heading_of(tickers),
+    }
     by = {"groupby": "ticker"} if len(tickers) > 1 else {}
     # The accessor is hvplot's own; pandas' types do not know it.
     return cast("Any", table).hvplot.line(y=list(names.values()), **by, **{**looks, **style})
-
-
-def _check_size(figsize: Any) -> None:
-    """Refuse what is no size, before pyplot keeps a figure that cannot be drawn."""
-    try:
-        width, height = (float(inches) for inches in figsize)
-    except (TypeError, ValueError):
-        width = height = 0.0
-    if not (0 < width < np.inf and 0 < height < np.inf):
-        raise ConfigError(f"figsize must be (width, height) in inches, above 0, not {figsize!r}")
 
 
 def _drawing() -> ModuleType:
@@ -225,40 +191,91 @@ def _drawing() -> ModuleType:
     return drawing
 
 
-def _is_heat_map(
-    tickers: Sequence[Ticker], options: Options, *, default: bool | None = None
-) -> bool:
-    if options.kind is None:
-        return len(tickers) > MOST_PANELS if default is None else default
-    return options.kind == "heatmap"
+def _shown(
+    frame: pd.DataFrame, options: Options, usual: Callable[[int], Kind]
+) -> tuple[Kind, list[Ticker]]:
+    """Kind of figure, by default the ``usual`` one of so many tickers, and what it shows."""
+    start, end = options.interval()
+    if start is None:
+        # Rows before the start that a source was given are there for windows to look back on.
+        start, end = replace(options, start=frame.attrs.get("start")).interval()
+    tickers = tickers_of(frame)
+    kind = options.kind or usual(len(tickers))
+    return kind, shown(tickers, start, end, options.last, together=kind == "heatmap")
 
 
-def _only(tickers: Sequence[Ticker]) -> Ticker:
-    if len(tickers) > 1:
-        raise ConfigError(
-            f"the frame has {len(tickers)} tickers: panels take as many Axes, kind='heatmap' one"
-        )
-    return tickers[0]
-
-
-def _figsize(tickers: Sequence[Ticker], options: Options) -> tuple[float, float]:
-    """Size of a new figure, once it is known that there is room for all in it."""
-    if _is_heat_map(tickers, options):
-        return 9.0, min(2.0 + 0.16 * max(len(tickers), 10), 12.0)  # room for the most names
-    if len(tickers) > MOST_PANELS:
+def _for_new_figure(
+    frame: pd.DataFrame, options: Options, figsize: Any
+) -> tuple[Kind, list[Ticker]]:
+    """Find everything that is wrong before pyplot keeps a figure that cannot be drawn."""
+    if figsize is not None:
+        _check_size(figsize)
+    kind, tickers = _shown(frame, options, lambda n: "heatmap" if n > MOST_PANELS else "panels")
+    if kind == "panels" and len(tickers) > MOST_PANELS:
         raise ConfigError(
             f"{len(tickers)} tickers are too many for panels ({MOST_PANELS} at most): choose some, "
             "or kind='heatmap'"
         )
-    return 9.0, 7.0
+    return kind, tickers
 
 
-def _fill(
-    drawing: ModuleType, figure: Figure, tickers: Sequence[Ticker], options: Options
-) -> Axes | NDArray[Any]:
+def _check_size(figsize: Any) -> None:
+    try:
+        width, height = (float(inches) for inches in figsize)
+    except (TypeError, ValueError):
+        width = height = 0.0
+    if not (0 < width < np.inf and 0 < height < np.inf):
+        raise ConfigError(f"figsize must be (width, height) in inches, above 0, not {figsize!r}")
+
+
+def _usual_size(kind: Kind, tickers: Sequence[Ticker]) -> tuple[float, float]:
+    if kind == "heatmap":
+        return 9.0, min(2.4 + 0.16 * max(len(tickers), 10), 12.0)  # room for the most names
+    return (9.0, 7.0) if len(tickers) != 2 else (9.0, 5.0)
+
+
+def _fill(drawing: ModuleType, figure: Figure, kind: Kind, tickers: Sequence[Ticker]) -> Any:
     """Draw on a new figure."""
-    if _is_heat_map(tickers, options):
-        return cast("Axes", drawing.heat_map(figure.add_subplot(), tickers))
+    if kind == "heatmap":
+        return drawing.figure_of_many(figure, tickers)
     if len(tickers) > 1:
-        return cast("NDArray[Any]", drawing.grid_of_tickers(figure, tickers))
-    return cast("NDArray[Any]", drawing.figure_of_one(figure, tickers[0]))
+        return drawing.grid_of_tickers(figure, tickers)
+    return drawing.figure_of_one(figure, tickers[0])
+
+
+def _on_axes(frame: pd.DataFrame, options: Options, ax: Any) -> Any:
+    """Draw on axes of the user."""
+    drawing = _drawing()
+    from matplotlib.axes import Axes  # noqa: PLC0415 - see the module's docstring
+
+    axes: NDArray[Any] = np.asarray(ax, dtype=object).ravel()
+    if not len(axes) or not all(isinstance(each, Axes) for each in axes):
+        raise ConfigError(f"ax must be one matplotlib Axes or several, not {ax!r}")
+    if len(axes) == 1:
+        kind, tickers = _shown(frame, options, lambda n: "heatmap" if n > 1 else "panels")
+        if kind == "heatmap":
+            return drawing.heat_map(axes[0], tickers)
+        if len(tickers) > 1:
+            raise ConfigError(
+                f"the frame has {len(tickers)} tickers: panels take as many Axes, kind='heatmap' "
+                "one"
+            )
+        return drawing.ratio_alone(axes[0], tickers[0])
+    kind, tickers = _shown(frame, options, lambda _: "panels")
+    if kind == "heatmap":
+        raise ConfigError(f"a heat map is drawn on one Axes, and ax= holds {len(axes)}")
+    if len(tickers) > 1:
+        if len(axes) != len(tickers):
+            raise ConfigError(
+                f"the frame has {len(tickers)} tickers and ax= {len(axes)} Axes: one each, or "
+                "one Axes for a heat map"
+            )
+        drawing.small_multiples(axes, tickers)
+    elif len(axes) in {2, 3}:
+        drawing.panels(axes, tickers[0])
+    else:
+        raise ConfigError(
+            f"ax= holds {len(axes)} Axes. One ticker is drawn on 1 (the short ratio), 2 (price, "
+            "short ratio) or 3 (with the reported open short position)"
+        )
+    return axes

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, DayLocator, date2num
+from matplotlib.dates import (
+    MO,
+    DayLocator,
+    MonthLocator,
+    RRuleLocator,
+    WeekdayLocator,
+    YearLocator,
+    date2num,
+    num2date,
+)
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 if TYPE_CHECKING:
@@ -15,39 +24,45 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
-    from matplotlib.dates import DateLocator
     from matplotlib.figure import Figure, SubFigure
 
-    from intake_futu_short.plotting.figure_data import Step, Ticker
+    from intake_futu_short.plotting.figure_data import Ticker
+    from intake_futu_short.plotting.step import Step
 
 __all__ = [
     "MOST_DOTS",
     "SMALL",
-    "WIDE",
     "broken",
+    "columns",
     "date_axis",
     "dates",
+    "density",
+    "inches",
     "legend",
     "line",
     "longest_gap",
     "percent",
-    "say",
     "top",
     "unit",
     "width",
+    "write_across",
 ]
 
 # Days, longer than any holiday.
 _LONGEST_CLOSURE = 12
 # With more days than this a dot a day is no longer told from its neighbours.
 MOST_DOTS = 70
+# Days of an inch of an axis, with more of which a line that turns every day fills an area, and
+# dots a day do.
+_MOST_TURNS, _MOST_SPECKS = 90, 300
 SMALL = 8.0  # size of type in points
-# With fewer days than this each has its date.
-_DAYS_EACH = 6
-# Inches of an axis on which nine dates would run into each other.
-_NARROW = 3.0
-# Inches of a figure in which four names of lines stand beside each other.
-WIDE = 7.5
+# Inches of an axis for each date under it.
+_TICK = 0.6
+_MONTH = 28.0
+# Inches of a figure in which all names of lines stand beside each other, and in which two do.
+_WIDE, _MIDDLE = 7.5, 6.0
+# Inches beside an Axes, where its scales stand.
+_SCALES = 1.9
 
 
 def longest_gap(step: Step) -> pd.Timedelta:
@@ -88,21 +103,42 @@ def dates(ax: Axes, tickers: Sequence[Ticker]) -> None:
 
 
 def date_axis(ax: Axes, first: pd.Timestamp, last: pd.Timestamp, margin: float = 0.7) -> None:
-    """Days from first to last, at least a week, under dates that say no more than they must."""
+    """Days from first to last, at least a week, under ticks that name month and year."""
     begin, end = date2num(first.to_pydatetime()), date2num(last.to_pydatetime())
     if margin:  # a whole bar at each end
         margin = max(margin, (end - begin) * 0.015, (6 - end + begin) / 2)
     ax.set_xlim(begin - margin, end + margin)
+    most = max(2, int(inches(ax) / _TICK))
     # Days are naive: no time zone of the user's settings moves them.
-    locator: DateLocator
-    if end - begin + 2 * margin < _DAYS_EACH:
-        locator = DayLocator(tz="UTC")  # the automatic one would go on to hours
-    elif width(ax.figure) * ax.get_position().width < _NARROW:
-        locator = AutoDateLocator(tz="UTC", minticks=2, maxticks=5)
-    else:
-        locator = AutoDateLocator(tz="UTC", minticks=3, maxticks=9)
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz="UTC"))
+    locators: dict[float, RRuleLocator | YearLocator] = {
+        **{n: DayLocator(interval=n, tz="UTC") for n in (1, 2, 4)},
+        **{7 * n: WeekdayLocator(MO, interval=n, tz="UTC") for n in (1, 2)},
+        **{30.4 * n: MonthLocator(range(1, 13, n), tz="UTC") for n in (1, 2, 3, 6)},
+        **{365.25 * n: YearLocator(n, tz="UTC") for n in (1, 2, 3, 5, 10)},
+    }
+    apart = next((apart for apart in locators if end - begin <= apart * most), 3652.5)
+    ax.xaxis.set_major_locator(locators[apart])
+    ax.xaxis.set_major_formatter(FuncFormatter(_day if apart < _MONTH else _month))
+
+
+def _day(x: float, _: int | None = None) -> str:
+    day = num2date(x, "UTC")
+    return f"{day.day} {day:%b}\n{day:%Y}"
+
+
+def _month(x: float, _: int | None = None) -> str:
+    return f"{num2date(x, 'UTC'):%b\n%Y}"
+
+
+def density(ax: Axes, days: int) -> Literal["line", "dots", "none"]:
+    """How so many single days are drawn on an Axes, so that what lies behind them shows."""
+    an_inch = days / inches(ax)
+    return "line" if an_inch <= _MOST_TURNS else "dots" if an_inch <= _MOST_SPECKS else "none"
+
+
+def inches(ax: Axes) -> float:
+    """Width of an Axes, as far as it is known before all is laid out."""
+    return width(ax.figure) * float(ax.get_position().width)
 
 
 def width(figure: Figure | SubFigure) -> float:
@@ -110,20 +146,27 @@ def width(figure: Figure | SubFigure) -> float:
     return float(figure.bbox.width / figure.dpi)
 
 
-def legend(axes: Sequence[Axes], *, columns: int) -> None:
-    """Names of the lines, above the first of some axes that lie on each other."""
+def columns(room: float, most: int) -> int:
+    """How many names of lines stand beside each other in a figure of that width."""
+    return most if room >= _WIDE else min(most, 2 if room >= _MIDDLE else 1)
+
+
+def legend(axes: Sequence[Axes], *, most: int) -> int:
+    """Name the lines above the first of some axes that lie on each other; returns the rows."""
     handles = [handle for ax in axes for handle in ax.get_legend_handles_labels()[0]]
-    if handles:
-        room = width(axes[0].figure)
-        characters = max(20, int((room - 1.6) * 17))  # about 17 an inch, beside the scales
-        axes[0].legend(
-            handles, [fill(str(handle.get_label()), characters) for handle in handles],
-            loc="lower left", bbox_to_anchor=(0, 1), ncols=columns if room >= WIDE else 2,
-            frameon=False, fontsize=SMALL, borderaxespad=0.2, columnspacing=1.2,
-        )  # fmt: skip
+    if not handles:
+        return 0
+    wide = inches(axes[0])
+    beside = columns(wide + _SCALES, most)
+    names = [fill(str(handle.get_label()), max(20, int(wide * 17))) for handle in handles]
+    axes[0].legend(
+        handles, names, loc="lower left", bbox_to_anchor=(0, 1), ncols=beside, frameon=False,
+        fontsize=SMALL, borderaxespad=0.2, columnspacing=1.2,
+    )  # fmt: skip
+    return -(-len(handles) // beside)
 
 
-def say(ax: Axes, text: str) -> None:
+def write_across(ax: Axes, text: str) -> None:
     """Write into an Axes that has nothing to show."""
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=11)
     # The ticks themselves may be shared with other axes.

@@ -1,50 +1,51 @@
 """Puts short volume on matplotlib's axes: what `figure_data` has worked out.
 
 Colours are those of Okabe and Ito (2008, "Color Universal Design"), which people of every kind of
-colour vision tell apart; lines differ in their style too. Legends stand above the data.
+colour vision tell apart; in grey print they differ too, as lines do in their width. Legends stand
+above the data.
 """
 
 from __future__ import annotations
 
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.dates import date2num
 from matplotlib.ticker import MaxNLocator
 
 from intake_futu_short.plotting import chart_parts as parts
-from intake_futu_short.plotting.figure_data import heading_of, newest_day
+from intake_futu_short.plotting.figure_data import heading_of, newest_day, source_of
+from intake_futu_short.plotting.heat_map import heat_map
+from intake_futu_short.plotting.shown import share_dates
 from intake_futu_short.security import HK, US
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from intake_futu_short.plotting.figure_data import Step, Ticker
+    from intake_futu_short.plotting.figure_data import Ticker
+    from intake_futu_short.plotting.step import Step
 
 __all__ = [
+    "figure_of_many",
     "figure_of_one",
     "grid_of_tickers",
-    "heat_map",
     "panels",
     "ratio_alone",
     "small_multiples",
 ]
 
-ORANGE, SKY, GREEN, BLUE, VERMILION = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00"
-GREY = "#909090"
+SKY, GREEN, BLUE, ORANGE = "#56B4E9", "#009E73", "#0072B2", "#E69F00"
+# Light, middle and dark in grey print.
+BAND, DAILY, INK = ORANGE, SKY, BLUE
 
-_MOST_NAMES = 60
-_BAR_INCHES = 0.2  # across a heat map's scale of colours
-
-RATIO = "Short ratio"
-BAND = "± 1 sd of them"
+VALUE = "Short value: shares sold short x close (right scale)"
+POSITIONS = "Open short position published by the SFC, from its publication on"
 REPORTED = "daily_trade_avg_ratio, as the gateway sends it"
 
 
@@ -53,11 +54,9 @@ def figure_of_one(figure: Figure, ticker: Ticker) -> NDArray[Any]:
     heights = [3, 3, 2][: 3 if len(ticker.positions) > 1 else 2]
     axes = figure.subplots(len(heights), squeeze=False, sharex=True, height_ratios=heights).ravel()
     _stack(list(axes), ticker)
-    for above in axes[:-1]:
-        above.xaxis.get_offset_text().set_visible(False)
     _title(figure, ticker.heading, ticker.extent)
-    notes = [fill(note, int(parts.width(figure) * 17)) for note in ticker.notes]
-    figure.supxlabel("\n".join(notes), x=0.01, ha="left", fontsize=parts.SMALL - 0.5)
+    *notes, source = ticker.notes
+    _foot(figure, [*notes, *_left_out(axes[1:2], ticker.step), source])
     return np.asarray(axes, dtype=object)
 
 
@@ -66,36 +65,79 @@ def _title(figure: Figure, *lines: str) -> None:
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=size)
 
 
+def _foot(figure: Figure, notes: Sequence[str]) -> None:
+    """Write notes below all axes."""
+    figure.supxlabel(_wrapped(figure, notes), x=0.01, ha="left", fontsize=parts.SMALL - 0.5)
+
+
+def _wrapped(figure: Figure, notes: Sequence[str]) -> str:
+    return "\n".join(fill(note, int(parts.width(figure) * 17)) for note in notes)
+
+
+def _left_out(axes: Iterable[Axes], step: Step) -> list[str]:
+    """Say that single days are not drawn, where that is so."""
+    names = {h.get_label() for ax in axes for h in ax.get_legend_handles_labels()[0]}
+    if step.pooled not in names or step.ratio in names:
+        return []
+    return [f"The ratios of single {step.several} are not drawn: they would hide the rest."]
+
+
+def _key_and_foot(figure: Figure, axes: Iterable[Axes], notes: Sequence[str]) -> float:
+    """Name the lines of all axes below them, above notes; returns the part of the height taken.
+
+    The constrained layout would put both in one place: it is told to leave the room free.
+    """
+    inches = float(figure.bbox.height / figure.dpi)
+    text = _wrapped(figure, notes)
+    figure.text(0.01, 0.05 / inches, text, va="bottom", fontsize=parts.SMALL - 0.5)
+    room = 0.1 + 0.135 * (text.count("\n") + 1)
+    handles = {h.get_label(): h for ax in axes for h in ax.get_legend_handles_labels()[0]}
+    columns = parts.columns(parts.width(figure), 3)
+    figure.legend(
+        handles=list(handles.values()), loc="lower left", bbox_to_anchor=(0.01, room / inches),
+        ncols=columns, frameon=False, fontsize=parts.SMALL, borderaxespad=0,
+    )  # fmt: skip
+    room += 0.1 + 0.17 * -(-len(handles) // columns)
+    taken = room / inches
+    cast("Any", figure.get_layout_engine()).set(rect=(0, taken, 1, 1 - taken))
+    return taken
+
+
 def panels(axes: Sequence[Axes], ticker: Ticker) -> None:
     """Price with short value, short ratio, and on a third Axes the reported open position."""
-    _stack(axes, ticker)
-    axes[0].set_title(ticker.heading, loc="left", fontsize=10, pad=20)
+    _title_above(axes[0], ticker, _stack(axes, ticker))
 
 
-def _stack(axes: Sequence[Axes], ticker: Ticker) -> None:
-    _price(axes[0], ticker)
+def _title_above(ax: Axes, ticker: Ticker, rows: int) -> None:
+    """Write the title of a user's Axes above so many rows of names of lines."""
+    ax.set_title(ticker.heading, loc="left", fontsize=10, pad=8 + 12 * rows)
+
+
+def _stack(axes: Sequence[Axes], ticker: Ticker) -> int:
+    rows = _price(axes[0], ticker)
     _ratio(axes[1], ticker)
-    parts.legend([axes[1]], columns=4)
+    parts.legend([axes[1]], most=3)
     for ax in axes[2:]:
         _positions(ax, ticker)
     for ax in axes:
         parts.dates(ax, [ticker])
+    return rows
 
 
-def ratio_alone(ax: Axes, ticker: Ticker) -> None:
+def ratio_alone(ax: Axes, ticker: Ticker) -> Axes:
     """Short ratio of one ticker."""
     _ratio(ax, ticker)
     parts.dates(ax, [ticker])
-    parts.legend([ax], columns=2)
-    rows = -(-len(ax.get_legend_handles_labels()[0]) // 2)
-    ax.set_title(ticker.heading, loc="left", fontsize=10, pad=8 + 12 * rows)
+    _title_above(ax, ticker, parts.legend([ax], most=2))
+    return ax
 
 
 def grid_of_tickers(figure: Figure, tickers: Sequence[Ticker]) -> NDArray[Any]:
     """Small multiples on a new figure."""
     columns = 2 if len(tickers) <= 4 else 3
     rows = -(-len(tickers) // columns)
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    together = share_dates(tickers)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=together, sharey=True).ravel()
     axes, spare = grid[: len(tickers)], grid[len(tickers) :]
     small_multiples(list(axes), tickers)
     for ax in spare:
@@ -103,29 +145,26 @@ def grid_of_tickers(figure: Figure, tickers: Sequence[Ticker]) -> NDArray[Any]:
     # The lowest of each column says the dates, also where the last row is not full.
     for ax in axes[-columns:]:
         ax.xaxis.set_tick_params(labelbottom=True)
-    for ax in axes[:-columns]:
-        ax.xaxis.get_offset_text().set_visible(False)
     # Beside each row a name would be longer than the row of a small figure is high.
     names = dict.fromkeys(ax.get_ylabel().replace("\n", " ") for ax in axes)
-    figure.supylabel("; ".join(names), fontsize=mpl.rcParams["axes.labelsize"])
     for ax in axes:
         ax.set_ylabel("")
-    _title(figure, heading_of(tickers), "One scale for all")
-    handles = {h.get_label(): h for ax in axes for h in ax.get_legend_handles_labels()[0]}
-    figure.legend(
-        handles=list(handles.values()), loc="outside lower left", frameon=False,
-        ncols=4 if parts.width(figure) >= parts.WIDE else 2,
-        fontsize=parts.SMALL,
-    )  # fmt: skip
+    dates = "the same dates" if together else "each over its own dates"
+    _title(figure, heading_of(tickers), f"One scale for all, {dates}")
+    step = tickers[0].step
+    notes = [tickers[0].ratio, step.meaning, *_left_out(axes, step)]
+    taken = _key_and_foot(figure, axes, [*notes, source_of(tickers, positions=False)])
+    middle = (taken + 1) / 2
+    figure.supylabel("; ".join(names), y=middle, fontsize=mpl.rcParams["axes.labelsize"])
     return np.asarray(axes, dtype=object)
 
 
 def small_multiples(axes: Sequence[Axes], tickers: Sequence[Ticker]) -> None:
-    """Short ratio of a ticker an Axes, all on the same scales."""
-    newest = newest_day(tickers)
+    """Short ratio of a ticker an Axes, all on the same scale and, where they fit, dates."""
+    newest, together = newest_day(tickers), share_dates(tickers)
     for ax, ticker in zip(axes, tickers, strict=True):
         _ratio(ax, ticker)
-        parts.dates(ax, tickers)
+        parts.dates(ax, tickers if together else [ticker])
         ended = ticker.newest != newest and ticker.newest is not None
         until = f", until {ticker.newest:%Y-%m-%d}" if ended else ""
         ax.set_title(f"{ticker.name}{until}", loc="left", fontsize=9)
@@ -136,82 +175,38 @@ def small_multiples(axes: Sequence[Axes], tickers: Sequence[Ticker]) -> None:
             parts.percent(ax.yaxis)
 
 
-def heat_map(ax: Axes, tickers: Sequence[Ticker]) -> Axes:
-    """Short ratio by date and ticker."""
-    table = pd.DataFrame({i: t.days["short_ratio"] for i, t in enumerate(tickers)}).sort_index()
-    step = tickers[0].step
-    ratio = "Daily short ratio" if step.name == "day" else f"Short ratio by {step.name}"
-    heading = f"{ratio}, {tickers[0].market.name}{step.as_of(newest_day(tickers))}"
-    _heat_map_title(ax, heading)
-    _tick_names(ax, [ticker.name for ticker in tickers])
-    ratios = table.to_numpy(dtype=np.float64)
-    known = ratios[np.isfinite(ratios)]
-    if not len(known):
-        parts.say(ax, "no short ratio in these rows" if len(table) else "no rows")
-        ax.tick_params(bottom=False, labelbottom=False)
-        return ax
-    edges, columns = _cells(pd.DatetimeIndex(table.index), step)
-    cells = np.full((len(edges) - 1, len(tickers)), np.nan)
-    cells[columns] = ratios
-    # One outlier does not take the colours from all others.
-    top = float(np.quantile(known, 0.995)) or 1.0
-    # Hatched, for in grey print any grey is a colour of the scale.
-    ax.patch.set(facecolor="white", edgecolor=GREY, hatch="/////")
-    mesh = ax.pcolormesh(
-        edges, np.arange(len(tickers) + 1) - 0.5, np.ma.masked_invalid(cells.T),
-        cmap="viridis", vmin=0, vmax=top, rasterized=True,
-    )  # fmt: skip
-    ax.set_ylim(len(tickers) - 0.5, -0.5)
-    parts.date_axis(ax, table.index[0], table.index[-1] + pd.Timedelta(days=step.days), margin=0)
-    above = bool(known.max() > top)
-    figure = ax.figure
-    slim = max(20.0, figure.bbox.height / figure.dpi / _BAR_INCHES)
-    bar = figure.colorbar(
-        mesh, ax=ax, extend="max" if above else "neither", extendfrac=1 / slim, aspect=slim,
-        pad=0.02,
-    )  # fmt: skip
-    parts.percent(bar.ax.yaxis)
-    bar.set_label("Short ratio (% of volume)")
-    if above:  # above the map there is room for it; along a short bar there is not
-        _heat_map_title(ax, heading, "the top 0.5 % share a colour")
+def figure_of_many(figure: Figure, tickers: Sequence[Ticker]) -> Axes:
+    """Heat map on a new figure."""
+    ax = heat_map(figure.add_subplot(), tickers)
+    _foot(figure, [tickers[0].ratio, source_of(tickers, positions=False)])
     return ax
 
 
-def _heat_map_title(ax: Axes, heading: str, *more: str) -> None:
-    key = "; ".join(["Hatched: no row or no ratio", *more])
-    ax.set_title(f"{heading}\n{key}", loc="left", fontsize=11)
-
-
-def _cells(days: pd.DatetimeIndex, step: Step) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Edges of a heat map's columns, and which of them are days: those between are gaps."""
-    begins = date2num(days.to_numpy())
-    # Weekends and holidays belong to the day before; a longer time without rows shows.
-    ends = np.append(begins[1:], begins[-1] + step.days)
-    far = ends - begins > parts.longest_gap(step).days
-    edges = np.sort(np.concatenate([begins, begins[far] + step.days, ends[-1:]]))
-    return edges, np.searchsorted(edges, begins)
-
-
-def _price(ax: Axes, ticker: Ticker) -> None:
-    """Closing price as a line, short value as bars on an axis of its own."""
-    price, value = ticker.days["price"], ticker.days["short_value"]
+def _price(ax: Axes, ticker: Ticker) -> int:
+    """Closing price as a line, short value as bars on a scale of its own; returns rows of names."""
+    price, value = ticker.days[ticker.price_column], ticker.days["short_value"]
     close = "Close" if ticker.price_column == "close_price" else "Close of the session before"
     if ticker.market is US:
         close += ", adjusted"
     ax.set_ylabel(f"{close}\n({ticker.currency})")
     if not price.notna().any() and not value.notna().any():
-        parts.say(ax, "no prices in these rows" if len(price) else "no rows")
-        return
+        parts.write_across(ax, "no prices in these rows" if len(price) else "no rows")
+        return 0
     shown = [ax]
     if value.notna().any():
         unit, name = parts.unit(float(value.max()))
-        what = "Short turnover" if ticker.market is HK else "Short shares x close"
+        what = "Short turnover" if ticker.market is HK else "Short value"
+        label = f"{what} (right scale)" if ticker.market is HK else VALUE
         twin = ax.twinx()
         shown.append(twin)
-        twin.bar(
-            value.index, value / unit, width=0.9 * ticker.step.days, color=SKY, linewidth=0,
-            snap=len(value) <= 150, label=f"{what} (right scale)",
-        )  # fmt: skip
+        if parts.density(ax, len(value)) != "line":  # bars so slim that they would be a pattern
+            area = parts.broken(value.to_frame("y"), ticker.step)["y"] / unit
+            twin.fill_between(area.index, 0, area, step="mid", color=SKY, linewidth=0, label=label)
+        else:
+            twin.bar(
+                value.index, value / unit, width=0.9 * ticker.step.days, color=SKY, linewidth=0,
+                snap=len(value) <= 150, label=label,
+            )  # fmt: skip
         # The bars keep to the lower part, below most of the line.
         twin.set_ylim(0, float(value.max()) / unit * 2.5 or 1)
         twin.set_ylabel(f"{what}\n({name}{ticker.currency})")
@@ -226,62 +221,59 @@ def _price(ax: Axes, ticker: Ticker) -> None:
         )
     else:
         ax.tick_params(left=False, labelleft=False)
-    parts.legend(shown, columns=2)
+    return parts.legend(shown, most=2)
 
 
 def _ratio(ax: Axes, ticker: Ticker) -> None:
-    """Short ratio of the day, its band, and the pooled ratio."""
-    days = ticker.days
+    """Short ratio of the day, the pooled ratio, and behind them the band of the days before."""
+    days, step = ticker.days, ticker.step
     known = days[["short_ratio", "pooled", "mean"]].notna().any()
     ax.set_ylabel("Short ratio\n(% of volume)")
     if not known.any():
-        if not days["reported_pooled"].notna().any():
-            parts.say(ax, "no short ratio in these rows" if len(days) else "no rows")
+        reported = days["daily_trade_avg_ratio"] / 100
+        if not reported.notna().any():
+            parts.write_across(ax, "no short ratio in these rows" if len(days) else "no rows")
             return
-        parts.line(
-            ax, days["reported_pooled"], ticker.step, color=VERMILION, linewidth=1.6, label=REPORTED
-        )
+        parts.line(ax, reported, step, color=INK, linewidth=1.8, label=REPORTED)
         ax.set_ylabel("daily_trade_avg_ratio\n(%)")
     if known["short_ratio"]:
-        width = 0.9 if len(days) <= 4 * parts.MOST_DOTS else 0.5
-        parts.line(ax, days["short_ratio"], ticker.step, color=BLUE, linewidth=width, label=RATIO)
+        ratio = days["short_ratio"]
+        crowd = parts.density(ax, len(days))
+        if crowd == "dots":
+            ax.plot(ratio.index, ratio, ".", color=DAILY, markersize=2, label=step.ratio, zorder=2)
+        elif crowd == "line":
+            parts.line(ax, ratio, step, color=DAILY, linewidth=0.9, label=step.ratio, zorder=2)
     if known["pooled"]:
         parts.line(
-            ax, days["pooled"], ticker.step, color=VERMILION, linewidth=1.8, linestyle="-.",
-            label=ticker.step.pooled, dots=False, zorder=3,
+            ax, days["pooled"], step, color=INK, linewidth=2.0, label=step.pooled, dots=False,
+            zorder=3,
         )  # fmt: skip
     if known["mean"]:
-        parts.line(
-            ax, days["mean"], ticker.step, color=ORANGE, linewidth=1.2, linestyle="--",
-            label=ticker.step.mean, dots=False,
-        )  # fmt: skip
-        band = parts.broken(days[["mean", "sd"]], ticker.step)
+        ends = parts.broken(days[["mean", "sd"]], step)
         ax.fill_between(
-            band.index, (band["mean"] - band["sd"]).clip(lower=0), band["mean"] + band["sd"],
-            color=ORANGE, alpha=0.25, linewidth=0, label=BAND, zorder=1,
+            ends.index, (ends["mean"] - ends["sd"]).clip(lower=0), ends["mean"] + ends["sd"],
+            color=BAND, alpha=0.35, linewidth=0, label=step.band, zorder=1,
         )  # fmt: skip
     ax.set_ylim(0, parts.top(ax))
     parts.percent(ax.yaxis)
 
 
 def _positions(ax: Axes, ticker: Ticker) -> None:
-    """Open short positions that the SFC published."""
-    shares = ticker.positions["aggregated_short"]
-    if shares.empty:
-        ax.set_ylabel("Open position\n(shares)")
-        parts.say(ax, "no reported open short position")
+    """Open short positions that the SFC published, each from then until the next one."""
+    ax.set_ylabel("Open position\n(shares)")
+    positions, days = ticker.positions, ticker.days.index
+    known = positions.drop_duplicates("published", keep="last").set_index("published")
+    shares = known["aggregated_short"].loc[: days[-1] if len(days) else None]
+    if shares.empty or days.empty:
+        parts.write_across(ax, "no reported open short position")
         return
-    unit, name = parts.unit(float(shares.max()))
+    # The step goes on from before the first day shown, and to the last.
+    ends = pd.DatetimeIndex([max(days[0], shares.index[0]), days[-1]])
+    steps = shares.reindex(shares.index.union(ends), method="ffill").loc[ends[0] :]
+    unit, name = parts.unit(float(steps.max()))
     ax.plot(
-        shares.index, shares / unit, color=GREEN, drawstyle="steps-post", marker="o",
-        markersize=3 if len(shares) <= parts.MOST_DOTS else 0,
-        label=ticker.newest_position,
+        steps.index, steps / unit, color=GREEN, drawstyle="steps-post", linewidth=1.6,
+        label=f"{POSITIONS}; newest: {ticker.newest_position}",
     )  # fmt: skip
     ax.set_ylabel(f"Open position\n({name}shares)")
-    parts.legend([ax], columns=1)
-
-
-def _tick_names(ax: Axes, names: Sequence[str]) -> None:
-    """Names of the rows of a heat map, as many as can be read."""
-    every = -(-len(names) // _MOST_NAMES)
-    ax.set_yticks(range(0, len(names), every), names[::every], fontsize=7)
+    parts.legend([ax], most=1)

@@ -4,75 +4,29 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from intake_futu_short import metrics
 from intake_futu_short.calls import SHORT_VOLUME
-from intake_futu_short.metrics.aggregates import as_of_days
-from intake_futu_short.metrics.sessions import RESAMPLED, Sessions, market_of, numbers
+from intake_futu_short.metrics.sessions import Sessions, market_of, numbers
+from intake_futu_short.metrics.trailing import band
+from intake_futu_short.plotting.step import WINDOW, Step
 from intake_futu_short.security import US
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from intake_futu_short.security import Market
 
-__all__ = ["Step", "Ticker", "heading_of", "newest_day", "tickers_of"]
+__all__ = ["Ticker", "heading_of", "newest_day", "source_of", "tickers_of"]
 
-WINDOW = 20
 # Rows made up for trying things out; there are no such securities.
 SYNTHETIC = ("HK.SAMPLE", "US.SAMPLE")
 # HKEX gives its counters in renminbi the numbers from 80000 on.
 _RENMINBI_COUNTER = re.compile(r"HK\.8\d{4}")
-
-
-_PERIODS = {"W": "week", "M": "month", "Q": "quarter", "Y": "year"}
-
-
-class Step(NamedTuple):
-    """What a row stands for: a trading day, or what `resample` took together."""
-
-    name: str = "day"
-    several: str = "trading days"
-    days: float = 1.0
-
-    @classmethod
-    def of(cls, frame: pd.DataFrame) -> Step:
-        """Tell by attrs."""
-        if RESAMPLED not in frame.attrs:
-            return cls()
-        offset = pd.tseries.frequencies.to_offset(frame.attrs[RESAMPLED])
-        # W-FRI is a week, BME and MS are months; WOM-1MON, a Monday of each month, is neither.
-        alias = offset.freqstr.partition("-")[0].removeprefix("B").rstrip("ES")
-        name = _PERIODS.get(alias, "period")
-        some = pd.Timestamp("2026-01-01") + offset
-        return cls(name, f"{name}s", (some + offset - some) / pd.Timedelta(days=1))
-
-    @property
-    def title(self) -> str:
-        """Begins a title, in the middle of a line."""
-        return "daily short volume" if self.name == "day" else f"short volume by {self.name}"
-
-    @property
-    def pooled(self) -> str:
-        """Name of the ratio of a window's sums."""
-        return f"{WINDOW}-{self.name} pooled ratio"
-
-    @property
-    def mean(self) -> str:
-        """Name of what the day is compared with."""
-        return f"Mean of the {WINDOW} {self.several} before"
-
-    def as_of(self, newest: pd.Timestamp | None) -> str:
-        """Words that end a title."""
-        if newest is None:
-            return ""
-        return f", {'as of' if self.name == 'day' else f'newest {self.name}'} {newest:%Y-%m-%d}"
 
 
 @dataclass(frozen=True)
@@ -86,17 +40,13 @@ class Ticker:
     market : Market
         Of all tickers of a frame.
     days : pandas.DataFrame
-        The days shown, ascending: ``price``, ``short_value`` (amounts of money), ``short_ratio``,
-        ``pooled``, ``mean``, ``sd``, ``reported_pooled`` (fractions); NaN where not known.
-    positions : pandas.DataFrame
-        Reported open short positions, by as-of date, ascending: ``aggregated_short``
-        (shares), ``aggregated_short_ratio`` (percent).
+        The days shown, ascending, with the market's numbers and ``short_value`` (an amount of
+        money), ``short_ratio``, ``pooled``, ``mean``, ``sd`` (fractions); NaN where not known.
     newest : pandas.Timestamp or None
         As-of date: the newest day that the frame has of the ticker, shown or not.
-    lacking : tuple of str
-        Columns of the market that hold nothing on the days shown.
-    price_column : str
-        Where ``price`` comes from.
+    positions : pandas.DataFrame
+        Reported open short positions, by as-of date, ascending: ``published`` (a day),
+        ``aggregated_short`` (shares), ``aggregated_short_ratio`` (percent).
     step : Step
         What a row stands for; "day" above is that.
     """
@@ -104,17 +54,20 @@ class Ticker:
     code: str
     market: Market
     days: pd.DataFrame
-    positions: pd.DataFrame
     newest: pd.Timestamp | None
-    lacking: tuple[str, ...]
-    price_column: str
+    positions: pd.DataFrame
     step: Step
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether its rows are made up."""
+        return self.code in SYNTHETIC
 
     @property
     def name(self) -> str:
         """The code, and whether its rows are made up."""
         plain = self.code.replace("$", r"\$")  # two of them would begin a formula
-        return f"{plain} (synthetic)" if self.code in SYNTHETIC else plain
+        return f"{plain} (synthetic)" if self.is_synthetic else plain
 
     @property
     def currency(self) -> str:
@@ -122,6 +75,23 @@ class Ticker:
         if self.market is US:
             return "USD"
         return "CNY" if _RENMINBI_COUNTER.fullmatch(self.code) else "HKD"
+
+    @property
+    def ratio(self) -> str:
+        """What the short ratio is."""
+        where = " (on Nasdaq and NYSE only)" if self.market is US else ""
+        return f"Short ratio: shares sold short{where} / volume; many are bought back the same day."
+
+    @property
+    def lacking(self) -> list[str]:
+        """Columns of the market that hold nothing on the days shown."""
+        return [name for name in _measured(self.market) if not self.days[name].notna().any()]
+
+    @property
+    def price_column(self) -> str:
+        """The column that is drawn as the price."""
+        closes = ("close_price", "last_close_price")
+        return next((name for name in closes if self.days[name].notna().any()), "close_price")
 
     @property
     def heading(self) -> str:
@@ -145,50 +115,37 @@ class Ticker:
     def newest_position(self) -> str:
         """The last of the reported open short positions."""
         day, newest = self.positions.index[-1], self.positions.iloc[-1]
-        text = f"Open short position published by the SFC: {newest['aggregated_short']:,.0f} shares"
+        text = f"{newest['aggregated_short']:,.0f} shares"
         if pd.notna(newest["aggregated_short_ratio"]):
             text += f", {newest['aggregated_short_ratio']:g} % of the gateway's share base"
-        return f"{text}, as of {day:%Y-%m-%d}"
+        # By the rule of its publisher, which the gateway does not send.
+        text += f", as of {day:%Y-%m-%d}, published about {newest['published']:%Y-%m-%d}"
+        shown = self.days.index
+        is_later = len(shown) > 0 and newest["published"] > shown[-1]
+        return f"{text}, after the days shown" if is_later else text
 
     @property
     def notes(self) -> list[str]:
         """What a reader of the figure must know and the axes do not say."""
-        notes = []
+        notes: list[str] = []
         if self.days["short_ratio"].notna().any():
-            notes.append(
-                "Short ratio: shares sold short / volume. Pooled: Σ short / Σ volume of the 20 "
-                f"{self.step.several} that end there."
-            )
+            notes = [self.ratio, self.step.meaning]
             if not self.days["mean"].notna().any():
-                notes.append(
-                    f"Of fewer {self.step.name}s there is no pooled ratio, and no mean of 20 "
-                    f"{self.step.name}s before."
-                )
+                days = f"{WINDOW} {self.step.name}s"
+                notes.append(f"The pooled ratio needs {days}, and the band the {days} before.")
         if len(self.positions) == 1:
-            notes.append(f"{self.newest_position}.")
+            notes.append(f"Open short position published by the SFC: {self.newest_position}.")
         if self.market is US and len(self.days):
             notes.append(
-                "Short shares are those of Nasdaq and NYSE only. Prices are adjusted for later "
-                "dividends and splits, share counts are as traded."
+                "Prices are adjusted for later dividends and splits, share counts are as traded."
             )
-        if self.lacking:
+        if len(self.days) and self.lacking:
             notes.append(f"Not in these rows: {', '.join(self.lacking)}.")
-        return notes
+        return [*notes, source_of([self])]
 
 
-def tickers_of(
-    frame: pd.DataFrame, start: str | None = None, end: str | None = None, last: int | None = None
-) -> list[Ticker]:
-    """What is drawn, a ticker after the other by code; at least one, which may be empty.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Rows as ``df.shortvol`` takes them.
-    start, end : str, optional
-        Days shown, ``YYYY-MM-DD``, both included.
-    last : int, optional
-        How many days of those, the newest that any ticker has.
+def tickers_of(frame: pd.DataFrame) -> list[Ticker]:
+    """All days of each ticker, in the order of their codes; at least one, which may be empty.
 
     Raises
     ------
@@ -201,29 +158,22 @@ def tickers_of(
     sessions = Sessions.of(frame)
     sessions.refuse_repeated_days("plot")
     rows = _columns(frame.take(sessions.order), market, sessions)
-    # Windows look back at days that are not shown.
-    shown = np.ones(len(rows), dtype=bool)
-    shown &= (sessions.days >= np.datetime64(start)) if start else True
-    shown &= (sessions.days <= np.datetime64(end)) if end else True
-    if last is not None and shown.any():
-        days = np.unique(sessions.days[shown])
-        shown &= sessions.days >= days[-min(last, len(days))]
     begins = np.unique(sessions.first) if len(rows) else np.zeros(1, dtype=np.intp)
-    ends = np.append(begins[1:], len(rows))
     positions = _positions(frame)
-    by_code = {str(code): of.droplevel(0) for code, of in positions.groupby(level=0)}
-    none = positions.droplevel(0).iloc[:0]
-    return [
-        _ticker(
-            rows.iloc[begin:end],
-            shown[begin:end],
-            code=(code := _code(frame, sessions.codes, begin)),
-            market=market,
-            positions=by_code.get(code, none),
-            step=Step.of(frame),
+    tickers = []
+    for begin, end in zip(begins, [*begins[1:], len(rows)], strict=True):
+        code, days = _code(frame, sessions.codes, begin), rows.iloc[begin:end]
+        tickers.append(
+            Ticker(
+                code,
+                market,
+                days,
+                days.index[-1] if len(days) else None,
+                positions[positions["code"] == code].set_index("as_of"),
+                Step.of(frame),
+            )
         )
-        for begin, end in zip(begins, ends, strict=True)
-    ]
+    return tickers
 
 
 def _code(frame: pd.DataFrame, codes: pd.Index[Any] | None, row: int) -> str:
@@ -232,15 +182,14 @@ def _code(frame: pd.DataFrame, codes: pd.Index[Any] | None, row: int) -> str:
 
 
 def _columns(rows: pd.DataFrame, market: Market, sessions: Sessions) -> pd.DataFrame:
-    """Sorted rows → numbers by day, all tickers below each other, with the columns they need."""
+    """Sorted rows → numbers by day, all tickers below each other, with what is derived of them."""
     columns = {name: numbers(rows, name) for name in _measured(market)}
-    table = pd.DataFrame({**columns, "date": sessions.days})
-    # Sums and quotients that no window may mix over tickers.
-    table["code"] = sessions.first
+    # The place of a ticker's first row stands for its code: no window mixes tickers.
+    table = pd.DataFrame({**columns, "date": sessions.days, "code": sessions.first})
     table["short_value"] = metrics.short_value(table)
     table["short_ratio"] = metrics.short_ratio(table)
     table["pooled"] = metrics.pooled_short_ratio(table, WINDOW)
-    table["reported_pooled"] = table["daily_trade_avg_ratio"] / 100
+    table["mean"], table["sd"] = band(table, WINDOW)
     return table.set_index("date")
 
 
@@ -250,44 +199,16 @@ def _measured(market: Market) -> list[str]:
     return [column.name for column in columns if column.kind not in {"timestamp", "day"}]
 
 
-def _ticker(
-    rows: pd.DataFrame,
-    shown: NDArray[np.bool_],
-    *,
-    code: str,
-    market: Market,
-    positions: pd.DataFrame,
-    step: Step,
-) -> Ticker:
-    before = rows["short_ratio"].shift(1).rolling(WINDOW)
-    rows = rows.assign(mean=before.mean(), sd=before.std(ddof=1))
-    newest = rows.index[-1] if len(rows) else None
-    days = rows[shown]
-    lacking = tuple(name for name in _measured(market) if not days[name].notna().any())
-    instead = "close_price" in lacking and "last_close_price" not in lacking
-    price = "last_close_price" if instead else "close_price"
-    kept = ["short_value", "short_ratio", "pooled", "mean", "sd", "reported_pooled"]
-    return Ticker(
-        code,
-        market,
-        days[kept].assign(price=days[price]),
-        positions,
-        newest,
-        lacking if len(days) else (),
-        price,
-        step,
-    )
-
-
 def _positions(frame: pd.DataFrame) -> pd.DataFrame:
-    """Open short positions that attrs bear: the series, or the one value; by code and date."""
-    now, history = metrics.aggregates(frame), metrics.aggregates_history(frame)
-    now["date"] = as_of_days(now.pop("new_time_str").tolist(), errors="coerce")
-    # Of a day that is there several times the last one counts, which is its newest correction.
-    reported = pd.concat([now, history.rename(columns={"as_of": "date"})], ignore_index=True)
-    known = reported.dropna(subset=["date", "aggregated_short"]).fillna({"code": ""})
-    table = known.drop_duplicates(["code", "date"], keep="last").set_index(["code", "date"])
-    return table.sort_index()[["aggregated_short", "aggregated_short_ratio"]].astype(np.float64)
+    """Open short positions that attrs bear: the series and the one value."""
+    plain = frame.iloc[:1].copy()
+    plain.attrs = {k: v for k, v in frame.attrs.items() if k != "aggregates_history"}
+    # Where both have a day, the series has it as it was first sent.
+    both = [metrics.aggregates_history(plain), metrics.aggregates_history(frame)]
+    known = pd.concat(both, ignore_index=True).dropna(subset="aggregated_short")
+    table = known.fillna({"code": ""}).drop_duplicates(["code", "as_of"], keep="last")
+    table = table.astype({"aggregated_short": "float64"}).sort_values(["code", "as_of"])
+    return table[["code", "as_of", "published", "aggregated_short", "aggregated_short_ratio"]]
 
 
 def newest_day(tickers: Sequence[Ticker]) -> pd.Timestamp | None:
@@ -302,3 +223,14 @@ def heading_of(tickers: Sequence[Ticker]) -> str:
     market, step = tickers[0].market.name, tickers[0].step
     title = step.title[0].upper() + step.title[1:]
     return f"{title}, {market}, {len(tickers)} tickers{step.as_of(newest_day(tickers))}"
+
+
+def source_of(tickers: Sequence[Ticker], *, positions: bool = True) -> str:
+    """Where the numbers of a figure come from, in one line."""
+    made_up = [t.code for t in tickers if t.is_synthetic]
+    if len(made_up) == len(tickers):
+        return "Source: synthetic sample rows of intake-futu-short; there is no such security."
+    source = "Source: Futu OpenD, daily short volume"
+    if positions and any(len(t.positions) for t in tickers):
+        source += "; open positions: SFC"
+    return source + (f"; {', '.join(made_up)}: synthetic." if made_up else ".")

@@ -222,8 +222,9 @@ class FutuShortStore:
         """Give what `read` gives as a Dask DataFrame, a partition a ticker.
 
         Here only the ends of the files are read; each task reads its ticker's file, on whichever
-        worker, from the store alone. A partition is a whole ticker, so metrics go through
-        ``map_partitions``: ``ddf.map_partitions(lambda df: df.shortvol.metrics())``.
+        worker, from the store alone. A partition is a whole ticker, which
+        ``ddf.shortvol.by_ticker()`` needs: it has every metric, such as
+        ``ddf.shortvol.by_ticker().metrics()``. Columns that nothing uses are not read.
 
         Every partition bears the ``attrs`` of `read`, but no ``aggregates_history``. The index
         goes on from one partition to the next; with `start`, `end` or `as_of` it has gaps where

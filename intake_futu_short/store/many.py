@@ -160,18 +160,24 @@ class _Part:
     wanted: Selection
     attrs: Mapping[Any, Any]
 
-    def __call__(self, part: tuple[str, int]) -> pd.DataFrame:
+    def __call__(self, part: tuple[str, int], columns: Sequence[str] | None = None) -> pd.DataFrame:
+        # Dask passes `columns`, because it is named so, when no others are used afterwards.
+        wanted = self.wanted
+        if columns is not None:
+            # Rows are chosen by their day, also where nobody asks for it.
+            read_too = {*columns, DAY}
+            wanted = replace(wanted, columns=tuple(n for n in wanted.columns if n in read_too))
         code, begin = part
         call = CALLS[self.wanted.table.call_name]
         tickers = [Ticker(Security.parse(code), call)] if code else []
         sources = [(ticker, store_paths.file_path(ticker)) for ticker in tickers]
         try:
-            frame = read(self.files, sources, self.wanted, "raise")
+            frame = read(self.files, sources, wanted, "raise")
         except PanelError as error:
             raise error.failures[code] from error
         frame.index = pd.RangeIndex(begin, begin + len(frame))
         frame.attrs = dict(self.attrs)
-        return frame
+        return frame if columns is None else frame[list(columns)]
 
 
 def info(

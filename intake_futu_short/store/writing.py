@@ -138,7 +138,7 @@ def set_aside(files: StoreFileSystem, ticker: Ticker) -> str:
     # The same span may have been set aside before, with other rows or, by a process that was
     # killed before it removed them here, with the same.
     for number in count(1):
-        aside = f"{paths.aside_path(ticker)}/{span}{f'_{number}' if number > 1 else ''}.parquet"
+        aside = f"{paths.aside_path(ticker)}/{span}{f'_{number:02}' if number > 1 else ''}.parquet"
         there = files.get(aside)
         if there is None:
             files.put(aside, content, paths.writer_path(ticker))

@@ -1,0 +1,141 @@
+"""What ``futu-short screen`` prints and writes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from intake_futu_short.cli import frame_output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import pandas as pd
+
+    from intake_futu_short.screening import Recent
+    from intake_futu_short.store import FutuShortStore
+
+__all__ = ["Order", "Screen", "format_of"]
+
+_FORMATS = ("csv", "json", "html")
+# Columns that a page has room for, and a terminal has not.
+_TOO_MUCH = {"short_ratio_rank_20", "short_turnover_ratio"}
+# Codes that a line names before it counts the others.
+_CODES_SHOWN = 8
+
+
+def format_of(output: str | None) -> str | None:
+    """How to write a screen: as a file's name ends, and what standard output wants without one."""
+    if output is None:
+        return "table" if sys.stdout.isatty() else "csv"
+    suffix = output.rpartition(".")[2].lower()
+    return suffix if suffix in _FORMATS else None
+
+
+class Order(NamedTuple):
+    """Which tickers come first, and how many."""
+
+    by: str
+    top: int | None
+    ascending: bool
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What a screen of a store says.
+
+    Attributes
+    ----------
+    text : str
+        In the format that was asked for.
+    summary : str
+        One line: how many tickers, and as of when.
+    notes : list of str
+        What is not in the text and why: a line each.
+    has_failures : bool
+        Whether some tickers could not be read.
+    """
+
+    text: str
+    summary: str
+    notes: list[str]
+    has_failures: bool
+
+    @classmethod
+    def of(cls, store: FutuShortStore, market: str | None, order: Order, form: str) -> Screen:
+        """Read a store, and write what stands out."""
+        # --help need not wait for these.
+        from intake_futu_short import report, screening, sparklines  # noqa: PLC0415
+
+        sessions = sparklines.SESSIONS if form == "html" else 1
+        recent = screening.recent_rows(store, market, order.by, sessions)
+        table = recent.rows.shortvol.latest(order.by, order.top, ascending=order.ascending)
+        if form == "html":
+            text = report.screen_html(
+                recent.rows, order.by, order.top, ascending=order.ascending,
+                store=store.url, older=recent.older, failures=recent.failures,
+            )  # fmt: skip
+        elif form == "table":
+            text = f"{_summary(recent, table, order)}\n\n{_table(table, order.by)}"
+        else:
+            plain = table.assign(date=table["date"].dt.strftime("%Y-%m-%d"))
+            text = frame_output.render(plain, form).decode()
+        notes = [*_notes(recent, table)]
+        return cls(text, _summary(recent, table, order), notes, bool(recent.failures))
+
+
+def _summary(recent: Recent, table: pd.DataFrame, order: Order) -> str:
+    days = recent.rows["timestamp_str"]
+    return (
+        f"{table.attrs['market']}, newest session {days.max()}: {len(table)} of "
+        f"{recent.rows['code'].nunique()} tickers, {'lowest' if order.ascending else 'highest'} "
+        f"{order.by} first"
+    )
+
+
+def _notes(recent: Recent, table: pd.DataFrame) -> Iterator[str]:
+    from intake_futu_short.plotting.figure_data import SYNTHETIC  # noqa: PLC0415 - as above
+
+    made_up = [code for code in table["code"] if code in SYNTHETIC]
+    if made_up:
+        yield f"Synthetic, there is no such security: {', '.join(made_up)}."
+    if recent.older:
+        listed = [f"{code} (newest {day})" for code, day in recent.older.items()]
+        more = len(listed) - _CODES_SHOWN
+        yield (
+            f"Left out, without a session since {recent.since}: {', '.join(listed[:_CODES_SHOWN])}"
+            + (f" and {more} more." if more > 0 else ".")
+        )
+    for error in recent.failures.values():
+        yield f"Error: {error}"
+
+
+def _table(table: pd.DataFrame, by: str) -> str:
+    """Numbers below each other, under headings of three lines; about 80 characters wide."""
+    from intake_futu_short.metrics.newest import BEHIND  # noqa: PLC0415 - as above
+    from intake_futu_short.screen_columns import shown  # noqa: PLC0415
+    from intake_futu_short.security import MARKETS  # noqa: PLC0415
+
+    blocks = [
+        _block("ticker", "", table["code"].tolist(), str.ljust),
+        _block("session", "", table["date"].dt.strftime("%Y-%m-%d").tolist(), str.ljust),
+    ]
+    if table[BEHIND].any() and by != BEHIND:
+        behind = [str(n) if n else "" for n in table[BEHIND]]
+        blocks.append(_block("sessions behind", "", behind, str.rjust))
+    for column in shown(table, by, MARKETS[table.attrs["market"]]):
+        if column.name == by or column.name not in _TOO_MUCH:
+            texts = [column.text(value) for value in table[column.name]]
+            blocks.append(_block(column.short, column.unit, texts, str.rjust))
+    return "".join(f"{'  '.join(line).rstrip()}\n" for line in zip(*blocks, strict=True))
+
+
+def _block(
+    name: str, unit: str, texts: Sequence[str], justify: Callable[[str, int], str]
+) -> list[str]:
+    """A column: its name in two lines, its unit in a third, its values; all of one width."""
+    upper, _, lower = name.rpartition(" ")
+    lines = [upper, lower, unit, *texts]
+    width = max(len(line) for line in lines)
+    return [justify(line, width) for line in lines]

@@ -1,0 +1,39 @@
+"""What an object shows of itself: a title and named facts, as text and as HTML. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["as_html", "as_text", "counted", "some"]
+
+
+def as_text(title: str, facts: Mapping[str, str]) -> str:
+    """Lines for ``repr``: the title, and below it a fact a line."""
+    width = max(map(len, facts), default=0)
+    return "\n".join([title, *(f"  {name:<{width}}  {fact}" for name, fact in facts.items())])
+
+
+def as_html(title: str, facts: Mapping[str, str]) -> str:
+    """A table for a notebook, without a style of its own: the notebook's theme decides."""
+    from html import escape  # noqa: PLC0415 - the accessor loads nothing that pandas does not
+
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(fact)}</td></tr>'
+        for name, fact in facts.items()
+    )
+    return f"<table><caption>{escape(title)}</caption><tbody>{rows}</tbody></table>"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts: ``"1 row"``, ``"1,500 rows"``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def some(names: list[str], most: int = 5) -> str:
+    """Names, of many the first ones and how many there are."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:3])} and {len(names) - 3:,} more"

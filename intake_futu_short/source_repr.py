@@ -1,0 +1,61 @@
+"""How a source shows itself: whom it asks, for what, and how much of it was read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from intake_futu_short.repr_table import counted, some
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from intake_futu_short.partitions import Panel, TickerPartitions
+
+__all__ = ["facts"]
+
+# These have a line of their own; the values of storage_options may hold secrets.
+_NOT_LISTED = ("code", "gateway", "store", "storage_options")
+
+
+def facts(
+    arguments: Mapping[str, Any],
+    gateway: str,
+    store_url: str | None,
+    partitions: TickerPartitions | Panel | None,
+) -> dict[str, str]:
+    """What there is to say without asking anybody.
+
+    Parameters
+    ----------
+    arguments : mapping
+        Of the source, as plain values; None for what was left open.
+    gateway : str
+        The gateways meant.
+    store_url : str or None
+        Where the history is kept, without a password.
+    partitions : TickerPartitions, Panel or None
+        What was read; None when nothing was.
+    """
+    code = arguments["code"]
+    said = {
+        "code": code if isinstance(code, str) else f"{some(code)} ({counted(len(code), 'ticker')})"
+    }
+    said["gateway"] = "none, the store alone" if arguments["refresh"] == "never" else gateway
+    if store_url is not None:
+        said["store"] = store_url
+    given = [
+        f"{name}={value!r}"
+        for name, value in arguments.items()
+        if value is not None and name not in _NOT_LISTED
+    ]
+    if arguments["storage_options"]:
+        given.append(f"storage_options of {', '.join(arguments['storage_options'])}")
+    said["arguments"] = ", ".join(given)
+    if partitions is None:
+        return {**said, "read": "no"}
+    extent, parts = partitions.extent, counted(len(partitions.sizes), "partition")
+    said["rows"] = f"{extent.rows:,}"
+    if extent.first is not None:
+        said["days"] = f"{extent.first} to {extent.last}"
+    said["read"] = f"yes, {parts}" if partitions.is_finished else f"in part, {parts} so far"
+    return said

@@ -1,0 +1,218 @@
+"""What sources and ``df.shortvol`` show of themselves, as text and in notebooks."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+import intake
+import pandas as pd
+import pytest
+
+from intake_futu_short import sample
+from intake_futu_short.errors import ConfigError
+from intake_futu_short.gateway import Gateway, sample_histories
+from intake_futu_short.source import FutuShortSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def facts(text: str) -> dict[str, str]:
+    """What the lines below the title say, by name."""
+    return dict(re.fullmatch(r"  (\S+) +(.*)", line).groups() for line in text.splitlines()[1:])  # type: ignore[union-attr,misc]
+
+
+class Table(HTMLParser):
+    """The cells of a table; tags and attributes beside them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.cells: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self._is_new = False
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag in {"th", "td", "caption"}:
+            self.cells.append("")
+
+    def handle_data(self, data: str) -> None:
+        self.cells[-1] += data
+
+
+def shown_twice(thing: Any) -> dict[str, str]:
+    """The facts, which text and HTML agree on."""
+    text, table = repr(thing), Table(thing._repr_html_())
+    said = facts(text)
+    assert table.tags == {"table", "caption", "tbody", "tr", "th", "td"}
+    assert table.attributes == {"scope"}  # no style, whatever the notebook's theme
+    assert table.cells[0] == text.splitlines()[0]
+    assert dict(zip(table.cells[1::2], table.cells[2::2], strict=True)) == said
+    return said
+
+
+# -- a source --------------------------------------------------------------------------------
+
+
+def test_a_source_shows_whom_it_asks_and_what_it_has_read() -> None:
+    with Gateway(sample_histories()) as gateway:
+        src = FutuShortSource("US.AAPL", start="2024-09-10", num=10, gateway=gateway.url)
+        unread = shown_twice(src)
+        assert unread == {
+            "code": "US.AAPL", "gateway": gateway.url,
+            "arguments": "start='2024-09-10', num=10, timeout=12.0", "read": "no",
+        }  # fmt: skip
+        assert gateway.requests == []
+        src.read_partition(0)
+        assert shown_twice(src) == {
+            **unread, "rows": "10", "days": "2024-09-30 to 2024-10-11",
+            "read": "in part, 1 partition so far",
+        }  # fmt: skip
+        src.read()
+        assert shown_twice(src) == {
+            **unread, "rows": "24", "days": "2024-09-10 to 2024-10-11",
+            "read": "yes, 3 partitions",
+        }  # fmt: skip
+        assert len(gateway.requests) == 3
+        src.close()
+        assert shown_twice(src) == unread
+        assert repr(src).splitlines()[0] == "FutuShortSource: daily short volume"
+
+
+def test_a_panel_shows_all_of_its_tickers_together() -> None:
+    with intake.open_futu_short(["US.AAPL", "US.SAMPLE"], gateway="sample://") as src:
+        src.read_partition(0)
+        said = shown_twice(src)
+        assert said["code"] == "US.AAPL, US.SAMPLE (2 tickers)"
+        assert (said["rows"], said["days"]) == ("29", "2024-09-03 to 2024-10-11")
+        src.read()
+        said = shown_twice(src)
+    assert said["rows"] == "1,529"
+    assert said["days"].endswith(" to 2026-06-18")
+    assert said["read"] == "yes, 31 partitions"
+
+
+def test_of_many_tickers_the_first_are_named() -> None:
+    codes = [f"US.T{letter}" for letter in "ABCDEFGH"]
+    said = shown_twice(FutuShortSource(codes, gateway="sample://"))
+    assert said["code"] == "US.TA, US.TB, US.TC and 5 more (8 tickers)"
+
+
+def test_a_source_over_a_store_shows_what_is_known_of_it(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"store": tmp_path, "start": "2024-10-01", "warmup": 2}
+    with intake.open_futu_short("US.AAPL", gateway="sample://", **given) as src:
+        assert "rows" not in shown_twice(src)
+        src.read()
+        said = shown_twice(src)
+    assert said["store"] == str(tmp_path)
+    assert (said["rows"], said["days"]) == ("11", "2024-09-27 to 2024-10-11")
+    never = FutuShortSource("US.AAPL", refresh="never", **given)
+    assert shown_twice(never)["gateway"] == "none, the store alone"
+
+
+def test_secrets_are_not_shown() -> None:
+    src = FutuShortSource(
+        "US.AAPL",
+        gateway="opend://h:5?rsa_key=~/opend.pem",
+        store="s3://bucket/short",
+        storage_options={"key": "AKIAHIDDEN", "secret": "hunter2"},
+    )
+    said = shown_twice(src)
+    assert said["gateway"] == "opend://h:5?rsa_key=~/opend.pem"
+    assert said["arguments"] == "num=50, timeout=12.0, storage_options of key, secret"
+    assert "hunter2" not in repr(src) + src._repr_html_()
+    assert "AKIAHIDDEN" not in repr(src) + src._repr_html_()
+
+
+def test_what_users_write_is_escaped(tmp_path: Path) -> None:
+    src = FutuShortSource("US.AAPL", gateway="sample://", store=f"{tmp_path}/<b>&\"'")
+    assert "<b>" not in src._repr_html_()
+    assert shown_twice(src)["store"].endswith("/<b>&\"'")
+
+
+def test_a_source_that_was_never_made_can_be_shown() -> None:
+    unmade = FutuShortSource.__new__(FutuShortSource)
+    assert shown_twice(unmade) == {"state": "not made, its arguments were refused"}
+    with pytest.raises(ConfigError):
+        unmade.__init__("us.aapl")  # type: ignore[misc]  # as a debugger sees it
+    assert "not made" in repr(unmade)
+
+
+def test_intakes_own_display_of_yaml_stands_back() -> None:
+    assert FutuShortSource("US.AAPL", gateway="sample://")._ipython_display_ is None
+
+
+def test_notebooks_show_the_table_and_not_intakes_yaml() -> None:
+    formatters = pytest.importorskip("IPython.core.formatters")
+    display = formatters.DisplayFormatter()
+    with intake.open_futu_short("US.AAPL", gateway="sample://") as src:
+        data, _ = display.format(src)
+        frame = src.read()
+        assert data["text/plain"] != src.yaml()
+    assert data["text/html"].startswith("<table><caption>FutuShortSource")
+    assert set(data) == {"text/plain", "text/html"}
+    data, _ = display.format(frame.shortvol)
+    assert data["text/html"].startswith("<table><caption>Daily short volume")
+
+
+# -- df.shortvol -----------------------------------------------------------------------------
+
+
+def test_an_accessor_shows_market_code_rows_and_days() -> None:
+    frame = sample.frame("US.AAPL")
+    assert shown_twice(frame.shortvol) == {
+        "market": "US", "code": "US.AAPL", "rows": "29",
+        "days": "2024-09-03 to 2024-10-11", "missing": "no column",
+    }  # fmt: skip
+
+
+def test_missing_columns_of_the_market_are_named() -> None:
+    frame = sample.frame("HK.SAMPLE").drop(columns=["turnover", "open_price"])
+    said = shown_twice(frame.shortvol)
+    assert (said["market"], said["rows"]) == ("HK", "1,500")
+    assert said["missing"] == "turnover, open_price"
+    ascending = sample.frame("US.AAPL").shortvol.by_date()
+    assert shown_twice(ascending.shortvol)["missing"] == "no column"
+
+
+def test_a_panel_shows_how_many_tickers_it_has() -> None:
+    frame = pd.concat([sample.frame(code).assign(code=code) for code in ("US.AAPL", "US.SAMPLE")])
+    said = shown_twice(frame.shortvol)
+    assert list(said) == ["market", "tickers", "rows", "days", "missing"]
+    assert (said["tickers"], said["rows"]) == ("2", "1,529")
+
+
+def test_what_is_not_known_is_said() -> None:
+    bare = pd.DataFrame({"total_shares_short": [1], "volume": [2], "timestamp_str": ["2026-01-02"]})
+    assert shown_twice(bare.shortvol)["code"] == "unknown"
+    assert shown_twice(bare.iloc[:0].shortvol)["rows"] == "0"
+    undated = bare.drop(columns="timestamp_str")
+    assert shown_twice(undated.shortvol)["days"].startswith("unknown: the frame does not say its")
+    odd = bare.assign(timestamp_str="<i>soon</i>")
+    assert "<i>" not in odd.shortvol._repr_html_()
+    assert shown_twice(odd.shortvol)["days"].startswith("unknown: ")
+
+
+def test_the_first_day_that_metrics_answer_for_is_shown() -> None:
+    frame = sample.frame("US.AAPL")
+    frame.attrs["start"] = "2024-10-01"
+    said = shown_twice(frame.shortvol)
+    assert said["start"] == "2024-10-01: windowed metrics answer from here on"
+
+
+def test_periods_are_not_taken_for_days() -> None:
+    weeks = sample.frame("US.AAPL").shortvol.resample("W")
+    assert shown_twice(weeks.shortvol)["rows"] == "6, a period of W-SUN each"
+
+
+def test_a_frame_that_was_changed_in_place_can_still_be_shown() -> None:
+    frame = sample.frame("US.AAPL")
+    accessor = frame.shortvol
+    del frame["total_shares_short"]
+    assert shown_twice(accessor)["market"].startswith("unknown: the frame holds no daily short")
