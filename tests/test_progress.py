@@ -102,6 +102,7 @@ def test_a_bar_appears_with_the_first_wait_and_goes_with_the_end(
 ) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.delenv("COLUMNS", raising=False)  # a width, which cuts the line
     with progress.shown(None, tickers=3) as display:
         assert display is not None
         display.show(1, 1, 50, 0.0)

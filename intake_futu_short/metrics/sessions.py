@@ -289,7 +289,7 @@ def _days(name: str, values: Any, *, zone: str | None = None, **how: Any) -> NDA
         # A panel has few days and many rows: each day is read once.
         which, distinct = pd.factorize(values)
         if not how and zone is None and distinct.dtype.kind != "M":
-            distinct = [date(name, day) for day in distinct]
+            distinct, how = [date(name, day) for day in distinct], {"format": "%Y-%m-%d"}
         moments = pd.DatetimeIndex(pd.to_datetime(np.asarray(distinct), **how))
         local = moments if zone is None else moments.tz_convert(zone)
         days = local.tz_localize(None).normalize().as_unit("ns").to_numpy()
