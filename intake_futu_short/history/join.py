@@ -77,6 +77,8 @@ def compare(held: pd.DataFrame, sent: pd.DataFrame, table: Table) -> Comparison:
     can tell the price adjustment: an adjustment changes no missing price and no 0.
     """
     days, in_held, in_sent = common_days(held, sent)
+    if not len(days):
+        return Comparison(is_same_basis=None, has_common=False, revised=(), repriced=())
     revised, repriced, tells, adjusted = np.zeros((4, len(days)), dtype=bool)
     for column in table.columns:
         if column.kind == "price":
@@ -199,11 +201,15 @@ def with_values(rows: pd.DataFrame, values: Mapping[str, Mapping[str, Any]]) -> 
 
 def in_order(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Rows of all parts, ascending by day."""
-    filled = [part for part in parts if len(part)]
+    filled = sorted((part for part in parts if len(part)), key=_oldest_day)
     together = pd.concat(filled or parts[:1], ignore_index=True)
     if together[DAY].is_monotonic_increasing:  # the ordinary case, and quicker
         return together
     return together.sort_values(DAY, ignore_index=True)
+
+
+def _oldest_day(rows: pd.DataFrame) -> str:
+    return str(rows[DAY].iloc[0])
 
 
 def _every_superseded(parts: Sequence[pd.DataFrame | None]) -> pd.DataFrame | None:

@@ -272,7 +272,9 @@ class Refresh:
         held, seen_s = self._history, self.clock()
         self._log_changes(comparison, gone, counts_prices=is_one_basis)
         if len(held.rows):
-            is_new = (sent[DAY] > held.rows[DAY].iloc[0]) & ~sent[DAY].isin(held.rows[DAY])
+            is_new = days_of(sent) > held.rows[DAY].iloc[0]
+            if is_new.any():  # else a page of older rows, of which a first fill has thirty
+                is_new &= ~np.isin(days_of(sent), days_of(held.rows))
             sent = sent.assign(**{FIRST_SEEN: np.where(is_new, seen_s, np.nan)})
         found = revisions.withdrawn(held.rows, gone, seen_s)
         if comparison.revised:
