@@ -108,7 +108,7 @@ class Shown:
 
     def text(self, value: object) -> str:
         """Write a value for people; a missing one is a dash."""
-        if pd.isna(value):  # type: ignore[call-overload]
+        if pd.isna(value):  # type: ignore[call-overload]  # a scalar of any kind
             return "-"
         if not isinstance(value, (int, float)) and not hasattr(value, "__float__"):
             return str(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import selectors
 import socket
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from asking import ask, days_in, days_of, opened
+from deaf_port import deaf_port
 from second_gateway import (
     PATIENCE_S,
     History,
@@ -44,15 +44,8 @@ def _no_thread_left(no_thread_left: None) -> None:
 @pytest.fixture
 def swallower() -> Iterator[int]:
     """A port that takes no connection and refuses none."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):  # the queue is full then
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
+    with deaf_port() as port:
+        yield port
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from asking import ask, days_in, days_of, one_page, opened, question, walk
+from deaf_port import deaf_port
 from second_gateway import (
     INIT_CONNECT,
     KEEP_ALIVE,
@@ -66,15 +67,8 @@ def nobody() -> Iterator[str]:
 @pytest.fixture
 def swallower() -> Iterator[str]:
     """URL of a port that takes no connection and refuses none."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):  # the queue is full then
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        yield f"opend://127.0.0.1:{listener.getsockname()[1]}"
+    with deaf_port() as port:
+        yield f"opend://127.0.0.1:{port}"
 
 
 def codes(number: int) -> list[str]:
@@ -684,6 +678,7 @@ def test_close_in_another_thread_ends_every_wait() -> None:
 
         def stop() -> None:
             for gateway in (one, two):
+                # mypy infers no type of a default of a lambda.
                 gateway.wait_until(lambda gateway=gateway: len(gateway.queries) == 1)  # type: ignore[misc]
             gateways.stop()
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from asking import ask, days_in, days_of, one_page, opened, question
+from deaf_port import deaf_port
 from forking import unmeasured
 from second_gateway import (
     INIT_CONNECT,
@@ -80,15 +81,8 @@ def resolving(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Gateways, Calla
 
 @contextlib.contextmanager
 def swallowed(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Gateways, Callable[[], bool]]]:
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):  # the queue is full then
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        gateways = opened(f"opend://127.0.0.1:{listener.getsockname()[1]}")
+    with deaf_port() as port:
+        gateways = opened(f"opend://127.0.0.1:{port}")
         yield gateways, lambda: gateways.lines[0]._dial is not None
 
 
@@ -226,12 +220,12 @@ def test_an_interrupt_while_the_connections_are_closed_leaves_nothing_in_flight(
             raise KeyboardInterrupt
 
         (line,) = gateways.lines
-        closing, line.close = line.close, interrupted  # type: ignore[method-assign]
+        closing, line.close = line.close, interrupted  # type: ignore[method-assign]  # a fault
         thread = Once(lambda: bool(gateway.queries), _thread.interrupt_main)
         with pytest.raises(KeyboardInterrupt):
             ask(gateways)
         thread.join()
-        line.close = closing  # type: ignore[method-assign]
+        line.close = closing  # type: ignore[method-assign]  # a fault
         assert days_of(ask(gateways)) == NEWEST_TEN
         gateways.close()
 
@@ -255,11 +249,11 @@ def test_a_callback_can_neither_close_nor_read_what_calls_it_without_an_error() 
 
         display = Display()
         with pytest.raises(GatewayDisconnectedError, match="closed here"):
-            read(three_pages(), gateways, display)  # type: ignore[arg-type]
+            read(three_pages(), gateways, display)  # type: ignore[arg-type]  # one that raises
         gateways.close()
         display.act = lambda: ask(gateways)
         with pytest.raises(RuntimeError, match="during a read"):
-            read(three_pages(), gateways, display)  # type: ignore[arg-type]
+            read(three_pages(), gateways, display)  # type: ignore[arg-type]  # one that raises
         assert days_of(ask(gateways)) == NEWEST_TEN
 
 

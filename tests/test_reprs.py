@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def facts(text: str) -> dict[str, str]:
     """What the lines below the title say, by name."""
-    return dict(re.fullmatch(r"  (\S+) +(.*)", line).groups() for line in text.splitlines()[1:])  # type: ignore[union-attr,misc]
+    lines = [re.fullmatch(r"  (\S+) +(.*)", line) for line in text.splitlines()[1:]]
+    assert all(lines)
+    return {found[1]: found[2] for found in lines if found}
 
 
 class Table(HTMLParser):

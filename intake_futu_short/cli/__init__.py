@@ -21,12 +21,10 @@ import click
 from intake_futu_short import __version__
 from intake_futu_short.arguments import date, interval
 from intake_futu_short.cli import frame_output
-from intake_futu_short.cli.options import LAST
+from intake_futu_short.cli.options import LAST, output_option, past_options, source_options
 from intake_futu_short.errors import FutuShortError, PanelWarning, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pandas as pd
 
     from intake_futu_short.source import FutuShortSource
@@ -60,68 +58,16 @@ def main() -> None:
         sys.stdout = click.get_current_context().with_resource(nowhere)
     if not logging.getLogger().handlers:  # else somebody has set the log up already
         logging.basicConfig(format="%(message)s")
-        # Waiting for the gateway's limit is told at this level; so is the end of every
-        # connection, which is no news to who reads once.
+        # Waiting for the gateway's limit is told at this level.
         logging.getLogger("intake_futu_short").setLevel(logging.INFO)
-        logging.getLogger("intake_futu_short.opend.link").setLevel(logging.WARNING)
-
-
-def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Options that are arguments of a source, under their own names."""
-    helps = {
-        "start": "First trading day, such as 2026-01-02 or 20260102.",
-        "end": "Last trading day, likewise.",
-        "num": "Rows a page of the gateway, 1 to 50.",
-        "gateway": "opend://HOST:PORT or sample://; else $FUTU_OPEND, else this machine. Given "
-        "several times, the gateways share the work.",
-        "store": "fsspec URL of the history to keep and read on from.",
-        "refresh": "auto, always, full or never (the store alone, no gateway).",
-        "max-pages": "Read no more than the newest so many pages.",
-        "rsa-key": "File of the RSA private key that OpenD is set to.",
-        "timeout": "Seconds to wait for each answer.",
-    }
-
-    def add(command: Callable[..., None]) -> Callable[..., None]:
-        for name in reversed(names):
-            several = name == "gateway"
-            command = click.option(f"--{name}", help=helps[name], multiple=several)(command)
-        return command
-
-    return add
-
-
-def _past(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that read a store as it was, and no gateway."""
-    aside = click.option(
-        "--aside", is_flag=True, help="What set-aside has put aside of the store's codes."
-    )
-    as_of = click.option(
-        "--as-of", metavar="WHEN",
-        help="Only what the store had seen by then: a time with a zone, or a date.",
-    )  # fmt: skip
-    return as_of(aside(command))
-
-
-def _output(
-    text: str, *, required: bool = False
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Option for the file to write, whose directory must be there before anything is read."""
-
-    def check(_: click.Context, __: click.Parameter, path: str | None) -> str | None:
-        if path is not None and not Path(path).absolute().parent.is_dir():
-            raise click.UsageError(f"There is no directory {str(Path(path).parent)!r} for -o FILE.")
-        return path
-
-    return click.option(
-        "-o", "--output", metavar="FILE", required=required, type=click.Path(dir_okay=False),
-        callback=check, help=text,
-    )  # fmt: skip
 
 
 @main.command()
 @click.argument("codes", metavar="CODE...", nargs=-1, required=True)
-@_options("start", "end", "num", "gateway", "store", "refresh", "max-pages", "rsa-key", "timeout")
-@_past
+@source_options(
+    "start", "end", "num", "gateway", "store", "refresh", "max-pages", "rsa-key", "timeout"
+)
+@past_options
 @click.option("--metrics", is_flag=True, help="Add what df.shortvol derives, as columns.")
 @click.option(
     "--last", type=LAST, default="all", show_default=True, metavar="N|all",
@@ -131,7 +77,7 @@ def _output(
     "--format", "form", type=click.Choice(frame_output.FORMATS),
     help="By default as FILE ends; else a table for a person and CSV for a pipe.",
 )  # fmt: skip
-@_output("Write to FILE: .csv, .json or .parquet.")
+@output_option("Write to FILE: .csv, .json or .parquet.")
 def read(
     codes: tuple[str, ...],
     *,
@@ -223,7 +169,7 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 @click.argument("codes", metavar="[CODE]...", nargs=-1)
 @click.option("--watchlist", help="fsspec URL of a file with codes, a code a line.")
 @click.option("--store", required=True, help="fsspec URL of the history to keep.")
-@_options("gateway", "refresh", "start", "num", "rsa-key", "timeout")
+@source_options("gateway", "refresh", "start", "num", "rsa-key", "timeout")
 def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any) -> None:
     """Bring the stored history of tickers up to date.
 
@@ -285,7 +231,7 @@ def check(codes: tuple[str, ...], store: str) -> None:
 )  # fmt: skip
 @click.option("--top", default="20", show_default=True, metavar="N", help="Tickers, or 'all'.")
 @click.option("--ascending", is_flag=True, help="The lowest first.")
-@_output("Write to FILE: .csv, .json, or .html for a page to look at and pass on.")
+@output_option("Write to FILE: .csv, .json, or .html for a page to look at and pass on.")
 def screen(
     *, store: str, market: str | None, by: str, top: str, ascending: bool, output: str | None
 ) -> None:
@@ -330,9 +276,11 @@ def set_aside(code: str, store: str) -> None:
 
 @main.command()
 @click.argument("codes", metavar="CODE...", nargs=-1, required=True)
-@_output("Figure to write: .png, .pdf or .svg.", required=True)
-@_options("start", "end", "num", "gateway", "store", "refresh", "max-pages", "rsa-key", "timeout")
-@_past
+@output_option("Figure to write: .png, .pdf or .svg.", required=True)
+@source_options(
+    "start", "end", "num", "gateway", "store", "refresh", "max-pages", "rsa-key", "timeout"
+)
+@past_options
 @click.option(
     "--last", type=LAST, metavar="N|all",
     help="The newest N trading days; by default 250, or all from --start on.",
@@ -387,7 +335,7 @@ def _pages(days: int, num: str | None) -> int:
 @main.command()
 @click.option("--gateway", help="opend://HOST:PORT or sample://; else $FUTU_OPEND, else the usual.")
 @click.option("--code", default="HK.00700", show_default=True, help="The ticker to ask for.")
-@_options("rsa-key")
+@source_options("rsa-key")
 def doctor(gateway: str | None, code: str, rsa_key: str | None) -> None:
     """Find out what keeps reading from working. Takes one request."""
     from intake_futu_short.cli.doctor import examine

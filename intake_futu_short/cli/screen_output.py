@@ -66,7 +66,7 @@ class Screen:
     def of(cls, store: FutuShortStore, market: str | None, order: Order, form: str) -> Screen:
         """Read a store, and write what stands out."""
         # --help need not wait for these.
-        from intake_futu_short import report, screening, sparklines  # noqa: PLC0415
+        from intake_futu_short import report, screening, sparklines  # noqa: PLC0415 - loads pandas
 
         sessions = sparklines.SESSIONS if form == "html" else 1
         recent = screening.recent_rows(store, market, order.by, sessions)
@@ -114,8 +114,8 @@ def _notes(recent: Recent, table: pd.DataFrame) -> Iterator[str]:
 def _table(table: pd.DataFrame, by: str) -> str:
     """Numbers below each other, under headings of three lines; about 80 characters wide."""
     from intake_futu_short.metrics.newest import BEHIND  # noqa: PLC0415 - as above
-    from intake_futu_short.screen_columns import shown  # noqa: PLC0415
-    from intake_futu_short.security import MARKETS  # noqa: PLC0415
+    from intake_futu_short.screen_columns import shown  # noqa: PLC0415 - as above
+    from intake_futu_short.security import MARKETS  # noqa: PLC0415 - as above
 
     blocks = [
         _block("ticker", "", table["code"].tolist(), str.ljust),

@@ -26,9 +26,9 @@ from intake_futu_short.metrics.combined import metrics, with_metrics
 from intake_futu_short.metrics.daily import *  # noqa: F403 - what a module lists is public here
 from intake_futu_short.metrics.newest import latest
 from intake_futu_short.metrics.panels import dollar_weighted_short_ratio, pivot, rank
-from intake_futu_short.metrics.positions import *  # noqa: F403
+from intake_futu_short.metrics.positions import *  # noqa: F403 - as above
 from intake_futu_short.metrics.resampling import resample
-from intake_futu_short.metrics.trailing import *  # noqa: F403
+from intake_futu_short.metrics.trailing import *  # noqa: F403 - as above
 
 __all__ = [
     "aggregates",
