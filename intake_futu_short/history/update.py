@@ -154,10 +154,7 @@ class Updater:
             return self._as_it_is(held, is_enough)
         if held is not None and self._is_settled(held, is_enough, since_s):
             return Outcome(held)
-        lock = self.store.try_lock(self.ticker)
-        if lock is None:
-            lock = yield from self._wait()
-        with lock:
+        with (yield from self._lock()):
             # Another writer may have saved since, and let go of the lock before it was asked for:
             # what it saved must not be written over, and perhaps is all that is wanted.
             held = self.store.load(self.ticker)
@@ -165,8 +162,8 @@ class Updater:
                 return Outcome(held)
             return (yield from self._ask(held, is_enough, since_s))
 
-    def _wait(self) -> Generator[_Locked, object, AbstractContextManager[None]]:
-        """Wait for whoever writes the ticker, as long as its file goes on changing."""
+    def _lock(self) -> Generator[_Locked, object, AbstractContextManager[None]]:
+        """Take the lock, and wait for whoever has it as long as the file goes on changing."""
         version: str | None = None
         since: float | None = None
         while (lock := self.store.try_lock(self.ticker)) is None:
