@@ -24,8 +24,8 @@ sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
 import fault_proxy
 from fault_proxy import FaultProxy
-from fault_table import FAULTS, ROWS, Fault, Tricky
-from second_gateway import FIELDS, History
+from fault_table import FAULTS, ROWS_OF, Fault, Tricky
+from second_gateway import DAILY_SHORT_VOLUME, FIELDS, History
 
 from intake_futu_short.errors import FutuShortError
 from intake_futu_short.opend import ask as ask_module
@@ -41,6 +41,7 @@ PLACE = 16
 AT_MOST_S = 40
 FAULTS_AT_MOST = 100
 OFFICIAL = Path(fault_proxy.__file__).with_name("official_client.py")
+ROWS = ROWS_OF[DAILY_SHORT_VOLUME]
 COLUMNS = {column: [row[name] for row in ROWS] for name, column in FIELDS["US"].items()}
 
 

@@ -21,7 +21,8 @@ the gateway, ``pages.py`` finds the rows and days of an answer. ``schema.py`` ma
 messages, ``partitions.py`` and ``stored.py`` cut them into pages, ``store/`` keeps them as Parquet,
 and ``verifying.py`` looks whether what is kept is sound. ``accessor.py`` is ``df.shortvol``, over
 ``metrics/``, ``checks.py`` and ``plotting/``; ``dask.py`` is ``ddf.shortvol``. ``screening.py``
-reads what a screen of a store needs, and ``report.py`` makes a page of it. ``days.py`` and
+reads what a screen of a store needs, and ``report.py`` makes a page of it. ``rank_requests.py``
+asks for a market's rank, and ``ranking.py`` knows what came of it. ``days.py`` and
 ``arguments.py`` read what users pass, ``repr_table.py`` is how objects show themselves.
 ``gateway/`` serves rows over the same protocol (``sample://``, replay, tests).
 
@@ -51,6 +52,7 @@ from intake_futu_short.errors import (
     PositionWarning,
     ProtocolError,
     QuoteRightError,
+    RankWarning,
     RateLimitError,
     ReplyError,
     StoreError,
@@ -59,7 +61,9 @@ from intake_futu_short.errors import (
 
 if TYPE_CHECKING:
     from intake_futu_short.catalog_files import catalog_path
+    from intake_futu_short.interest_source import FutuShortInterestSource
     from intake_futu_short.quote_context import RET_ERROR, RET_OK, OpenQuoteContext
+    from intake_futu_short.rank_source import FutuShortRankSource
     from intake_futu_short.reader import FutuShort
     from intake_futu_short.source import FutuShortSource
     from intake_futu_short.store import FutuShortStore
@@ -76,6 +80,8 @@ __all__ = [
     "FutuShort",
     "FutuShortCatalog",
     "FutuShortError",
+    "FutuShortInterestSource",
+    "FutuShortRankSource",
     "FutuShortSource",
     "FutuShortStore",
     "GatewayDisconnectedError",
@@ -90,6 +96,7 @@ __all__ = [
     "PositionWarning",
     "ProtocolError",
     "QuoteRightError",
+    "RankWarning",
     "RateLimitError",
     "ReplyError",
     "StoreError",
@@ -103,6 +110,8 @@ __all__ = [
 _HOMES = {
     "FutuShort": "intake_futu_short.reader",
     "FutuShortCatalog": "intake_futu_short.ticker_catalog",
+    "FutuShortInterestSource": "intake_futu_short.interest_source",
+    "FutuShortRankSource": "intake_futu_short.rank_source",
     "FutuShortSource": "intake_futu_short.source",
     "FutuShortStore": "intake_futu_short.store",
     "OpenQuoteContext": "intake_futu_short.quote_context",

@@ -157,6 +157,7 @@ class ShortVolumeAccessor:
 
     metrics = _method(functions.metrics)
     with_metrics = _method(functions.with_metrics)
+    with_positions = _method(functions.with_positions)
 
     def check(self) -> pd.DataFrame:
         """List what does not add up.
@@ -244,6 +245,7 @@ class ShortVolumeAccessor:
         start: Any = None,
         end: Any = None,
         last: int | Literal["all"] | None = None,
+        positions: pd.DataFrame | None = None,
         ax: Axes | Sequence[Axes] | None = None,
         figsize: tuple[float, float] | None = None,
     ) -> Any:
@@ -258,9 +260,10 @@ class ShortVolumeAccessor:
            the range from one standard deviation (ddof 1) below to one above the mean of the 20
            trading days *before*. So many days that a line would fill the panel are small dots, and
            more than these are left out.
-        3. Only where ``attrs["aggregates_history"]`` holds more than one: the open short positions
-           that the SFC published, each from its publication on. A single one is written below the
-           panels.
+        3. Only where there is more than one: the open short positions that the SFC (HK) or FINRA
+           (US, which is inferred) published, each from its publication on, or from when it was
+           known if that is another day. They are ``positions``, else those of
+           ``attrs["aggregates_history"]``. A single one is written below the panels.
 
         Several tickers are drawn as the second panel of each, all on one scale, or as a heat map
         of the short ratio by date and ticker, whose missing days are hatched. Panels share their
@@ -282,6 +285,10 @@ class ShortVolumeAccessor:
             The newest trading days of the frame, of those from ``start`` to ``end``; panels that
             have dates of their own show the newest of each ticker. By default 250, and all where
             there is a ``start``.
+        positions : pandas.DataFrame, optional
+            Reported open positions, as of `days_to_cover`, such as
+            ``intake.open_futu_short_interest(code).read()``. By default those of ``attrs``, which
+            HK rows have.
         ax : matplotlib.axes.Axes or sequence of them, optional
             Where to draw, instead of a new figure. One Axes: the short ratio of a ticker, the heat
             map of several. A sequence: 2 or 3 for the panels of one ticker in the order above, or
@@ -299,7 +306,8 @@ class ShortVolumeAccessor:
         ------
         ConfigError
             For an option or a number of axes that cannot be, when there are no rows from ``start``
-            to ``end``, when a ticker has a day twice, or a row has no day.
+            to ``end``, when a ticker has a day twice, or a row has no day; when ``positions`` are
+            not reports, or those of another ticker.
         NotShortVolumeError
             When no column or index level says the days.
         ImportError
@@ -321,7 +329,7 @@ class ShortVolumeAccessor:
         >>> [float(fraction) for fraction in ratio.lines[0].get_ydata()]
         [0.2, 0.3]
         """
-        options = plotting.Options(kind, start, end, last)
+        options = plotting.Options(kind, start, end, last, positions)
         return plotting.plot(self._frame, options, ax=ax, figsize=figsize)
 
     def hvplot(

@@ -11,11 +11,12 @@ from __future__ import annotations
 import ast
 import copy
 import datetime as dt
+import difflib
 import math
 import numbers
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from intake_futu_short import days
@@ -29,25 +30,33 @@ if TYPE_CHECKING:
 
 __all__ = [
     "any_codes",
+    "choice",
     "codes",
     "date",
     "errors",
+    "flag",
     "gateways",
     "interval",
     "metadata",
     "moment",
     "pages",
+    "plates",
     "refresh",
+    "rows",
     "rows_a_page",
     "rsa_key",
     "seconds",
     "storage_options",
     "store",
     "warmup",
+    "whole",
 ]
 
 MAX_ROWS_A_PAGE = 50
 DEFAULT_TIMEOUT_S = 12.0
+DEFAULT_ROWS = 100
+# What the offset of a request has room for.
+MAX_ROWS = 2**31 - 1
 REFRESHES = ("auto", "always", "full", "never")
 
 
@@ -76,18 +85,88 @@ def codes(value: object) -> str | list[str]:
     return list(dict.fromkeys(security.code for security in securities))
 
 
+def whole(name: str, value: object, low: int, high: int | None, unit: str) -> int:
+    """Give a whole number within bounds; None for `high` sets none."""
+    number = _number(value)
+    bounds = f"{low} to {high}" if high is not None else f"{low} or more"
+    if (
+        number is None
+        or not number.is_integer()
+        or number < low
+        or (high is not None and number > high)
+    ):
+        raise ConfigError(f"{name} must be a whole number, {bounds} ({unit}), not {value!r}")
+    return int(number)
+
+
 def rows_a_page(value: object) -> int:
     """``num``: rows a page, 1 to 50; 50 when left open."""
     if _is_open(value):
         return MAX_ROWS_A_PAGE
-    return _whole("num", value, 1, MAX_ROWS_A_PAGE, "rows a page")
+    return whole("num", value, 1, MAX_ROWS_A_PAGE, "rows a page")
 
 
 def pages(value: object) -> int | None:
     """``max_pages``: how many pages at most; None when left open, for all."""
     if _is_open(value):
         return None
-    return _whole("max_pages", value, 1, None, "pages")
+    return whole("max_pages", value, 1, None, "pages")
+
+
+def choice(name: str, value: object, names: Collection[str], default: str) -> str:
+    """One of some names; `default` when left open."""
+    if _is_open(value):
+        return default
+    given = value.strip() if isinstance(value, str) else ""
+    if given in names:
+        return given
+    same = [one for one in names if one.lower() == given.lower()]
+    meant = same or difflib.get_close_matches(given.lower(), names, 1)
+    advice = f". Did you mean {meant[0]!r}?" if meant else ""
+    raise ConfigError(f"{name} must be one of {', '.join(names)}, not {value!r}{advice}")
+
+
+def rows(value: object) -> int:
+    """``rows``: how many at most; 100 when left open."""
+    if _is_open(value):
+        return DEFAULT_ROWS
+    return whole("rows", value, 1, MAX_ROWS, "rows of the rank")
+
+
+def plates(value: object, within: Market) -> list[str] | None:
+    """``plates``: codes of plates of a market, each once in the order given; None for all."""
+    if _is_open(value):
+        return None
+    listed = _listed(value)
+    if listed is not None and not listed:
+        raise ConfigError("plates is an empty list: name one plate or more, or leave it out")
+    found: list[str] = []
+    for item in [value] if listed is None else listed:
+        try:
+            plate = Security.parse(item)
+        except ConfigError as error:
+            raise ConfigError(
+                f"plates must be codes of plates such as '{within.name}.BK2024', or a list of "
+                f"them: {error}"
+            ) from error
+        if plate.market != within:
+            raise ConfigError(
+                f"plates names {plate}, and the rank is of the market {within.name}: its plates "
+                f"have codes such as '{within.name}.BK2024'"
+            )
+        found.append(plate.code)
+    return list(dict.fromkeys(found))
+
+
+def flag(name: str, value: object, default: bool) -> bool:
+    """True or false, also as a template writes it; `default` when left open."""
+    if _is_open(value):
+        return default
+    if isinstance(value, str) and value.strip().lower() in {"true", "false"}:
+        return value.strip().lower() == "true"
+    if isinstance(value, bool) or type(value).__name__ in {"bool", "bool_"}:  # also numpy's
+        return bool(value)
+    raise ConfigError(f"{name} must be true or false, not {value!r}")
 
 
 def seconds(value: object) -> float:
@@ -113,7 +192,7 @@ def warmup(value: object, start: str | None) -> int | None:
 
     Without `start` there is nothing before which they could be.
     """
-    sessions = 0 if _is_open(value) else _whole("warmup", value, 0, None, "sessions before start")
+    sessions = 0 if _is_open(value) else whole("warmup", value, 0, None, "sessions before start")
     if sessions and start is None:
         raise ConfigError(
             f"warmup={sessions} asks for the sessions before start=, and start= is left open"
@@ -296,16 +375,3 @@ def _number(value: Any) -> float | None:
         return float(value)
     except (ValueError, OverflowError):
         return None
-
-
-def _whole(name: str, value: object, low: int, high: int | None, unit: str) -> int:
-    number = _number(value)
-    bounds = f"{low} to {high}" if high is not None else f"{low} or more"
-    if (
-        number is None
-        or not number.is_integer()
-        or number < low
-        or (high is not None and number > high)
-    ):
-        raise ConfigError(f"{name} must be a whole number, {bounds} ({unit}), not {value!r}")
-    return int(number)

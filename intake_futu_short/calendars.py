@@ -19,9 +19,21 @@ import pandas as pd
 from intake_futu_short.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from intake_futu_short.security import Market
 
-__all__ = ["FIRST", "LAST", "LEARNT_LATE", "close_s", "newest_session", "published", "sessions"]
+__all__ = [
+    "FIRST",
+    "LAST",
+    "LEARNT_LATE",
+    "Report",
+    "close_s",
+    "newest_report",
+    "newest_session",
+    "published",
+    "sessions",
+]
 
 # The package's own span ends a year from now: asked for by name, answers do not depend on the day.
 # Its calendar of Hong Kong ends in 2049 (the lunar holidays are a table).
@@ -79,8 +91,7 @@ def newest_session(market: Market, now_utc: dt.datetime) -> dt.date:
     ConfigError
         When the moment has no time zone.
     """
-    if now_utc.tzinfo is None:
-        raise ConfigError(f"the moment must have a time zone, and {now_utc} has none")
+    _require_zone(now_utc)
     try:
         calendar = _calendar(market.name)
     except ImportError:
@@ -106,14 +117,81 @@ def published(market: Market, as_of: dt.date) -> dt.date:
         The day whose position is reported.
     """
     if market.name == "HK":
-        friday = as_of + dt.timedelta(days=7 + (4 - as_of.weekday()) % 7)
-        return _business_days(market, friday, 1)[0]
+        return _business_days(market, _friday_a_week_after(as_of), 1)[0]
     return _business_days(market, as_of + dt.timedelta(days=1), 8)[-1]
+
+
+class Report(NamedTuple):
+    """A report of open positions, known by when it is made and not by what it says.
+
+    Attributes
+    ----------
+    as_of : datetime.date
+        Its day, which depends on holidays that may not be known here.
+    since : datetime.date
+        Where its period begins: a row of this day or a later one is the report, or a newer one.
+    since_before : datetime.date
+        Where the period of the report before it begins.
+    public_s : float
+        From when it can be public, Unix seconds: 16:00 of a day that is estimated.
+    """
+
+    as_of: dt.date
+    since: dt.date
+    since_before: dt.date
+    public_s: float
+
+
+def newest_report(market: Market, now_utc: dt.datetime) -> Report:
+    """Newest report of open positions that can be public at a moment: an estimate.
+
+    HK: as of the last session of a week, public on the first Friday at least seven days after. US:
+    as of a settlement date of FINRA, the 15th of a month and its last day; public on the seventh
+    business day after. What is no business day stands for the one before.
+
+    This says when to look out for a report, and is never later than `published`, which says when it
+    counts as known: nobody has announced what a holiday on that Friday does, and Nasdaq releases on
+    the seventh day what FINRA's rules say of the eighth.
+
+    Parameters
+    ----------
+    market : Market
+        Whose reports.
+    now_utc : datetime.datetime
+        The moment, in any time zone.
+
+    Raises
+    ------
+    ConfigError
+        When the moment has no time zone.
+    """
+    _require_zone(now_utc)
+    today = now_utc.astimezone(ZoneInfo(market.time_zone)).date()
+    periods = _weeks_before(today) if market.name == "HK" else _half_months_before(today)
+    for since, end in periods:  # noqa: B007 - used below
+        as_of = _business_day_by(market, end)
+        public_s = close_s(market, _first_public(market, as_of))
+        if public_s <= now_utc.timestamp():
+            break
+    since_before, _ = next(periods)
+    return Report(as_of, since, since_before, public_s)
+
+
+def _first_public(market: Market, as_of: dt.date) -> dt.date:
+    """The first day on which a report can be public."""
+    if market.name == "HK":
+        return _business_day_by(market, _friday_a_week_after(as_of))
+    return _business_days(market, as_of + dt.timedelta(days=1), 7)[-1]
 
 
 def close_s(market: Market, day: dt.date) -> float:
     """16:00 of a day in a market, Unix seconds: when its rows and reports count as known."""
     return dt.datetime.combine(day, _CLOSING_TIME, ZoneInfo(market.time_zone)).timestamp()
+
+
+def _friday_a_week_after(as_of: dt.date) -> dt.date:
+    """The first Friday at least seven days later."""
+    return as_of + dt.timedelta(days=7 + (4 - as_of.weekday()) % 7)
 
 
 def _business_days(market: Market, first: dt.date, number: int) -> list[dt.date]:
@@ -124,6 +202,34 @@ def _business_days(market: Market, first: dt.date, number: int) -> list[dt.date]
         every = (first + dt.timedelta(days=n) for n in range((last - first).days))
         return [day for day in every if day.weekday() < 5][:number]
     return [day.date() for day in days[:number]]
+
+
+def _business_day_by(market: Market, last: dt.date) -> dt.date:
+    """The last business day up to a day."""
+    days = sessions(market, pd.Timestamp(last - dt.timedelta(days=30)), pd.Timestamp(last))
+    if days is None or not len(days):
+        return last - dt.timedelta(days=max(0, last.weekday() - 4))
+    return days[-1].date()
+
+
+def _weeks_before(day: dt.date) -> Iterator[tuple[dt.date, dt.date]]:
+    """First and last day of the weeks that are over, the newest first."""
+    while True:
+        day -= dt.timedelta(days=day.isoweekday())
+        yield day - dt.timedelta(days=6), day
+
+
+def _half_months_before(day: dt.date) -> Iterator[tuple[dt.date, dt.date]]:
+    """First and last day of the halves of months that are over, the newest first."""
+    while True:
+        is_first_half = day.day > 15
+        day = day.replace(day=15) if is_first_half else day.replace(day=1) - dt.timedelta(days=1)
+        yield day.replace(day=1 if is_first_half else 16), day
+
+
+def _require_zone(moment: dt.datetime) -> None:
+    if moment.tzinfo is None:
+        raise ConfigError(f"the moment must have a time zone, and {moment} has none")
 
 
 def _newest_weekday(market: Market, now_utc: dt.datetime) -> dt.date:

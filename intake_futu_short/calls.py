@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from intake_futu_short.errors import ConfigError
 from intake_futu_short.opend.address import Limit
 from intake_futu_short.security import HK, US
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AGGREGATE_NAMES",
     "CALLS",
+    "PUBLISHED",
+    "SERIES",
+    "SHORT_INTEREST",
+    "SHORT_SELLING_RANK",
     "SHORT_VOLUME",
     "Call",
     "Column",
@@ -28,13 +33,19 @@ __all__ = [
     "Reply",
     "Table",
     "Ticker",
+    "series",
 ]
 
-Kind = Literal["timestamp", "day", "count", "price", "number"]
+Kind = Literal["timestamp", "day", "count", "price", "number", "text"]
 
+
+# The column of frames of reports that is not sent but worked out.
+PUBLISHED = "published"
 
 # "Maximum 30 requests per 30 seconds", the documentation of the calls with pages.
 _OF_PAGES = Limit(30, 30.0)
+# The official client's list of limits names this one for the rank.
+_OF_RANK = Limit(60, 30.0)
 
 
 @dataclass(frozen=True)
@@ -45,9 +56,9 @@ class Column:
     ----------
     name : str
         As in the gateway's documentation.
-    kind : {"timestamp", "day", "count", "price", "number"}
+    kind : {"timestamp", "day", "count", "price", "number", "text"}
         Unix seconds of market-local midnight; a day as ``YYYY-MM-DD``; a count of shares; a price,
-        which dividends and splits change afterwards; any other amount, or a percentage.
+        which dividends and splits change afterwards; any other amount, or a percentage; a name.
     """
 
     name: str
@@ -70,6 +81,9 @@ class Table:
         In the order of the documentation.
     attrs : tuple of Column
         What the answer says beside the rows. These values go into a frame's ``attrs``.
+    are_reports : bool
+        Whether the rows are reports: a row is of its as-of date, and public only some days later.
+        Frames then have a last column ``published``, which is estimated and not sent.
     """
 
     call_name: str
@@ -77,11 +91,17 @@ class Table:
     field: str
     columns: tuple[Column, ...]
     attrs: tuple[Column, ...] = ()
+    are_reports: bool = False
 
     @cached_property
     def column_names(self) -> list[str]:
-        """Names of the columns, in order."""
+        """Names of the columns that the gateway sends, in order."""
         return [column.name for column in self.columns]
+
+    @cached_property
+    def frame_names(self) -> list[str]:
+        """Names of the columns that a frame has, in order."""
+        return [*self.column_names, *([PUBLISHED] if self.are_reports else [])]
 
     @cached_property
     def price_names(self) -> list[str]:
@@ -99,7 +119,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of the gateway, whose answers are pages of a security's rows.
+    """One call of the gateway.
+
+    Those in `SERIES` give pages of a security's rows, for which `request` asks.
 
     Attributes
     ----------
@@ -117,6 +139,9 @@ class Call:
         How often the gateway lets it be asked.
     max_rows : int
         The largest page.
+    window_rows : int or None
+        A whole history of fewer rows than this begins with the first day of its security. None
+        where the number of rows does not tell that.
     """
 
     name: str
@@ -126,6 +151,7 @@ class Call:
     tables: Mapping[str, Table] = field(hash=False)
     limit: Limit = _OF_PAGES
     max_rows: int = 50
+    window_rows: int | None = None
 
     @cached_property
     def messages(self) -> Any:
@@ -264,6 +290,19 @@ def _call(name: str) -> Call:
     return CALLS[name]
 
 
+def series(what: object) -> Call:
+    """Call of a series that a store keeps, by its name.
+
+    Raises
+    ------
+    ConfigError
+        When there is none of that name.
+    """
+    if not isinstance(what, str) or what not in SERIES:
+        raise ConfigError(f"what must be one of {', '.join(SERIES)}, not {what!r}")
+    return SERIES[what]
+
+
 _SHORT_VOLUME = "short_volume"
 
 SHORT_VOLUME = Call(
@@ -313,7 +352,86 @@ SHORT_VOLUME = Call(
             ),
         ),
     },
+    # The gateway has the last 1,500 sessions, a few more or less.
+    window_rows=1_450,
 )
 
-CALLS = {call.name: call for call in (SHORT_VOLUME,)}
+_SHORT_INTEREST = "short_interest"
+
+SHORT_INTEREST = Call(
+    name=_SHORT_INTEREST,
+    title="short interest",
+    proto_id=3249,
+    message_name="ShortInterest",
+    tables={
+        US.name: Table(
+            _SHORT_INTEREST,
+            US,
+            "us_items",
+            (
+                Column("timestamp", "timestamp"),
+                Column("timestamp_str", "day"),
+                Column("shares_short", "count"),
+                Column("short_percent", "number"),
+                Column("avg_daily_share_volume", "count"),
+                Column("days_to_cover", "number"),
+                Column("close_price", "price"),
+                Column("last_close_price", "price"),
+            ),
+            are_reports=True,
+        ),
+        HK.name: Table(
+            _SHORT_INTEREST,
+            HK,
+            "hk_items",
+            (
+                Column("timestamp", "timestamp"),
+                Column("timestamp_str", "day"),
+                Column("aggregated_short", "count"),
+                Column("aggregated_short_ratio", "number"),
+                Column("close_price", "price"),
+                Column("last_close_price", "price"),
+            ),
+            are_reports=True,
+        ),
+    },
+)
+
+_SHORT_SELLING_RANK = "short_selling_rank"
+_RANKED = (
+    Column("name", "text"),
+    Column("close_price", "price"),
+    Column("change_ratio", "number"),
+    Column("change_ratio_5d", "number"),
+    Column("change_ratio_10d", "number"),
+    Column("volume", "count"),
+    Column("short_number", "count"),
+    Column("short_number_change", "count"),
+    Column("short_ratio", "number"),
+    Column("short_ratio_change", "number"),
+    Column("short_position_volume", "count"),
+    Column("short_position_ratio", "number"),
+    Column("days_to_cover", "number"),
+    Column("week_avg_short_number", "count"),
+    Column("week_avg_short_ratio", "number"),
+    Column("month_avg_short_number", "count"),
+    Column("month_avg_short_ratio", "number"),
+)
+
+# Rows are of securities, not of days: `intake_futu_short.ranking` asks for them.
+SHORT_SELLING_RANK = Call(
+    name=_SHORT_SELLING_RANK,
+    title="short-selling rank",
+    proto_id=3415,
+    message_name="ShortSellingRank",
+    tables={
+        market.name: Table(_SHORT_SELLING_RANK, market, "items", _RANKED) for market in (US, HK)
+    },
+    limit=_OF_RANK,
+    max_rows=35,
+)
+
+# What a store keeps, by name.
+SERIES = {call.name: call for call in (SHORT_VOLUME, SHORT_INTEREST)}
+CALLS = {**SERIES, SHORT_SELLING_RANK.name: SHORT_SELLING_RANK}
 AGGREGATE_NAMES = tuple(SHORT_VOLUME.table(HK).attr_names)

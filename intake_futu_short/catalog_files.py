@@ -29,7 +29,7 @@ def catalog_path(name: str = "sample") -> str:
     >>> import intake
     >>> cat = intake.open_catalog(catalog_path("sample"))
     >>> sorted(cat)
-    ['hk', 'panel', 'us']
+    ['hk', 'panel', 'rank', 'us']
     """
     # A wheel carries catalogs/ inside the package; in a checkout it lies beside it.
     for directory in (_PACKAGE / "catalogs", _PACKAGE.parent / "catalogs"):

@@ -37,6 +37,7 @@ _TABLES: dict[str, Callable[..., pd.DataFrame]] = {
     "metrics": metrics.metrics,
     "resample": metrics.resample,
     "with_metrics": metrics.with_metrics,
+    "with_positions": metrics.with_positions,
 }
 # Partitions whose sums are added at once, and sums that are added at once again.
 _TREE = 8
@@ -166,9 +167,9 @@ class ByTicker:
     """Metrics of a Dask frame whose partitions hold whole tickers: ``ddf.shortvol.by_ticker()``.
 
     Its methods are those of ``df.shortvol`` that look at one ticker at a time: every metric,
-    `metrics`, `with_metrics`, `by_date`, `resample` and `check`. They are lazy and take the same
-    arguments. Days are told by the first there is of the columns ``timestamp_str``, ``timestamp``
-    and ``date``, or else by the index.
+    `metrics`, `with_metrics`, `with_positions`, `by_date`, `resample` and `check`. They are lazy
+    and take the same arguments. Days are told by the first there is of the columns
+    ``timestamp_str``, ``timestamp`` and ``date``, or else by the index.
 
     Reported open positions are those of the partitions' ``attrs``: of each ticker the newest only.
     ``positions=`` takes a series of them, such as `metrics.aggregates_history` of the store's

@@ -20,8 +20,8 @@
     └── NotShortVolumeError (AttributeError)
 
 Where a builtin says the same thing, the error is that builtin too, so that
-``except ConnectionError`` or ``except ValueError`` catches it. Beside the tree stand two warnings,
-`PanelWarning` and `PositionWarning`.
+``except ConnectionError`` or ``except ValueError`` catches it. Beside the tree stand warnings,
+`PanelWarning`, `PositionWarning` and `RankWarning`.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ __all__ = [
     "PositionWarning",
     "ProtocolError",
     "QuoteRightError",
+    "RankWarning",
     "RateLimitError",
     "ReplyError",
     "StoreError",
@@ -181,6 +182,10 @@ class PanelWarning(UserWarning):
 
 class PositionWarning(UserWarning):
     """All reports of an open position are newer than the rows: what is made of them is NaN."""
+
+
+class RankWarning(UserWarning):
+    """A rank moved while it was asked for in parts, or is shorter than it says it is."""
 
 
 def warn(text: str, category: type[Warning]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from intake_futu_short import schema
 from intake_futu_short.errors import ProtocolError, settle
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     # Runs generators together, and returns the errors of those that failed, by code.
     Run = Callable[[Mapping[str, Job]], Mapping[str, Exception]]
 
-__all__ = ["Extent", "Panel", "TickerPartitions", "WalkedTicker"]
+__all__ = ["Extent", "Panel", "Partitions", "TickerPartitions", "WalkedTicker"]
 
 
 class Extent(NamedTuple):
@@ -35,6 +35,34 @@ class Extent(NamedTuple):
     rows: int = 0
     first: str | None = None
     last: str | None = None
+
+
+class Partitions(Protocol):
+    """What a source reads, as far as it was called for."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all partitions are known."""
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Rows of each partition known so far."""
+
+    @property
+    def extent(self) -> Extent:
+        """How much was read so far."""
+
+    def get(self, number: int) -> pd.DataFrame | None:
+        """Partition `number`, 0 or more, reading on if need be; None when there are fewer."""
+
+    def load(self) -> None:
+        """Read to the end."""
+
+    def frame(self) -> pd.DataFrame:
+        """Every row, with the attributes of the whole; reads to the end."""
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the whole, as far as it was read."""
 
 
 class TickerPartitions(ABC):
@@ -175,8 +203,9 @@ class WalkedTicker(TickerPartitions):
         return schema.attributes(self.ticker, self._walk.next_key, self._walk.attrs, self.start)
 
     def _framed(self, pages: Sequence[Page]) -> pd.DataFrame:
+        table = self.ticker.table
         try:
-            return schema.to_frame(pages, self.ticker.table)
+            return schema.with_published(schema.to_frame(pages, table), table)
         except ProtocolError as error:
             raise ProtocolError(f"{self.ticker}: {error}") from error.__cause__
 
@@ -291,7 +320,8 @@ class Panel:
         frames = [ticker.known_frame() for ticker in read.values()]
         # Without tickers there are the columns still.
         frame = schema.with_code(
-            frames or [schema.to_frame([], self._table)], [*read] if frames else [""]
+            frames or [schema.with_published(schema.to_frame([], self._table), self._table)],
+            [*read] if frames else [""],
         )
         # concat() keeps one ticker's attrs when there is only one; a panel has its own.
         frame.attrs.clear()

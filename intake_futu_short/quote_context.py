@@ -1,4 +1,4 @@
-"""The call as its documentation has it: ``OpenQuoteContext.get_daily_short_volume``.
+"""The calls as their documentation has them: ``OpenQuoteContext``.
 
 For code written against the official client: only the import changes.
 """
@@ -12,26 +12,38 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from intake_futu_short import arguments
-from intake_futu_short.calls import SHORT_VOLUME, Ticker
+from intake_futu_short.calls import (
+    SHORT_INTEREST,
+    SHORT_SELLING_RANK,
+    SHORT_VOLUME,
+    Question,
+    Ticker,
+)
 from intake_futu_short.errors import ConfigError, FutuShortError
+from intake_futu_short.official_names import rank_request, whole_code
 from intake_futu_short.opend.address import DEFAULT_PORT, GatewayURL
 from intake_futu_short.pages import END
 from intake_futu_short.reading import open_gateways, read
 from intake_futu_short.security import HK, US, Security
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterable
     from os import PathLike
     from types import TracebackType
 
     from typing_extensions import Self
 
-    from intake_futu_short.calls import Question, Reply, Table
+    from intake_futu_short.calls import Call, Reply, Table
 
 __all__ = ["RET_ERROR", "RET_OK", "OpenQuoteContext"]
 
 RET_OK = 0
 RET_ERROR = -1
+
+_SECURITY = "security"
+_RANKED = [_SECURITY, *SHORT_SELLING_RANK.table(US).column_names]
+# What the official client writes for a value that a row of the rank lacks.
+_ABSENT = "N/A"
 
 
 class OpenQuoteContext:
@@ -124,21 +136,106 @@ class OpenQuoteContext:
             ``aggregated_short`` (shares), ``aggregated_short_ratio`` (percent) and
             ``new_time_str``, None where the gateway sent none.
         """
+        return self._page(SHORT_VOLUME, code, next_key, num)
+
+    def get_short_interest(
+        self, code: str, next_key: str | None = None, num: int | None = None
+    ) -> tuple[int, pd.DataFrame | str, pd.DataFrame | None]:
+        """Get one page of short interest: reported open short positions.
+
+        The gateway's limit is kept: after 30 calls within 30 seconds the next one waits.
+
+        Parameters
+        ----------
+        code : str
+            Such as ``"HK.00700"`` or ``"US.AAPL"``.
+        next_key : str, optional
+            ``attrs["next_key"]`` of the page before; None or ``""`` for the newest page.
+        num : int, optional
+            Rows a page, 1 to 50; None leaves it to the gateway (10).
+
+        Returns
+        -------
+        ret : int
+            `RET_OK` (0) or `RET_ERROR` (-1).
+        us_df : pandas.DataFrame or str
+            US rows, newest first, empty for an HK code; what went wrong when ret is not RET_OK.
+            ``attrs["next_key"]`` is ``"-1"`` on the last page.
+        hk_df : pandas.DataFrame or None
+            HK rows, with the same attrs, empty for a US code; None when ret is not RET_OK.
+        """
+        # As in the official client, an empty cursor of this call is none.
+        return self._page(SHORT_INTEREST, code, None if next_key == "" else next_key, num)
+
+    def get_short_selling_rank(  # noqa: PLR0917 - the official client's signature
+        self,
+        market: str | None = None,
+        sort_field: str | None = None,
+        sort_dir: str | None = None,
+        count: int | None = 10,
+        offset: int | None = None,
+        plate_list: Iterable[str] | None = None,
+    ) -> tuple[int, tuple[int, pd.DataFrame] | str]:
+        """Get securities of a market in the order of their newest day's short selling.
+
+        The gateway's limit is kept: after 60 calls within 30 seconds the next one waits.
+
+        Parameters
+        ----------
+        market : {"US", "HK"}, optional
+            None leaves it to the gateway (US).
+        sort_field : str, optional
+            A name of ``ShortSellingSortField`` such as ``"SHORT_RATIO"``; None leaves it to the
+            gateway (``"SHORT_NUMBER_CHANGE"``).
+        sort_dir : {"DESCENDING", "ASCENDING"}, optional
+            None leaves it to the gateway (descending).
+        count : int, optional
+            Rows, 1 to 35; None leaves it to the gateway (10).
+        offset : int, optional
+            Rows to pass over; None for none.
+        plate_list : iterable of str, optional
+            Plates of the market such as ``"US.BK2024"``, whose securities alone are wanted; None
+            or empty for all.
+
+        Returns
+        -------
+        ret : int
+            `RET_OK` (0) or `RET_ERROR` (-1).
+        data : (int, pandas.DataFrame) or str
+            How many securities there are, 0 when the gateway does not say, and the rows, whose
+            first column ``security`` holds codes. A value that the gateway left out is ``"N/A"``.
+            What went wrong when ret is not RET_OK.
+        """
+        try:
+            body = rank_request(
+                market=market,
+                sort_field=sort_field,
+                sort_dir=sort_dir,
+                count=count,
+                offset=offset,
+                plate_list=plate_list,
+            )
+            question = Question(
+                SHORT_SELLING_RANK, body, f"short-selling rank of {market or US.name}"
+            )
+            s2c = self._ask(question)
+        except FutuShortError as error:
+            return RET_ERROR, str(error)
+        rows = [_official_row(item) for item in s2c.items]
+        return RET_OK, (s2c.all_count, pd.DataFrame(rows, columns=_RANKED))
+
+    def _page(
+        self, call: Call, code: object, next_key: str | None, num: object
+    ) -> tuple[int, pd.DataFrame | str, pd.DataFrame | None]:
+        """Ask for one page of a call, and give its frames as the official client does."""
         try:
             security = Security.parse(code)
             rows = None if num is None else arguments.rows_a_page(num)
             _check_key(next_key)
-            s2c = self._ask(Ticker(security, SHORT_VOLUME).question(next_key, rows))
+            s2c = self._ask(Ticker(security, call).question(next_key, rows))
         except FutuShortError as error:
             return RET_ERROR, str(error), None
-        us, hk = (SHORT_VOLUME.table(market) for market in (US, HK))
-        attrs: dict[str, Any] = {"next_key": s2c.next_key if s2c.HasField("next_key") else END}
-        us_df = _official_frame(s2c.us_items, us)
-        us_df.attrs.update(attrs)
-        hk_df = _official_frame(s2c.hk_items, hk)
-        for name in hk.attr_names:
-            attrs[name] = getattr(s2c, name) if s2c.HasField(name) else None
-        hk_df.attrs.update(attrs)
+        us_df, hk_df = (_official_frame(s2c, call.table(market)) for market in (US, HK))
         return RET_OK, us_df, hk_df
 
     def _ask(self, question: Question) -> Any:
@@ -168,15 +265,28 @@ def _check_key(next_key: object) -> None:
         raise ConfigError(f"next_key must be that of the page before, not {next_key!r}")
 
 
-def _official_frame(items: Sequence[Any], table: Table) -> pd.DataFrame:
-    """Frame with the dtypes that the official client gives.
+def _official_frame(s2c: Any, table: Table) -> pd.DataFrame:
+    """Frame with the dtypes and attributes that the official client gives.
 
-    They depend on what came: whole numbers are int64, float64 as soon as one is missing, and a
-    column that is missing everywhere holds None.
+    The dtypes depend on what came: whole numbers are int64, float64 as soon as one is missing, and
+    a column that is missing everywhere holds None.
     """
+    items = getattr(s2c, table.field)
     rows = [{field.name: value for field, value in item.ListFields()} for item in items]
     frame = pd.DataFrame(rows, columns=table.column_names) if not rows else pd.DataFrame(rows)
     for name in table.column_names:
         if name not in frame.columns:
             frame[name] = None
-    return frame[table.column_names]
+    frame = frame[table.column_names]
+    frame.attrs["next_key"] = s2c.next_key if s2c.HasField("next_key") else END
+    for name in table.attr_names:
+        frame.attrs[name] = getattr(s2c, name) if s2c.HasField(name) else None
+    return frame
+
+
+def _official_row(item: Any) -> dict[str, Any]:
+    """Row of the rank, with every column."""
+    row: dict[str, Any] = dict.fromkeys(_RANKED, _ABSENT)
+    row.update((field.name, value) for field, value in item.ListFields())
+    row[_SECURITY] = whole_code(item.security.market, item.security.code)
+    return row

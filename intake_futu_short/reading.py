@@ -7,7 +7,6 @@ import time
 from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from intake_futu_short import arguments
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from intake_futu_short.calls import Reply
-    from intake_futu_short.gateway import History
+    from intake_futu_short.opend.line import Patience
     from intake_futu_short.progress import Display
 
     Job = Generator[Any, Reply, Any]  # yields questions, or LOCKED
@@ -50,23 +49,18 @@ def gateway_urls(given: str | list[str] | None) -> list[GatewayURL]:
     return [GatewayURL.parse(url) for url in ([given] if isinstance(given, str) else given)]
 
 
-def open_gateways(urls: Sequence[GatewayURL], timeout: float) -> Gateways:
+def open_gateways(
+    urls: Sequence[GatewayURL], timeout: float, patience: Patience | None = None
+) -> Gateways:
     """Get ready to ask gateways, also the one behind ``sample://``; nothing is connected yet."""
-    return Gateways(urls, timeout=timeout, serve=_serve_sample)
+    return Gateways(urls, timeout=timeout, serve=_serve_sample, patience=patience)
 
 
 def _serve_sample(url: GatewayURL) -> tuple[GatewayURL, Callable[[], None]]:
-    from intake_futu_short.gateway import Gateway  # noqa: PLC0415 - most reads need no server
+    from intake_futu_short.gateway import sample_gateway  # noqa: PLC0415 - most need no server
 
-    gateway = Gateway(_sample(), rsa_key=url.rsa_key).start()
+    gateway = sample_gateway(url.rsa_key).start()
     return replace(GatewayURL.parse(gateway.url), limit="off"), gateway.close
-
-
-@cache  # reading the files takes longer than all else at a start
-def _sample() -> Mapping[str, History]:
-    from intake_futu_short.gateway import sample_histories  # noqa: PLC0415 - as above
-
-    return sample_histories()
 
 
 def read(
@@ -159,8 +153,9 @@ class _Reading:
             self._is_answered = True
         if reply.answer is not None and self._display is not None:
             self._pages += 1
-            tables = asked.question.call.tables.values()
-            self._rows += sum(len(getattr(reply.answer, table.field)) for table in tables)
+            # Markets may share a field.
+            fields = {table.field for table in asked.question.call.tables.values()}
+            self._rows += sum(len(getattr(reply.answer, field)) for field in fields)
         begun = asked.owner
         begun.is_waiting = False
         self._go_on(begun, reply)

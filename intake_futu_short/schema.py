@@ -15,16 +15,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from intake_futu_short import calendars
+from intake_futu_short.calls import PUBLISHED
 from intake_futu_short.errors import ProtocolError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
 
     from intake_futu_short.calls import Column, Table, Ticker
     from intake_futu_short.pages import Page
     from intake_futu_short.security import Market
 
-__all__ = ["attributes", "dtypes", "reports", "text_dtype", "to_frame", "with_code"]
+__all__ = [
+    "attributes",
+    "dtypes",
+    "published",
+    "ranked",
+    "reports",
+    "text_dtype",
+    "to_frame",
+    "with_code",
+    "with_published",
+]
 
 
 def dtypes(table: Table, *, panel: bool = False) -> dict[str, str]:
@@ -37,7 +50,7 @@ def dtypes(table: Table, *, panel: bool = False) -> dict[str, str]:
 
 @cache
 def _dtypes(table: Table, *, panel: bool) -> dict[str, str]:
-    frame = to_frame([], table)
+    frame = with_published(to_frame([], table), table)
     if panel:
         frame = with_code([frame], [""])
     return {str(name): str(dtype) for name, dtype in frame.dtypes.items()}
@@ -67,17 +80,54 @@ def to_frame(pages: Sequence[Page], table: Table) -> pd.DataFrame:
     """
     rows = list(chain.from_iterable(page.rows for page in pages))
     days = list(chain.from_iterable(page.days for page in pages))
-    columns: dict[str, Any] = {}
-    for column in table.columns:
-        if column.kind == "day":
-            columns[column.name] = pd.Series(days, dtype=text_dtype())
-        elif column.kind == "timestamp":
-            columns[column.name] = _timestamps(rows, days, table.market)
-        elif column.kind == "count":
-            columns[column.name] = _counts(rows, days, column)
-        else:
-            columns[column.name] = _numbers(rows, column)
+    return pd.DataFrame(
+        {c.name: _values_of(c, rows, days, table) for c in table.columns}, copy=False
+    )
+
+
+def ranked(rows: Sequence[Any], codes: Sequence[str], table: Table) -> pd.DataFrame:
+    """Put rows that are each of another security into one frame.
+
+    Parameters
+    ----------
+    rows : sequence of messages
+        In the order wanted.
+    codes : sequence of str
+        The security of each.
+    table : Table
+        Which columns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``code``, then the table's columns, on a RangeIndex. Counts Int64 with a missing one
+        ``<NA>``, names strings with a missing one None or NaN, all else float64.
+    """
+    columns: dict[str, Any] = {"code": pd.Series(codes, dtype=text_dtype())}
+    columns.update((c.name, _values_of(c, rows, codes, table)) for c in table.columns)
     return pd.DataFrame(columns, copy=False)
+
+
+def with_published(rows: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Give rows what is not sent but worked out: ``published``, last, where they are reports.
+
+    The day (datetime64[ns]) is an estimate by the rule of the market's publisher; see
+    `calendars.published`. Rows that are no reports are returned as they are.
+    """
+    if not table.are_reports:
+        return rows
+    return rows.assign(**{PUBLISHED: published(rows["timestamp_str"], table.market)})
+
+
+def published(as_of: pd.Series[Any], market: Market) -> pd.Series[Any]:
+    """When reports of these days, datetimes or texts, were published, by the publisher's rule."""
+    days = {day: _published(pd.Timestamp(day).date(), market) for day in as_of.unique()}
+    return pd.to_datetime(as_of.map(days)).astype("datetime64[ns]")
+
+
+def _published(as_of: dt.date, market: Market) -> dt.date | None:
+    # pandas counts nanoseconds from 1678 to 2262 only.
+    return calendars.published(market, as_of) if 1700 <= as_of.year <= 2200 else None
 
 
 def with_code(frames: Sequence[pd.DataFrame], codes: Sequence[str]) -> pd.DataFrame:
@@ -176,6 +226,26 @@ def _values(rows: Sequence[Any], name: str, dtype: Any) -> tuple[Any, list[int]]
     return values, [i for i in zeros if not rows[i].HasField(name)]
 
 
+def _values_of(column: Column, rows: Sequence[Any], names: Sequence[str], table: Table) -> Any:
+    """Values of a column; `names` is the day or the security of each row."""
+    if column.kind == "day":
+        return pd.Series(names, dtype=text_dtype())
+    if column.kind == "timestamp":
+        return _timestamps(rows, names, table.market)
+    if column.kind == "count":
+        return _counts(rows, names, column)
+    if column.kind == "text":
+        return _texts(rows, column)
+    return _numbers(rows, column)
+
+
+def _texts(rows: Sequence[Any], column: Column) -> Any:
+    sent = [getattr(row, column.name) if row.HasField(column.name) else None for row in rows]
+    # Protobuf hands over bytes where a text is no UTF-8.
+    texts = [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in sent]
+    return pd.Series(texts, dtype=text_dtype())
+
+
 def _timestamps(rows: Sequence[Any], days: Sequence[str], market: Market) -> Any:
     values, missing = _values(rows, "timestamp", np.int64)
     for i in missing:
@@ -183,14 +253,14 @@ def _timestamps(rows: Sequence[Any], days: Sequence[str], market: Market) -> Any
     return values
 
 
-def _counts(rows: Sequence[Any], days: Sequence[str], column: Column) -> Any:
+def _counts(rows: Sequence[Any], names: Sequence[str], column: Column) -> Any:
     try:
         values, missing = _values(rows, column.name, np.int64)
     except OverflowError as error:  # unsigned on the wire
         numbers = [getattr(row, column.name) for row in rows]
         largest = max(numbers)
         raise ProtocolError(
-            f"the row of {days[numbers.index(largest)]} has {column.name} = {largest}, more than "
+            f"the row of {names[numbers.index(largest)]} has {column.name} = {largest}, more than "
             "any count of shares can be. Close the source and read again; if it stays so, update "
             "OpenD"
         ) from error

@@ -9,7 +9,7 @@ from intake_futu_short.repr_table import counted, some
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from intake_futu_short.partitions import Panel, TickerPartitions
+    from intake_futu_short.partitions import Partitions
 
 __all__ = ["facts"]
 
@@ -21,7 +21,7 @@ def facts(
     arguments: Mapping[str, Any],
     gateway: str,
     store_url: str | None,
-    partitions: TickerPartitions | Panel | None,
+    partitions: Partitions | None,
 ) -> dict[str, str]:
     """What there is to say without asking anybody.
 
@@ -33,14 +33,15 @@ def facts(
         The gateways meant.
     store_url : str or None
         Where the history is kept, without a password.
-    partitions : TickerPartitions, Panel or None
+    partitions : Partitions or None
         What was read; None when nothing was.
     """
-    code = arguments["code"]
-    said = {
-        "code": code if isinstance(code, str) else f"{some(code)} ({counted(len(code), 'ticker')})"
-    }
-    said["gateway"] = "none, the store alone" if arguments["refresh"] == "never" else gateway
+    said = {}
+    if (code := arguments.get("code")) is not None:
+        is_one = isinstance(code, str)
+        said["code"] = code if is_one else f"{some(code)} ({counted(len(code), 'ticker')})"
+    is_alone = arguments.get("refresh") == "never"
+    said["gateway"] = "none, the store alone" if is_alone else gateway
     if store_url is not None:
         said["store"] = store_url
     given = [
@@ -48,8 +49,8 @@ def facts(
         for name, value in arguments.items()
         if value is not None and name not in _NOT_LISTED
     ]
-    if arguments["storage_options"]:
-        given.append(f"storage_options of {', '.join(arguments['storage_options'])}")
+    if options := arguments.get("storage_options"):
+        given.append(f"storage_options of {', '.join(options)}")
     said["arguments"] = ", ".join(given)
     if partitions is None:
         return {**said, "read": "no"}

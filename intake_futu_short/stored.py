@@ -221,11 +221,13 @@ class StoredTicker(TickerPartitions):
         return days if self._as_of is None else days[days <= self._as_of]
 
     def _rows(self, begin: int, end: int) -> pd.DataFrame:
+        table = self.ticker.table
         if self._history is None:
-            return schema.to_frame([], self.ticker.table)
+            return schema.with_published(schema.to_frame([], table), table)
         last = len(self._days) - 1
-        columns = self._history.rows[self.ticker.table.column_names]
+        columns = self._history.rows[table.column_names]
         rows = columns.take(np.arange(last - begin, last - end, -1)).reset_index(drop=True)
+        rows = schema.with_published(rows, table)
         rows.attrs.update(self.attributes())
         return rows
 
@@ -293,7 +295,7 @@ def read_part(part: Part) -> pd.DataFrame:
             f"{part.store.url} holds {end - begin} rows of {part.ticker} from {part.first} to "
             f"{part.last}, and held {part.size} when to_dask() was called: call it again"
         )
-    frame = rows.iloc[begin:end][::-1]
+    frame = schema.with_published(rows.iloc[begin:end][::-1], part.ticker.table)
     if part.is_panel:
         frame = schema.with_code([frame], [part.ticker.code])
     frame.index = pd.RangeIndex(part.offset, part.offset + part.size)

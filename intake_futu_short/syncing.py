@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from intake_futu_short import arguments, progress, schema
-from intake_futu_short.calls import SHORT_VOLUME, Ticker
+from intake_futu_short.calls import SHORT_VOLUME, Ticker, series
 from intake_futu_short.errors import ConfigError, settle
 from intake_futu_short.history.ticker_history import days_of
 from intake_futu_short.history.update import Updater
@@ -34,6 +34,7 @@ def sync(
     store: str | os.PathLike[str] | FutuShortStore,
     gateway: str | Sequence[str] | None = None,
     *,
+    what: str = SHORT_VOLUME.name,
     refresh: str = "auto",
     storage_options: Mapping[str, Any] | None = None,
     start: str | dt.date | None = None,
@@ -56,6 +57,8 @@ def sync(
         Where they are kept.
     gateway : str or sequence of str, optional
         As of ``intake.open_futu_short``.
+    what : {"short_volume", "short_interest"}, default "short_volume"
+        Which series.
     refresh : {"auto", "always", "full"}, default "auto"
         Ask when there can be anything new, ask at any rate, or walk all of it.
     storage_options : mapping, optional
@@ -87,7 +90,8 @@ def sync(
         When some tickers failed; its ``partial`` is the frame.
     """
     securities = [Security.parse(code) for code in arguments.any_codes(codes)]
-    tickers = [Ticker(security, SHORT_VOLUME) for security in securities]
+    call = series(what)
+    tickers = [Ticker(security, call) for security in securities]
     warns = arguments.errors(errors) == "warn"
     slices = Slices(start=arguments.date("start", start))
     place = _store(store, storage_options)

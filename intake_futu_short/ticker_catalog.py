@@ -18,6 +18,7 @@ from intake_futu_short.arguments import any_codes
 from intake_futu_short.arguments import metadata as plain_metadata
 from intake_futu_short.arguments import storage_options as plain_options
 from intake_futu_short.errors import ConfigError
+from intake_futu_short.rank_source import FutuShortRankSource, is_rank
 from intake_futu_short.security import MARKETS, Security
 from intake_futu_short.source import FutuShortSource
 
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["FutuShortCatalog", "read_watchlist"]
+__all__ = ["ASKING", "FutuShortCatalog", "read_watchlist"]
+
+# Arguments that say how a gateway is asked, for whatever.
+ASKING = ("gateway", "rsa_key", "timeout")
 
 
 class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
@@ -41,8 +45,10 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         Such as ``["US.AAPL", "HK.00700"]``.
     watchlist : str, optional
         fsspec URL of a file with codes, instead: a code a line (``#`` begins a comment), or by its
-        suffix CSV with a column ``code``, or a YAML or JSON list. It is read when an entry is first
-        wanted, and again by `reload`.
+        suffix CSV with a column ``code``, or a YAML or JSON list. Or the market's short-selling
+        rank, ``rank://US?sort=short_ratio&rows=200``, with the arguments `sort`, `descending`,
+        `rows` and `plates` of ``intake.open_futu_short_rank``; the entries' gateway is asked for
+        it. It is read when an entry is first wanted, and again by `reload`.
     storage_options : dict, optional
         For the file system of the watchlist, and of ``store=`` when that is given.
     metadata : dict, optional
@@ -57,6 +63,8 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         and for an argument that cannot work.
     OSError
         When the watchlist cannot be read; only as soon as an entry is wanted.
+    GatewayError
+        When the rank cannot be asked for; likewise.
     """
 
     name = "futu_short_catalog"
@@ -85,6 +93,14 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         plain = dict(checked._captured_init_kwargs)  # what yaml() prints
         del plain["code"]
         self._arguments = {k: plain[k] for k in plain if k in arguments}
+        self._asking = {k: plain[k] for k in ASKING if k in plain}
+        if url is not None and is_rank(url):
+            FutuShortRankSource.of_url(url, **self._asking)
+            if plain.get("refresh") == "never":
+                raise ConfigError(
+                    f"watchlist {url!r} asks a gateway, and refresh='never' asks none: name the "
+                    "codes, or a file with them"
+                )
         self._watchlist = url
         self._watchlist_options = options or {}
         self._codes = listed
@@ -141,7 +157,7 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         codes = self._codes
         if codes is None:
             assert self._watchlist is not None  # noqa: S101 - one of the two is there
-            codes = read_watchlist(self._watchlist, self._watchlist_options)
+            codes = read_watchlist(self._watchlist, self._watchlist_options, **self._asking)
         entries = {
             code: self._new_entry(code, f"Daily short volume of {code}", code) for code in codes
         }
@@ -239,19 +255,38 @@ def _url(watchlist: object) -> str | None:
     raise ConfigError(f"watchlist must be the URL or path of a file, not {watchlist!r}")
 
 
-def read_watchlist(url: str, storage_options: Mapping[str, Any] | None = None) -> list[str]:
-    """Codes of the watchlist at an fsspec URL.
+def read_watchlist(
+    url: str, storage_options: Mapping[str, Any] | None = None, **asking: Any
+) -> list[str]:
+    """Codes of the watchlist at an fsspec URL, or of a rank.
+
+    Parameters
+    ----------
+    url : str
+        As a catalog takes it.
+    storage_options : mapping, optional
+        For the file system.
+    **asking
+        ``gateway``, ``rsa_key`` and ``timeout``, for a rank.
 
     Raises
     ------
     ConfigError
-        For a line that holds no code, and a URL that fsspec does not know.
+        For a line that holds no code, a URL that fsspec does not know, and a list without codes.
     OSError
         When the file cannot be read.
+    GatewayError
+        When the rank cannot be asked for.
     ImportError
         When the package of the URL's file system is not installed.
     """
-    import fsspec  # noqa: PLC0415 - not everybody has a watchlist
+    if is_rank(url):
+        with FutuShortRankSource.of_url(url, **asking) as source:
+            codes: list[str] = source.read()["code"].tolist()
+        if not codes:
+            raise ConfigError(f"watchlist {url} holds no codes: the gateway's rank is empty now")
+        return codes
+    import fsspec  # noqa: PLC0415 - not everybody has a file
 
     try:
         with fsspec.open(url, "rb", **(storage_options or {})) as file:

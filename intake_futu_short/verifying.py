@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from intake_futu_short import arguments, checks, schema
-from intake_futu_short.calls import SHORT_VOLUME, Ticker
+from intake_futu_short.calls import SHORT_VOLUME, Ticker, series
 from intake_futu_short.errors import ConfigError, FutuShortError, StoreError
 from intake_futu_short.security import Security
 
@@ -32,7 +32,11 @@ class _Verified(NamedTuple):
 
 
 def verify(
-    store: FutuShortStore, codes: str | Sequence[str] | None = None, market: str | None = None
+    store: FutuShortStore,
+    codes: str | Sequence[str] | None = None,
+    market: str | None = None,
+    *,
+    what: str = SHORT_VOLUME.name,
 ) -> pd.DataFrame:
     """Read every file of a store, and say of each whether it is sound and its rows add up.
 
@@ -46,6 +50,8 @@ def verify(
         Which tickers, in the order wanted; None: all that are kept.
     market : {"HK", "US"}, optional
         None: of both.
+    what : {"short_volume", "short_interest"}
+        Which series. Rows of short interest are not checked: nothing in them can contradict itself.
 
     Returns
     -------
@@ -64,12 +70,13 @@ def verify(
         When nothing is kept, or the store as a whole cannot be read.
     """
     # A store that cannot be listed is no store; without this each ticker would fail by itself.
-    kept = store.codes(market)
+    call = series(what)
+    kept = store.codes(market, what=what)
     if not kept:
-        what = "nothing" if market is None else f"nothing of {market}"
-        raise StoreError(f"{store.url}: {what} is kept there; sync some tickers first")
+        none = f"no {call.title}" if market is None else f"no {call.title} of {market}"
+        raise StoreError(f"{store.url}: {none} is kept there; sync some tickers first")
     wanted = kept if codes is None else _of_market(arguments.any_codes(codes), market)
-    tickers = [Ticker(Security.parse(code), SHORT_VOLUME) for code in wanted]
+    tickers = [Ticker(Security.parse(code), call) for code in wanted]
     verified = [_verified(store, ticker) for ticker in tickers]
     columns = zip(*verified, strict=True)
     text = schema.text_dtype()
@@ -99,6 +106,10 @@ def _verified(store: FutuShortStore, ticker: Ticker) -> _Verified:
     if history is None:
         problem = f"{store.url} holds nothing of {ticker}"
         return _Verified(ticker.code, sound=False, problem=problem)
+    if ticker.call is not SHORT_VOLUME:
+        return _Verified(
+            ticker.code, sound=True, complete=history.is_complete, rows=len(history.rows)
+        )
     try:
         findings = checks.check(_newest_first(ticker, history))
     except FutuShortError as error:

@@ -102,24 +102,30 @@ def no_window() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def official_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OfficialClient]:
+    """The official client, in one process for all tests."""
+    with closing(OfficialClient(tmp_path_factory.mktemp("official"))) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
 def official_client(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[..., dict[str, Any]]]:
+    official_process: OfficialClient, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., dict[str, Any]]:
     """Reads a ticker with the official client: (port, code, num, key) → what it says.
 
-    One process reads for all tests; with a key it takes a process of its own.
+    With a key it takes a process of its own.
     """
-    with closing(OfficialClient(tmp_path_factory.mktemp("official"))) as plain:
 
-        def run(
-            port: int, code: str, num: int | None = None, rsa_key: str | None = None
-        ) -> dict[str, Any]:
-            if rsa_key is None:
-                return plain.read(port, code, num)
-            with closing(OfficialClient(tmp_path_factory.mktemp("official"))) as encrypting:
-                return encrypting.read(port, code, num, rsa_key)
+    def run(
+        port: int, code: str, num: int | None = None, rsa_key: str | None = None
+    ) -> dict[str, Any]:
+        if rsa_key is None:
+            return official_process.read(port, code, num)
+        with closing(OfficialClient(tmp_path_factory.mktemp("official"))) as encrypting:
+            return encrypting.read(port, code, num, rsa_key)
 
-        yield run
+    return run
 
 
 @pytest.fixture

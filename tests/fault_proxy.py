@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from second_gateway import DAILY_SHORT_VOLUME, HEADER, PATIENCE_S, official
+from second_gateway import FIELDS_OF, HEADER, MODULES, PATIENCE_S, official
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -167,8 +167,8 @@ class FaultProxy:
 
     async def _up(self, client: asyncio.StreamReader, line: Line) -> None:
         async for proto_id, serial, data in _frames(client):
-            if proto_id == DAILY_SHORT_VOLUME:
-                line.pages[serial] = self._count(data)
+            if proto_id in FIELDS_OF:
+                line.pages[serial] = self._count(proto_id, data)
             line.to_gateway.write(data)
             await line.to_gateway.drain()
 
@@ -180,8 +180,8 @@ class FaultProxy:
             self.spoiled += spoil
             await (self._act if spoil else pass_on)(reply)
 
-    def _count(self, frame: bytes) -> tuple[int, int]:
-        messages: Any = official("Qot_GetDailyShortVolume_pb2")
+    def _count(self, proto_id: int, frame: bytes) -> tuple[int, int]:
+        messages: Any = official(MODULES[proto_id])
         c2s = messages.Request.FromString(frame[HEADER.size :]).c2s
         cursor = f"{c2s.security.code} {c2s.nextKey}".encode()
         asked = self._asked.setdefault(cursor, [len(self._asked) + 1, 0])

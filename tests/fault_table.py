@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from fault_proxy import Act, Reply, pass_on
 from second_gateway import (
     DAILY_SHORT_VOLUME,
+    FIELDS_OF,
+    MODULES,
+    SHORT_INTEREST,
     History,
     Row,
     SecondGateway,
@@ -25,10 +28,10 @@ if TYPE_CHECKING:
 
 PAGE_ROWS = 50
 # 30 full pages, and an empty one that only says that there are no more.
-ROWS = make_rows("US", 1500)
+ROWS_OF = {call: make_rows("US", 1500, call=call) for call in (DAILY_SHORT_VOLUME, SHORT_INTEREST)}
 PAGES = 31
 PLACES = (1, 2, 16, 31)
-NEW_DAY: Row = {**ROWS[0], "timestamp": 1781841600, "timestampStr": "2026-06-19"}
+NEW_DAY: Row = {"timestamp": 1781841600, "timestampStr": "2026-06-19"}
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ class Shuffled:
         self._held: list[Reply] = []
 
     async def __call__(self, reply: Reply) -> None:
-        if reply.proto_id != DAILY_SHORT_VOLUME:
+        if reply.proto_id not in FIELDS_OF:
             await pass_on(reply)
             return
         self._held.append(reply)
@@ -170,17 +173,34 @@ async def dead_line(_: Reply) -> None:
 
 
 class Tricky(SecondGateway):
-    """A gateway that at one page does what the live one might."""
+    """A gateway that at one page of a call does what the live one might."""
 
-    def __init__(self, fault: Fault, place: int, histories: Mapping[str, History]) -> None:
-        super().__init__(histories)
+    def __init__(
+        self,
+        fault: Fault,
+        place: int,
+        histories: Mapping[str, History],
+        call: int = DAILY_SHORT_VOLUME,
+    ) -> None:
+        super().__init__()
+        self.call = call
+        self.served = self.histories if call == DAILY_SHORT_VOLUME else self.short_interest
+        self.served.update(histories)
         self._fault = fault
         self._cursors: list[str | None] = []
         self._place = place
         self.tricks = 0
         self._page_lock = threading.Lock()
 
-    def page(self, code: str, next_key: str | None, num: int | None) -> bytes:
+    def _page(
+        self,
+        proto_id: int,
+        history: History | None,
+        code: str,
+        next_key: str | None,
+        num: int | None,
+    ) -> bytes:
+        assert proto_id == self.call
         with self._page_lock:
             if next_key not in self._cursors:
                 self._cursors.append(next_key)
@@ -189,40 +209,42 @@ class Tricky(SecondGateway):
             if self._fault.answer is not None and here and code == "US.AAPL":
                 self.tricks += 1
                 return self._fault.answer(self, next_key)
-            return super().page(code, next_key, num)
+            return super()._page(proto_id, history, code, next_key, num)
 
     def right(self, next_key: str | None) -> bytes:
-        return super().page("US.AAPL", next_key, PAGE_ROWS)
+        history = self.served["US.AAPL"]
+        return super()._page(self.call, history, "US.AAPL", next_key, PAGE_ROWS)
 
-
-def response(rows: Sequence[Row], next_key: str) -> bytes:
-    messages = official("Qot_GetDailyShortVolume_pb2")
-    answer = messages.Response(retType=0, s2c=messages.S2C(nextKey=next_key))
-    for row in rows:
-        answer.s2c.usItemList.add(**row)
-    return bytes(answer.SerializeToString())
+    def response(self, rows: Sequence[Row], next_key: str) -> bytes:
+        messages = official(MODULES[self.call])
+        answer = messages.Response(retType=0, s2c=messages.S2C(nextKey=next_key))
+        for row in rows:
+            answer.s2c.usItemList.add(**row)
+        return bytes(answer.SerializeToString())
 
 
 def empty_page(gateway: Tricky, next_key: str | None) -> bytes:
     # "0050" is where "50" is, and another cursor.
-    return response([], "000" + (next_key or "0"))
+    return gateway.response([], "000" + (next_key or "0"))
 
 
 def last_row_repeated(gateway: Tricky, next_key: str | None) -> bytes:
+    rows = ROWS_OF[gateway.call]
     begin = int(next_key or 0)
-    end = min(begin + PAGE_ROWS, len(ROWS))
-    return response(ROWS[begin:end], str(end - 1) if end - 1 > begin else "-1")
+    end = min(begin + PAGE_ROWS, len(rows))
+    return gateway.response(rows[begin:end], str(end - 1) if end - 1 > begin else "-1")
 
 
 def new_day(gateway: Tricky, next_key: str | None) -> bytes:
+    rows = ROWS_OF[gateway.call]
     if next_key is not None:  # else it came before the walk, and the first page has it anyway
-        gateway.histories["US.AAPL"] = History("US", [NEW_DAY, *ROWS])
+        gateway.served["US.AAPL"] = History("US", [{**rows[0], **NEW_DAY}, *rows])
     return gateway.right(next_key)
 
 
 def same_cursor(gateway: Tricky, next_key: str | None) -> bytes:
     begin = int(next_key or 0)
-    return response(ROWS[begin : begin + PAGE_ROWS], next_key or "0")
+    return gateway.response(ROWS_OF[gateway.call][begin : begin + PAGE_ROWS], next_key or "0")
 
 
 UNDECODABLE = b"\x08\x00\x22\x7f\x0a"

@@ -7,10 +7,10 @@ It prints JSON: ``{"pages": [...], "error": null}``. A page holds its two frames
 ``error`` is what the client said when the gateway refused. It reads 100 pages at most.
 With the path of an RSA key it encrypts.
 
-Without arguments it reads one ticker after another: a line of standard input holds the arguments
-of `read` as JSON, and a line of standard output answers. `OfficialClient` asks in this way, so
-that the client, which takes half a second, is imported once. In the tests' own process it would
-take over Ctrl-C.
+Without arguments it answers one question after another: a line of standard input holds, as JSON,
+the name of `read` or `calls` and its arguments, and a line of standard output answers.
+`OfficialClient` asks in this way, so that the client, which takes half a second, is imported once.
+In the tests' own process it would take over Ctrl-C.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 # Much more than any reading takes.
 PATIENCE_S = 60.0
+
+DAILY_SHORT_VOLUME = "get_daily_short_volume"
+SHORT_INTEREST = "get_short_interest"
 
 
 class OfficialClient:
@@ -51,9 +54,23 @@ class OfficialClient:
             )  # fmt: skip
 
     def read(
-        self, port: int, code: str, num: int | None = None, rsa_key: str | None = None
+        self,
+        port: int,
+        code: str,
+        num: int | None = None,
+        rsa_key: str | None = None,
+        call: str = DAILY_SHORT_VOLUME,
     ) -> dict[str, Any]:
         """What `read` says in there."""
+        said: dict[str, Any] = self._ask("read", "127.0.0.1", port, code, num, rsa_key, call)
+        return said
+
+    def calls(self, port: int, *asked: tuple[str, dict[str, Any]]) -> list[list[Any]]:
+        """What `calls` says in there."""
+        said: list[list[Any]] = self._ask("calls", "127.0.0.1", port, asked)
+        return said
+
+    def _ask(self, *question: Any) -> Any:
         if self._process.poll() is not None:  # it failed at another reading
             self.close()
             self._process = self._start()
@@ -62,7 +79,7 @@ class OfficialClient:
         guard = threading.Timer(PATIENCE_S, self._process.kill)
         guard.start()
         try:
-            self._process.stdin.write(json.dumps(["127.0.0.1", port, code, num, rsa_key]) + "\n")
+            self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
         finally:
@@ -71,8 +88,7 @@ class OfficialClient:
         if not line:
             self._process.wait(PATIENCE_S)
             raise AssertionError(f"the official client gave no answer: {self._log.read_text()}")
-        said: dict[str, Any] = json.loads(line)
-        return said
+        return json.loads(line)
 
     def close(self) -> None:
         """End the process."""
@@ -88,7 +104,14 @@ def as_json(frame: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def read(host: str, port: int, code: str, num: int | None, rsa_key: str | None) -> dict[str, Any]:
+def read(
+    host: str,
+    port: int,
+    code: str,
+    num: int | None,
+    rsa_key: str | None,
+    call: str = DAILY_SHORT_VOLUME,
+) -> dict[str, Any]:
     from futu import RET_OK, OpenQuoteContext, SysConfig  # noqa: PLC0415 - stdout is replaced first
 
     if rsa_key is not None:
@@ -98,7 +121,7 @@ def read(host: str, port: int, code: str, num: int | None, rsa_key: str | None) 
     context = OpenQuoteContext(host=host, port=port)
     next_key = None
     while next_key != "-1" and len(pages) < 100:
-        ret, us, hk = context.get_daily_short_volume(code, next_key=next_key, num=num)
+        ret, us, hk = getattr(context, call)(code, next_key=next_key, num=num)
         if ret != RET_OK:
             context.close()
             return {"pages": pages, "error": us}
@@ -106,6 +129,23 @@ def read(host: str, port: int, code: str, num: int | None, rsa_key: str | None) 
         next_key = (us if code.startswith("US") else hk).attrs["next_key"]
     context.close()
     return {"pages": pages, "error": None}
+
+
+def calls(host: str, port: int, asked: list[tuple[str, dict[str, Any]]]) -> list[list[Any]]:
+    """What methods return that are given by their names and arguments, one after the other."""
+    from futu import OpenQuoteContext  # noqa: PLC0415 - stdout is replaced first
+
+    context = OpenQuoteContext(host=host, port=port)
+    said = [plain(getattr(context, name)(**arguments)) for name, arguments in asked]
+    context.close()
+    return said
+
+
+def plain(value: Any) -> Any:
+    """What a call returns, for JSON: frames as of `as_json`, and tuples as lists."""
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return as_json(value) if hasattr(value, "dtypes") else value
 
 
 if __name__ == "__main__":
@@ -119,5 +159,7 @@ if __name__ == "__main__":
         print(json.dumps(read(host, int(port), code, num, rsa_key)), file=output, flush=True)
     else:
         for line in sys.stdin:
-            print(json.dumps(read(*json.loads(line))), file=output, flush=True)
+            name, *arguments = json.loads(line)
+            said: Any = read(*arguments) if name == "read" else calls(*arguments)
+            print(json.dumps(said), file=output, flush=True)
     os._exit(0)  # its threads would keep the process

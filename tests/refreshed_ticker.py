@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from model_gateway import HungUpError, ModelGateway, RefusedError
 
-from intake_futu_short.calls import SHORT_VOLUME, Question, Reply, Ticker
+from intake_futu_short.calls import SHORT_VOLUME, Call, Question, Reply, Ticker
 from intake_futu_short.errors import GatewayDisconnectedError, ReplyError
 from intake_futu_short.history.ticker_history import FIRST_SEEN
 from intake_futu_short.history.update import LOCKED, Outcome, Updater
@@ -106,11 +106,13 @@ class DictStore:
 class RefreshedTicker:
     """A ticker, its gateway, its store and a clock that stands still."""
 
-    def __init__(self, gateway: ModelGateway, store: Store | None = None) -> None:
+    def __init__(
+        self, gateway: ModelGateway, store: Store | None = None, call: Call = SHORT_VOLUME
+    ) -> None:
         self.gateway = gateway
         self.memory = DictStore()
         self.store: Store = store or self.memory
-        self.ticker = Ticker(Security.parse(f"{gateway.market}.A"), SHORT_VOLUME)
+        self.ticker = Ticker(Security.parse(f"{gateway.market}.A"), call)
         self.now_s = NOON
         self.while_locked: Callable[[], None] | None = None
 

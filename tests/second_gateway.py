@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
+from second_rank import RankQuery, RankRow, RefusedError, in_order, rank_body, rank_query
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 INIT_CONNECT = 1001
 KEEP_ALIVE = 1004
 DAILY_SHORT_VOLUME = 3248
+SHORT_INTEREST = 3249
+SHORT_SELLING_RANK = 3415
 
 HEADER = struct.Struct("<1s1sI2B2I20s8s")
 RESERVED = bytes(8)
@@ -68,6 +72,33 @@ FIELDS: dict[str, dict[str, str]] = {
         "dailyTradeAvgRatio": "daily_trade_avg_ratio",
     },
 }
+INTEREST_FIELDS: dict[str, dict[str, str]] = {
+    "US": {
+        "timestamp": "timestamp",
+        "timestampStr": "timestamp_str",
+        "sharesShort": "shares_short",
+        "shortPercent": "short_percent",
+        "avgDailyShareVolume": "avg_daily_share_volume",
+        "daysToCover": "days_to_cover",
+        "closePrice": "close_price",
+        "lastClosePrice": "last_close_price",
+    },
+    "HK": {
+        "timestamp": "timestamp",
+        "timestampStr": "timestamp_str",
+        "aggregatedShort": "aggregated_short",
+        "aggregatedShortRatio": "aggregated_short_ratio",
+        "closePrice": "close_price",
+        "lastClosePrice": "last_close_price",
+    },
+}
+# The two calls with pages: what differs between them.
+FIELDS_OF = {DAILY_SHORT_VOLUME: FIELDS, SHORT_INTEREST: INTEREST_FIELDS}
+MODULES = {
+    DAILY_SHORT_VOLUME: "Qot_GetDailyShortVolume_pb2",
+    SHORT_INTEREST: "Qot_GetShortInterest_pb2",
+    SHORT_SELLING_RANK: "Qot_GetShortSellingRank_pb2",
+}
 COUNTS = {
     "totalSharesShort",
     "nasdaqSharesShort",
@@ -75,6 +106,9 @@ COUNTS = {
     "volume",
     "sharesTraded",
     "shortSellSharesTraded",
+    "sharesShort",
+    "avgDailyShareVolume",
+    "aggregatedShort",
 }
 
 Row = Mapping[str, int | float | str]
@@ -105,9 +139,15 @@ def official(module: str) -> Any:
 
 
 def make_rows(
-    market: str, number: int, *, seed: int = 1, missing: float = 0.0, newest: str = "2026-06-18"
+    market: str,
+    number: int,
+    *,
+    seed: int = 1,
+    missing: float = 0.0,
+    newest: str = "2026-06-18",
+    call: int = DAILY_SHORT_VOLUME,
 ) -> list[dict[str, int | float | str]]:
-    """Rows of random values, newest first, in the official messages' field names.
+    """Rows of random values, one a weekday, newest first, in the official messages' field names.
 
     Each field is left out with the probability `missing`; one that tells the day always stays.
     """
@@ -116,7 +156,7 @@ def make_rows(
     day = dt.date.fromisoformat(newest)
     while len(rows) < number:
         if day.weekday() < 5:
-            row = _random_row(market, day, chance)
+            row = _random_row(FIELDS_OF[call][market], market, day, chance)
             absent = [name for name in row if chance.random() < missing]
             if {"timestamp", "timestampStr"} <= set(absent):
                 absent.remove(chance.choice(["timestamp", "timestampStr"]))
@@ -125,13 +165,15 @@ def make_rows(
     return rows
 
 
-def _random_row(market: str, day: dt.date, chance: random.Random) -> dict[str, int | float | str]:
+def _random_row(
+    fields: Mapping[str, str], market: str, day: dt.date, chance: random.Random
+) -> dict[str, int | float | str]:
     midnight = dt.datetime.combine(day, dt.time(), ZONES[market])
     row: dict[str, int | float | str] = {
         "timestamp": int(midnight.timestamp()),
         "timestampStr": day.isoformat(),
     }
-    for name in list(FIELDS[market])[2:]:
+    for name in list(fields)[2:]:
         # A zero that is there must be told from a field that is not.
         zero = chance.random() < 0.05
         if name in COUNTS:
@@ -152,13 +194,14 @@ class History:
 
 @dataclass(frozen=True)
 class Query:
-    """One request for daily short volume, as it arrived; None for what was absent."""
+    """One request for a page of rows, as it arrived; None for what was absent."""
 
     code: str
     next_key: str | None
     num: int | None
     connection: int
     arrived: float  # on the monotonic clock
+    proto_id: int = DAILY_SHORT_VOLUME
 
 
 @dataclass(frozen=True)
@@ -174,6 +217,7 @@ class Exchange:
     answer: bytes
     connection: socket.socket
     query: Query | None = None
+    rank_query: RankQuery | None = None
 
     def send(self, data: bytes) -> None:
         with contextlib.suppress(OSError):  # the client may be gone: its business
@@ -185,6 +229,12 @@ class Exchange:
 
 
 Script = Callable[[Exchange], None]
+Reorder = Callable[[RankQuery, list[RankRow]], list[RankRow]]
+
+
+def as_it_is(_: RankQuery, rows: list[RankRow]) -> list[RankRow]:
+    """Leave the order of a rank alone."""
+    return rows
 
 
 def obliging(exchange: Exchange) -> None:
@@ -266,6 +316,18 @@ class SecondGateway:
         What every body is enciphered and deciphered with; None leaves them plain.
     port
         Where to listen; 0 takes a free one.
+    short_interest
+        Rows of short interest, newest first, by whole code.
+    rank
+        Rows to be ranked, as of `second_rank.make_ranked`, by market.
+    plates
+        Codes of the securities of each plate.
+    reorder
+        What becomes of all rows in order before some of them answer a query for the rank.
+    tells_count
+        Whether answers with ranks say how many rows there are.
+    limits
+        By protocol: how many requests are answered within how many seconds.
     """
 
     def __init__(
@@ -277,8 +339,25 @@ class SecondGateway:
         keep_alive_interval: int = 10,
         cipher: PacketCipher | None = None,
         port: int = 0,
+        short_interest: Mapping[str, Sequence[Row]] | None = None,
+        rank: Mapping[str, Sequence[RankRow]] | None = None,
+        plates: Mapping[str, set[str]] | None = None,
+        reorder: Reorder = as_it_is,
+        tells_count: bool = True,
+        limits: Mapping[int, tuple[int, float]] | None = None,
     ) -> None:
         self.histories = dict(histories or {})
+        self.short_interest = {
+            code: History(code.partition(".")[0], rows)
+            for code, rows in (short_interest or {}).items()
+        }
+        self.rank = dict(rank or {})
+        self.plates = dict(plates or {})
+        self.reorder = reorder
+        self.tells_count = tells_count
+        self.limits = dict(limits or {})
+        self.rank_queries: list[RankQuery] = []
+        self._arrivals: dict[int, list[float]] = {}
         self.script = script
         self.cursor = cursor
         self.keep_alive_interval = keep_alive_interval
@@ -378,7 +457,8 @@ class SecondGateway:
         self, connection: socket.socket, number: int, proto_id: int, serial: int, body: bytes
     ) -> Exchange:
         with self._changed:
-            query = None
+            query: Query | None = None
+            ranking: RankQuery | None = None
             if proto_id == INIT_CONNECT:
                 self.init_connects.append(official("InitConnect_pb2").Request.FromString(body).c2s)
                 answer = self._init_connect_body()
@@ -388,11 +468,20 @@ class SecondGateway:
                 self.keep_alives.append(c2s)
                 response = messages.Response(retType=0, s2c=messages.S2C(time=c2s.time))
                 answer = response.SerializeToString()
+            elif proto_id == SHORT_SELLING_RANK:
+                messages = official(MODULES[proto_id])
+                count = len(self.rank_queries) + 1
+                ranking = rank_query(messages, body, count, number, time.monotonic())
+                self.rank_queries.append(ranking)
+                answer = self._refused(proto_id) or self.ranked(ranking)
             else:
-                assert proto_id == DAILY_SHORT_VOLUME, proto_id
-                query = _query(body, number)
+                assert proto_id in FIELDS_OF, proto_id
+                query = _query(proto_id, body, number)
                 self.queries.append(query)
-                answer = self.page(query.code, query.next_key, query.num)
+                asked = (query.code, query.next_key, query.num)
+                is_volume = proto_id == DAILY_SHORT_VOLUME
+                page = self.page if is_volume else self.interest_page
+                answer = self._refused(proto_id) or page(*asked)
             self._counts[proto_id] = self._counts.get(proto_id, 0) + 1
             self._changed.notify_all()
             return Exchange(
@@ -402,6 +491,7 @@ class SecondGateway:
                 self._answer(proto_id, serial, answer),
                 connection,
                 query,
+                ranking,
             )
 
     def _init_connect_body(self) -> bytes:
@@ -415,9 +505,47 @@ class SecondGateway:
         body = self.cipher.encrypt(proto_id, plaintext)
         return frame(proto_id, serial, body, sha1=sha1_of(plaintext))
 
+    def _refused(self, proto_id: int) -> bytes | None:
+        """The refusal of a request beyond the limit; such a one does not count."""
+        if proto_id not in self.limits:
+            return None
+        number, seconds = self.limits[proto_id]
+        now = time.monotonic()
+        recent = [moment for moment in self._arrivals.get(proto_id, []) if now - moment <= seconds]
+        self._arrivals[proto_id] = recent
+        if len(recent) >= number:
+            return refusal_body(
+                f"request is too frequent, no more than {number} times every {seconds:g} seconds"
+            )
+        recent.append(now)
+        return None
+
+    def ranked(self, query: RankQuery) -> bytes:
+        """The body that answers a query for the rank."""
+        try:
+            rows = in_order(query, self.rank, self.plates)
+        except RefusedError as refusal:
+            return refusal_body(str(refusal))
+        rows = self.reorder(query, rows)
+        messages = official(MODULES[SHORT_SELLING_RANK])
+        return rank_body(messages, rows, query, tells_count=self.tells_count)
+
     def page(self, code: str, next_key: str | None, num: int | None) -> bytes:
         """The body that answers a query, as the live gateway is known to answer it."""
-        history = self.histories.get(code)
+        return self._page(DAILY_SHORT_VOLUME, self.histories.get(code), code, next_key, num)
+
+    def interest_page(self, code: str, next_key: str | None, num: int | None) -> bytes:
+        """The body that answers a query for short interest, in the same manner."""
+        return self._page(SHORT_INTEREST, self.short_interest.get(code), code, next_key, num)
+
+    def _page(
+        self,
+        proto_id: int,
+        history: History | None,
+        code: str,
+        next_key: str | None,
+        num: int | None,
+    ) -> bytes:
         if history is None:
             return refusal_body(f"Unknown stock. {code.partition('.')[2]}")
         size = 10 if num is None else num
@@ -425,7 +553,7 @@ class SecondGateway:
             return refusal_body("invalid nextKey")
         begin = self._begin(history, next_key)
         rows = history.rows[begin : begin + size]
-        response = official("Qot_GetDailyShortVolume_pb2").Response(retType=0, retMsg="")
+        response = official(MODULES[proto_id]).Response(retType=0, retMsg="")
         items = response.s2c.usItemList if history.market == "US" else response.s2c.hkItemList
         for row in rows:
             items.add(**row)
@@ -445,8 +573,8 @@ class SecondGateway:
         return str(begin + len(rows) if self.cursor == "offset" else rows[-1]["timestamp"])
 
 
-def _query(body: bytes, connection: int) -> Query:
-    c2s = official("Qot_GetDailyShortVolume_pb2").Request.FromString(body).c2s
+def _query(proto_id: int, body: bytes, connection: int) -> Query:
+    c2s = official(MODULES[proto_id]).Request.FromString(body).c2s
     market = {number: name for name, number in MARKETS.items()}[c2s.security.market]
     return Query(
         f"{market}.{c2s.security.code}",
@@ -454,6 +582,7 @@ def _query(body: bytes, connection: int) -> Query:
         c2s.num if c2s.HasField("num") else None,
         connection,
         time.monotonic(),
+        proto_id,
     )
 
 

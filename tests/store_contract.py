@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from intake_futu_short import FutuShortStore
-from intake_futu_short.calls import SHORT_VOLUME, Ticker
+from intake_futu_short.calls import SHORT_INTEREST, SHORT_VOLUME, Ticker
 from intake_futu_short.errors import ConfigError, CorruptStoreError, PanelError, StoreError
 from intake_futu_short.history.ticker_history import ROW, Revision, TickerHistory
 from intake_futu_short.schema import dtypes
@@ -38,6 +38,7 @@ def ticker(code: str) -> Ticker:
 
 TENCENT = ticker("HK.00700")
 APPLE = ticker("US.AAPL")
+TENCENT_REPORTS = Ticker(TENCENT.security, SHORT_INTEREST)
 TENCENT_FILE = "short_volume/market=HK/code=HK.00700/history.parquet"
 
 # A guard against hangs, never a measure of speed.
@@ -132,6 +133,27 @@ def us_rows(days: Sequence[str] = DAYS) -> pd.DataFrame:
             }
         )
         .astype(dtypes(APPLE.table))
+        .assign(first_seen=np.nan)
+    )
+
+
+def hk_reports(days: Sequence[str] = DAYS) -> pd.DataFrame:
+    """Rows of short interest."""
+    n = len(days)
+    table = TENCENT_REPORTS.table
+    kept = {name: dtypes(table)[name] for name in table.column_names}
+    return (
+        pd.DataFrame(
+            {
+                "timestamp": [TENCENT.market.midnight(day) for day in days],
+                "timestamp_str": list(days),
+                "aggregated_short": [51_000_000 + i for i in range(n)],
+                "aggregated_short_ratio": [0.56] * n,
+                "close_price": [467.8] * n,
+                "last_close_price": [None] * n,
+            }
+        )
+        .astype(kept)
         .assign(first_seen=np.nan)
     )
 
@@ -479,17 +501,42 @@ class StoreContract:
         assert len(empty) == 0
         pd.testing.assert_frame_equal(empty, store.read().iloc[:0])
 
+    def test_two_series_of_a_code_lie_beside_each_other(self, place: Place) -> None:
+        store = place.store()
+        store.save(TENCENT, WHOLE)
+        kept = TickerHistory(hk_reports(), True, None, 1767300000.5)
+        assert_same(store.save(TENCENT_REPORTS, kept), kept)
+        assert_same(place.store().load(TENCENT_REPORTS), kept)
+        assert_same(place.store().load(TENCENT), WHOLE)
+        file = TENCENT_FILE.replace("short_volume", "short_interest")
+        assert [name for name in place.names() if "/." not in name] == [file, TENCENT_FILE]
+        frame = store.read(what="short_interest")
+        assert list(frame["aggregated_short"]) == [51_000_002, 51_000_001, 51_000_000]
+        assert frame["published"].dtype == "datetime64[ns]"
+        lazy = store.to_dask(what="short_interest").compute(scheduler="synchronous")
+        pd.testing.assert_frame_equal(lazy, frame)
+        place.put(file, place.get(TENCENT_FILE))
+        with pytest.raises(CorruptStoreError, match="short_interest"):
+            store.load(TENCENT_REPORTS)
+        place.remove(file)
+        store.save(TENCENT_REPORTS, kept)
+        store.set_aside("HK.00700", what="short_interest")
+        assert store.codes(what="short_interest") == []
+        assert len(store.read()) == 3
+
     def test_nothing_kept_is_an_error_that_names_the_place(self, place: Place) -> None:
         store = place.store()
         assert store.codes() == []
         for action in (store.read, store.to_dask, store.info):
-            with pytest.raises(StoreError, match=r"nothing is kept there\. Is the path") as caught:
+            with pytest.raises(
+                StoreError, match=r"no daily short volume is kept there\. Is the path"
+            ) as caught:
                 action()
             assert store.url in str(caught.value)
-            with pytest.raises(StoreError, match="nothing of HK is kept there"):
+            with pytest.raises(StoreError, match="no daily short volume of HK is kept there"):
                 action(market="HK")
         store.save(APPLE, TickerHistory(us_rows()))
-        with pytest.raises(StoreError, match="nothing of HK is kept there"):
+        with pytest.raises(StoreError, match="no daily short volume of HK is kept there"):
             store.read(market="HK")
         assert store.codes() == ["US.AAPL"]
 
@@ -512,7 +559,7 @@ class StoreContract:
 
     def test_what_cannot_be_read_is_said(self, place: Place) -> None:
         store = place.store()
-        with pytest.raises(StoreError, match="nothing is kept there"):
+        with pytest.raises(StoreError, match="no daily short volume is kept there"):
             store.read()
         store.save(TENCENT, WHOLE)
         store.save(APPLE, TickerHistory(us_rows()))

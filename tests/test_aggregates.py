@@ -144,8 +144,11 @@ def test_values_that_are_none_are_refused(given: dict[str, Any], message: str) -
 
 def test_us_frames_say_what_to_pass() -> None:
     for metric in (metrics.days_to_cover, metrics.implied_shares):
-        with pytest.raises(NotShortVolumeError, match=r"of a US frame needs positions=.*shares_sh"):
+        with pytest.raises(
+            NotShortVolumeError, match=r"of a US frame needs positions=.*shares_sh"
+        ) as e:
             metric(sample.frame("US.AAPL"))
+        assert "positions=intake.open_futu_short_interest('US.AAPL').read()" in str(e.value)
     assert not [n for n in metrics.metrics(sample.frame("US.AAPL")) if "cover" in str(n)]
 
 
@@ -216,7 +219,6 @@ def test_a_ticker_of_null_has_no_report() -> None:
         '[["HK.1", "2026-06-05", null, "x", 1]]',
         '[["HK.1", "2026-06-05", null, 0.5, 1]]',
         '[["HK.1", "2026-06-05", "soon", 5, 1]]',
-        '[["HK.1", "2262-04-11", null, 5, 1]]',
     ],
 )
 def test_a_history_of_what_are_no_reports_is_named(reports: str) -> None:
@@ -233,6 +235,14 @@ def test_a_position_that_is_no_number_is_named() -> None:
     frame.attrs["aggregated_short"] = [1]
     with pytest.raises(ConfigError, match="attrs holds what is not a report"):
         metrics.aggregates(frame)
+
+
+def test_a_report_of_a_day_beyond_all_calendars_is_known_on_none_of_the_rows() -> None:
+    frame = hk([10, 20, 30], code="HK.1")
+    frame.attrs["aggregates_history"] = '[["HK.1", "2262-04-11", null, 5, 1]]'
+    assert metrics.aggregates_history(frame)["published"].isna().all()
+    with pytest.warns(PositionWarning, match="as of 2262-04-11 was known on 2262-04-11"):
+        assert metrics.days_to_cover(frame, 1).isna().all()
 
 
 @pytest.mark.parametrize("value", ["{", 5, "[]", '{"HK.1": 5}'])

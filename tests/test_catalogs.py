@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import intake
 import pytest
+from rank_gateway import RankGateway, codes_of, make_rank
 
 import intake_futu_short
 from intake_futu_short.errors import ConfigError, PanelWarning
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("name", ["sample", "opend"])
 def test_each_catalog_has_an_entry_a_market_with_the_code_as_a_parameter(name: str) -> None:
     catalog = intake.open_catalog(intake_futu_short.catalog_path(name))
-    assert sorted(catalog) == ["hk", "panel", "us"]
+    assert sorted(catalog) == ["hk", "hk_interest", "panel", "rank", "us", "us_interest"]
     for entry, code in (("us", "US.AAPL"), ("hk", "HK.00700")):
         parameters = {p["name"]: p for p in catalog[entry].describe()["user_parameters"]}
         assert parameters["code"]["default"] == code
@@ -30,6 +31,17 @@ def test_the_samples_entries_read_what_they_name() -> None:
         assert len(us.read()) == 29
         assert hk.read().attrs["code"] == "HK.SAMPLE"
         assert hk.npartitions == 38
+
+
+@pytest.mark.parametrize("name", ["sample", "opend"])
+def test_the_rank_takes_the_arguments_of_its_source(name: str) -> None:
+    catalog = intake.open_catalog(intake_futu_short.catalog_path(name))
+    rows = make_rank(4, market="HK")
+    with (
+        RankGateway(rows) as gateway,
+        catalog.rank(market="HK", rows=3, gateway=gateway.url) as source,
+    ):
+        assert source.read()["code"].tolist() == codes_of(rows, "HK")[:3]
 
 
 def test_a_panels_codes_are_a_parameter_whose_list_comes_through() -> None:

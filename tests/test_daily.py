@@ -125,7 +125,9 @@ def test_a_sample_is_typed_and_bears_attrs() -> None:
     assert frame["shares_traded"].dtype == "Int64"
     assert frame["last_close_price"].iloc[0] == 477.4
     assert "aggregated_short" not in sample.frame("US.AAPL").attrs
-    with pytest.raises(ConfigError, match=r"no sample of 'US.NONE', only of HK.00700"):
+    with pytest.raises(
+        ConfigError, match=r"no sample of daily short volume of 'US.NONE', only of HK.00700"
+    ):
         sample.frame("US.NONE")
 
 

@@ -50,7 +50,9 @@ def kind_of(name: str) -> type[FutuShortError]:
 
 
 def test_the_tree_is_as_promised_and_drawn() -> None:
-    assert sorted(errors.__all__) == sorted([*TREE, "PanelWarning", "PositionWarning"])
+    assert sorted(errors.__all__) == sorted(
+        [*TREE, "PanelWarning", "PositionWarning", "RankWarning"]
+    )
     for name, parents in TREE.items():
         assert tuple(parent.__name__ for parent in kind_of(name).__bases__) == parents
         builtin = f" ({parents[1]})" if len(parents) > 1 else ""

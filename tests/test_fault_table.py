@@ -1,5 +1,7 @@
 """Every fault, at several places of a walk of 31 pages: the whole history, or the named error.
 
+The walks are those of both calls with pages: daily short volume and short interest.
+
 A proxy between the real client and a real gateway does what networks do, and the gateway what
 gateways do. The outcomes are printed as a table at the end of the run.
 """
@@ -14,26 +16,36 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fault_proxy import FaultProxy
-from fault_table import FAULTS, PLACES, ROWS, Fault, Tricky
-from second_gateway import FIELDS, History, make_rows
+from fault_table import FAULTS, PLACES, ROWS_OF, Fault, Tricky
+from second_gateway import DAILY_SHORT_VOLUME, FIELDS_OF, SHORT_INTEREST, History, make_rows
 
 from intake_futu_short.errors import FutuShortError
 from intake_futu_short.gateway import Gateway
 from intake_futu_short.gateway import History as OwnHistory
+from intake_futu_short.interest_source import FutuShortInterestSource
 from intake_futu_short.security import Security
 from intake_futu_short.source import FutuShortSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import pandas as pd
-    from second_gateway import Row
 
-OWN = OwnHistory(
-    Security.parse("US.AAPL"), [{FIELDS["US"][name]: row[name] for name in row} for row in ROWS]
-)
+    from intake_futu_short.paged_source import PagedSource
+
+SOURCES: dict[int, type[PagedSource]] = {
+    DAILY_SHORT_VOLUME: FutuShortSource,
+    SHORT_INTEREST: FutuShortInterestSource,
+}
+CALLS = [pytest.param(call, id=source.call.name) for call, source in SOURCES.items()]
 OWN_GATEWAY_PLACE = 16
-HISTORIES = {"US.AAPL": History("US", ROWS), "HK.00700": History("HK", make_rows("HK", 240))}
+HISTORIES = {
+    call: {
+        "US.AAPL": History("US", rows),
+        "HK.00700": History("HK", make_rows("HK", 240, call=call)),
+    }
+    for call, rows in ROWS_OF.items()
+}
 # Nobody is refused by it; it makes "too frequent" wait for no longer than this window.
 LIMIT = "limit=1000/0.2"
 # Much more than all takes but the answers that are waited for in vain.
@@ -50,50 +62,66 @@ SOME_SLOW = [
 ]
 
 
-def is_whole(frame: pd.DataFrame, rows: Sequence[Row], market: str) -> bool:
+def own_history(call: int) -> OwnHistory:
+    columns = FIELDS_OF[call]["US"]
+    rows = [{columns[name]: row[name] for name in row} for row in ROWS_OF[call]]
+    return OwnHistory(Security.parse("US.AAPL"), rows, call=SOURCES[call].call)
+
+
+def is_whole(frame: pd.DataFrame, call: int, code: str) -> bool:
     """Every row once, in its place, with every value as it was."""
-    columns = {column: [row[name] for row in rows] for name, column in FIELDS[market].items()}
-    return {str(name): frame[name].tolist() for name in frame} == columns
+    history = HISTORIES[call][code]
+    fields = FIELDS_OF[call][history.market]
+    columns = {column: [row[name] for row in history.rows] for name, column in fields.items()}
+    sent = frame.drop(columns="published", errors="ignore")
+    return {str(name): sent[name].tolist() for name in sent} == columns
 
 
-def outcome(source: FutuShortSource, rows: Sequence[Row], market: str = "US") -> str:
+def outcome(source: PagedSource, call: int, code: str) -> str:
     with closing(source):
         try:
-            return "whole" if is_whole(source.read(), rows, market) else "WRONG"
+            return "whole" if is_whole(source.read(), call, code) else "WRONG"
         except FutuShortError as error:
             return type(error).__name__
 
 
-def read(fault: Fault, url: str) -> str:
-    def source(code: str) -> FutuShortSource:
-        return FutuShortSource(code, gateway=f"{url}?{LIMIT}", timeout=fault.timeout_s)
+def read(fault: Fault, url: str, call: int) -> str:
+    def read_one(code: str) -> str:
+        source = SOURCES[call](code, gateway=f"{url}?{LIMIT}", timeout=fault.timeout_s)
+        return outcome(source, call, code)
 
     if not fault.everywhere:
-        return outcome(source("US.AAPL"), ROWS)
+        return read_one("US.AAPL")
     with ThreadPoolExecutor(1) as pool:  # answers to be shuffled must be in flight together
-        other = pool.submit(outcome, source("HK.00700"), HISTORIES["HK.00700"].rows, "HK")
-        assert outcome(source("US.AAPL"), ROWS) == other.result()
+        other = pool.submit(read_one, "HK.00700")
+        assert read_one("US.AAPL") == other.result()
         return other.result()
 
 
+def told(name: str, call: int) -> str:
+    return name if call == DAILY_SHORT_VOLUME else f"{name} (interest)"
+
+
+@pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize(("name", "place"), SOME_SLOW)
 def test_a_walk_ends_whole_or_in_the_named_error(
     name: str,
     place: int,
+    call: int,
     tell_outcome: Callable[[str, int, str], None],
     patience: Callable[..., None],
 ) -> None:
     fault = FAULTS[name]
     patience(**dict(fault.patience))
     with (
-        Tricky(fault, place, HISTORIES) as gateway,
+        Tricky(fault, place, HISTORIES[call], call) as gateway,
         FaultProxy(gateway.port, fault.act, place or None, always=fault.always) as proxy,
     ):
         begin = time.monotonic()
-        became = read(fault, proxy.url)
+        became = read(fault, proxy.url, call)
         took = time.monotonic() - begin
         assert our_threads() == []
-    tell_outcome(name, place, became)
+    tell_outcome(told(name, call), place, became)
     assert became == (fault.error or "whole")
     assert took < GUARD_S
     assert proxy.spoiled if fault.answer is None else gateway.tricks  # the fault did happen
@@ -108,18 +136,24 @@ OF_THE_NETWORK = [
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("name", OF_THE_NETWORK)
 def test_so_does_a_walk_of_the_package_s_own_gateway(
-    name: str, tell_outcome: Callable[[str, int, str], None], patience: Callable[..., None]
+    name: str,
+    call: int,
+    tell_outcome: Callable[[str, int, str], None],
+    patience: Callable[..., None],
 ) -> None:
     fault = FAULTS[name]
     patience(**dict(fault.patience))
+    own = {"US.AAPL": own_history(call)}
+    volume, interest = (own, {}) if call == DAILY_SHORT_VOLUME else ({}, own)
     with (
-        Gateway({"US.AAPL": OWN}) as gateway,
+        Gateway(volume, short_interest=interest) as gateway,
         FaultProxy(gateway.port, fault.act, OWN_GATEWAY_PLACE, always=fault.always) as proxy,
     ):
-        became = read(fault, proxy.url)
-    tell_outcome(f"{name} (own gateway)", OWN_GATEWAY_PLACE, became)
+        became = read(fault, proxy.url, call)
+    tell_outcome(f"{told(name, call)} (own gateway)", OWN_GATEWAY_PLACE, became)
     assert became == (fault.error or "whole")
     assert proxy.spoiled
     assert our_threads() == []

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intake_futu_short.calls import SHORT_INTEREST
 from intake_futu_short.errors import ConfigError, StoreError
 from intake_futu_short.gateway.histories import (
     History,
@@ -169,3 +170,21 @@ def test_rows_must_fit_the_wire(rows: list[dict[str, Any]], words: str) -> None:
 def test_the_sample_is_read_from_its_directory() -> None:
     assert sorted(sample_histories()) == ["HK.00700", "HK.SAMPLE", "US.AAPL", "US.SAMPLE"]
     assert sample_directory().name == "sample"
+
+
+def test_the_sample_of_short_interest_lies_beside_it(tmp_path: Path) -> None:
+    assert sorted(sample_histories(SHORT_INTEREST)) == ["HK.00700", "HK.SAMPLE", "US.SAMPLE"]
+    history = sample_histories(SHORT_INTEREST)["HK.00700"]
+    assert history.call is SHORT_INTEREST
+    assert history.rows[0]["aggregated_short"] == 51480638
+    # Columns are those of the call.
+    (tmp_path / "US.A.csv").write_text("timestamp_str,shares_short\n2026-05-29,5\n")
+    assert read_histories(tmp_path, SHORT_INTEREST)["US.A"].rows[0]["shares_short"] == 5
+    with pytest.raises(StoreError, match="the first line names the columns"):
+        read_histories(tmp_path)
+    with pytest.raises(ConfigError, match="rows of US have no 'volume'"):
+        History(
+            Security.parse("US.A"),
+            [{"timestamp_str": "2026-05-29", "volume": 1}],
+            call=SHORT_INTEREST,
+        )

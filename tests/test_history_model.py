@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from model_gateway import PRICES, ModelGateway
 from refreshed_ticker import RefreshedTicker, as_read
 
+from intake_futu_short.calls import SHORT_VOLUME
 from intake_futu_short.errors import GatewayDisconnectedError
-from intake_futu_short.history import plausible
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 NUM = 5
 WINDOW = 32
 
 
-@pytest.fixture(autouse=True, scope="module")
-def window() -> Iterator[None]:
-    """The model forgets rows as the gateway does, but sooner."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plausible, "WINDOW_ROWS", 30)
-        yield
+# The model forgets rows as the gateway does, but sooner.
+CALL = replace(SHORT_VOLUME, window_rows=30)
 
 
 class StoredHistory(RuleBasedStateMachine):
@@ -44,7 +36,7 @@ class StoredHistory(RuleBasedStateMachine):
         self.gateway = ModelGateway(
             days, "HK", window=WINDOW, num=NUM, cursor=cursor, missing=missing, seed=seed
         )
-        self.ticker = RefreshedTicker(self.gateway)
+        self.ticker = RefreshedTicker(self.gateway, call=CALL)
         # Something changed that one request cannot see: a full walk is needed.
         self.is_hidden = False
         self.days_seen: set[str] = set()

@@ -27,18 +27,19 @@ FLOORS: dict[str, list[str]] = {
         "opend.address",
     ],
     "arguments": ["arguments"],
-    "calls, rows and walks": ["calls", "pages", "schema", "walk"],
+    "calls, rows and walks": ["calls", "rank_requests", "pages", "schema", "walk"],
     "rules of a history": [
         "history.ticker_history", "history.plausible", "history.reports", "history.revisions",
-        "history.join", "history.refresh", "history.as_of",
+        "history.join", "history.as_of", "history.refresh",
     ],
     "metrics": [
         "metrics.windows", "metrics.sessions", "metrics.registry", "metrics.columns",
         "metrics.window_metrics", "metrics.answers", "metrics.daily", "metrics.trailing",
-        "metrics.aggregates", "metrics.known", "metrics.reports", "metrics.positions",
-        "metrics.combined", "metrics.panels", "metrics.newest", "metrics.resampling", "metrics",
-        "checks", "plotting.step", "plotting.figure_data", "plotting.shown", "plotting.chart_parts",
-        "plotting.heat_map", "plotting.drawing", "plotting", "accessor_repr", "accessor", "dask",
+        "metrics.aggregates", "metrics.known", "metrics.one_report", "metrics.reports",
+        "metrics.positions", "metrics.position_columns", "metrics.combined", "metrics.panels",
+        "metrics.newest", "metrics.resampling", "metrics", "checks", "plotting.step",
+        "plotting.figure_data", "plotting.shown", "plotting.chart_parts", "plotting.heat_map",
+        "plotting.drawing", "plotting", "accessor_repr", "accessor", "dask",
     ],
     "store": [
         "store.paths", "store.footer", "store.state", "store.tables", "store.parquet", "store.urls",
@@ -50,14 +51,19 @@ FLOORS: dict[str, list[str]] = {
         "opend.ask",
     ],
     "serving": [
-        "sample", "sample.synthesize", "gateway.histories", "gateway.responder", "gateway.server",
-        "gateway", "gateway.served",
+        "sample", "sample.synthesize", "gateway.histories", "gateway.ranked", "gateway.newest",
+        "gateway.request_log", "gateway.responder", "gateway.server", "gateway", "gateway.served",
     ],
-    "one read": ["history.update", "partitions", "stored", "reading"],
-    "who asks": ["quote_context", "syncing", "source_repr", "source", "reader", "ticker_catalog"],
+    "one read": ["history.update", "partitions", "ranking", "stored", "reading"],
+    "who asks": [
+        "official_names", "quote_context", "syncing", "source_repr", "gateway_source",
+        "paged_source", "interest_source", "source", "rank_source", "reader", "ticker_catalog",
+    ],
     "screens": ["screening", "screen_columns", "sparklines", "report"],
     "command line": [
-        "cli.frame_output", "cli.screen_output", "cli.options", "cli.doctor", "cli", "__main__",
+        "cli.frame_output", "cli.screen_output", "cli.options", "cli.rank", "cli.reading",
+        "cli.plot", "cli.doctor", "cli.record_questions", "cli.record_notes", "cli.recording",
+        "cli", "__main__",
     ],
 }  # fmt: skip
 ORDER = [module for modules in FLOORS.values() for module in modules]
@@ -76,12 +82,13 @@ BESIDE = [
 
 # They are handed bytes, replies, rows and moments; they fetch none themselves.
 PURE = [
-    "errors", "days", "security", "calendars", "calls", "pages", "walk", "schema", "opend.wire",
-    "opend.cipher", "opend.connection", "opend.replies", "opend.address", "repr_table",
-    "accessor_repr",
+    "errors", "days", "security", "calendars", "calls", "rank_requests", "pages", "walk", "schema",
+    "opend.wire", "opend.cipher", "opend.connection", "opend.replies", "opend.address",
+    "repr_table", "accessor_repr", "partitions", "ranking",
     *FLOORS["rules of a history"],
     *(module for module in ORDER if module.startswith("metrics")),
-    "screen_columns", "sparklines",
+    "screen_columns", "sparklines", "gateway.ranked", "cli.record_questions",
+    "cli.record_notes",
 ]  # fmt: skip
 IMPURE = {
     "asyncio", "concurrent", "dask", "fsspec", "http", "intake", "io", "multiprocessing", "os",
@@ -175,7 +182,7 @@ def test_pure_modules_look_at_no_clock_and_open_no_file(module: str) -> None:
         ("socket", ["opend.dial", "gateway.server", "gateway", "cli.doctor"]),
         ("asyncio", []),
         ("sqlite3", ["opend.limit_file"]),
-        ("intake", ["source", "reader", "ticker_catalog", "cli"]),
+        ("intake", ["gateway_source", "reader", "ticker_catalog", "cli"]),
         ("dask", ["dask"]),
     ],
 )
@@ -281,6 +288,8 @@ def test_setup_cfg_names_the_license_and_the_entry_points() -> None:
     names = {e.name: e.group for e in distribution("intake-futu-short").entry_points}
     assert names == {
         "futu_short": "intake.drivers",
+        "futu_short_interest": "intake.drivers",
+        "futu_short_rank": "intake.drivers",
         "futu_short_catalog": "intake.drivers",
         "futu-short": "console_scripts",
     }

@@ -151,7 +151,7 @@ def test_what_is_set_aside_is_read_only_when_asked_for(store: FutuShortStore) ->
     assert where.endswith(
         "/aside/short_volume/market=US/code=US.AAPL/2025-12-30_2026-01-02.parquet"
     )
-    with pytest.raises(StoreError, match="nothing is kept"):
+    with pytest.raises(StoreError, match="no daily short volume is kept"):
         store.read()
     assert store.codes() == []
     pd.testing.assert_frame_equal(store.read("US.AAPL", aside=True), before)

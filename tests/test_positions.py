@@ -379,7 +379,22 @@ def test_whose_reports_are_must_be_clear() -> None:
     whose.attrs["code"] = "HK.2"
     same(metrics.days_to_cover(whose, 1, positions=two.tail(1)), [1.0] * 3)
     positions.attrs["code"] = "HK.1"  # a frame of short interest of one ticker
-    assert metrics.days_to_cover(whose, 1, positions=positions).isna().all()
+    message = (
+        r"days_to_cover_1: positions is of HK\.1 by its attrs, and the rows are of HK\.2\. .*"
+        r"positions=intake\.open_futu_short_interest\('HK\.2'\)\.read\(\)"
+    )
+    for rows in (whose, hk(3, "HK.2"), whose.iloc[:0]):
+        with pytest.raises(ConfigError, match=message):
+            metrics.days_to_cover(rows, 1, positions=positions)
+    # Of a panel it is that ticker's, and no other's.
+    answer = metrics.days_to_cover(panel, 1, positions=positions)
+    same(answer, [1.0, 1.0, 1.0, NAN, NAN, NAN])
+    with pytest.raises(ConfigError, match=r"is of HK\.1 .* rows are of HK\.2 and 1 more"):
+        metrics.metrics(panel.replace({"code": {"HK.1": "HK.3"}}), 1, positions=positions)
+    positions.attrs = {"market": "US"}
+    with pytest.raises(ConfigError, match="of the market US by its attrs, and the rows are of HK"):
+        metrics.days_to_cover(hk(3), 1, positions=positions)
+    positions.attrs = {}
     with pytest.raises(ConfigError, match="takes positions= or one report by its parts, not both"):
         metrics.days_to_cover(whose, 1, positions=two, aggregated_short=5)
 

@@ -1,5 +1,5 @@
-"""The call as its documentation has it. That its frames equal the official client's is tested
-against the official client itself."""
+"""The calls as their documentation has them. That their frames equal the official client's is
+tested against the official client itself."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from second_gateway import History, SecondGateway, make_rows
+from second_gateway import (
+    DAILY_SHORT_VOLUME,
+    SHORT_INTEREST,
+    SHORT_SELLING_RANK,
+    History,
+    SecondGateway,
+    make_rows,
+)
+from second_rank import make_ranked
 
 from intake_futu_short import RET_ERROR, RET_OK, ConfigError, OpenQuoteContext
+from intake_futu_short.calls import SHORT_INTEREST as INTEREST_CALL
 from intake_futu_short.gateway import Gateway, sample_histories
 
 if TYPE_CHECKING:
@@ -142,3 +151,59 @@ def test_hosts_and_ports_that_cannot_be_are_refused_at_once() -> None:
     for host, port in (("", 11111), ("a b", 11111), ("127.0.0.1", 0), ("127.0.0.1", True)):
         with pytest.raises(ConfigError):
             OpenQuoteContext(host, port)
+
+
+def test_the_three_calls_have_three_limits() -> None:
+    with (
+        SecondGateway(
+            {"US.T": History("US", make_rows("US", 3))},
+            short_interest={"US.T": make_rows("US", 3, call=SHORT_INTEREST)},
+            rank={"US": make_ranked("US", 3)},
+            limits={
+                DAILY_SHORT_VOLUME: (30, 30.0),
+                SHORT_INTEREST: (30, 30.0),
+                SHORT_SELLING_RANK: (60, 30.0),
+            },
+        ) as server,
+        OpenQuoteContext(port=server.port) as context,
+    ):
+        for _ in range(30):
+            assert context.get_daily_short_volume("US.T")[0] == RET_OK
+            assert context.get_short_interest("US.T")[0] == RET_OK
+        for _ in range(60):
+            assert context.get_short_selling_rank()[0] == RET_OK
+    assert len(server.queries) == len(server.rank_queries) == 60
+    # None of them waited for a window of 30 s to pass.
+    assert server.rank_queries[-1].arrived - server.queries[0].arrived < 30.0
+
+
+def test_documented_short_interest_of_our_own_gateway() -> None:
+    rows = sample_histories(INTEREST_CALL)
+    with (
+        Gateway({}, short_interest=rows) as server,
+        OpenQuoteContext(port=server.port) as context,
+    ):
+        ret, us_df, hk_df = context.get_short_interest("HK.00700", num=3)
+        assert ret == RET_OK
+        assert isinstance(us_df, pd.DataFrame)
+        assert hk_df is not None
+        older = context.get_short_interest("HK.00700", hk_df.attrs["next_key"], 50)[2]
+    assert us_df.empty
+    assert older is not None
+    assert hk_df["timestamp_str"].tolist() == ["2026-04-30", "2026-04-24", "2026-04-17"]
+    assert hk_df["aggregated_short"].tolist()[0] == 51480638
+    assert older.attrs["next_key"] == "-1"
+    assert len(hk_df) + len(older) == 10
+
+
+def test_the_empty_cursor_is_none_for_short_interest_only() -> None:
+    with (
+        SecondGateway(
+            {"US.T": History("US", make_rows("US", 3))},
+            short_interest={"US.T": make_rows("US", 3, call=SHORT_INTEREST)},
+        ) as server,
+        OpenQuoteContext(port=server.port) as context,
+    ):
+        assert context.get_short_interest("US.T", "")[0] == RET_OK
+        context.get_daily_short_volume("US.T", "")
+    assert [query.next_key for query in server.queries] == [None, ""]

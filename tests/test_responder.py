@@ -344,7 +344,7 @@ def test_requests_are_kept_as_they_arrived() -> None:
 
 
 def test_of_many_requests_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intake_futu_short.gateway.responder.MAX_REMEMBERED_BYTES", 1000)
+    monkeypatch.setattr("intake_futu_short.gateway.request_log.MAX_REMEMBERED_BYTES", 1000)
     with Gateway(sample()) as running, Peer(running) as peer:
         for num in range(1, 21):
             peer.page(num=num)

@@ -256,12 +256,12 @@ def test_when_no_ticker_can_be_read(tmp_path: Path, synced: Path) -> None:
 def test_when_nothing_is_kept(tmp_path: Path) -> None:
     result = futu_short("screen", "--store", str(tmp_path))
     assert (result.returncode, result.stdout) == (1, "")
-    assert "nothing is kept there" in result.stderr
+    assert "no daily short volume is kept there" in result.stderr
     keep(tmp_path, "US.A", sample.frame("US.SAMPLE").iloc[:0])
     with pytest.raises(StoreError, match="there are no rows of any ticker"):
         recent_rows(FutuShortStore(tmp_path))
     result = futu_short("screen", "--store", str(tmp_path), "--market", "HK")
-    assert "nothing of HK is kept there" in result.stderr
+    assert "no daily short volume of HK is kept there" in result.stderr
 
 
 def test_what_is_no_metric_is_known_before_rows_are_read(

@@ -15,10 +15,20 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from gateway_peer import DAILY_SHORT_VOLUME, KEEP_ALIVE, Peer, days, question
-from store_contract import AGGREGATES, APPLE, TENCENT, TENCENT_FILE, hk_rows, us_rows
+from second_gateway import official
+from store_contract import (
+    AGGREGATES,
+    APPLE,
+    TENCENT,
+    TENCENT_FILE,
+    TENCENT_REPORTS,
+    hk_reports,
+    hk_rows,
+    us_rows,
+)
 
-from intake_futu_short import FutuShortStore
-from intake_futu_short.calls import SHORT_VOLUME, Ticker
+from intake_futu_short import FutuShortStore, sample
+from intake_futu_short.calls import SHORT_INTEREST, SHORT_VOLUME, Ticker
 from intake_futu_short.cli import main
 from intake_futu_short.errors import ConfigError, StoreError
 from intake_futu_short.gateway import Gateway
@@ -305,6 +315,29 @@ def test_the_command_serves_until_ctrl_c(
     assert (process.returncode, output, errors) == (0, "Closed.\n", "")
 
 
+def test_the_command_serves_both_series_and_the_rank(
+    serving: Callable[..., tuple[subprocess.Popen[str], str]], store: FutuShortStore
+) -> None:
+    table = SHORT_INTEREST.table(TENCENT.market)
+    columns = sample.frame("HK.00700", what="short_interest")[table.column_names]
+    rows = columns.iloc[::-1].reset_index(drop=True).assign(first_seen=float("nan"))
+    store.save(Ticker(Security.parse("HK.00005"), SHORT_INTEREST), TickerHistory(rows, True))
+    process, said = serving()
+    assert said.startswith("Serving 3 tickers")
+    port = int(said.rpartition(". Ctrl-C")[0].rpartition(":")[2])
+    security = official("Qot_Common_pb2").Security(market=1, code="00005")
+    interest = official("Qot_GetShortInterest_pb2").Request(c2s={"security": security})
+    rank = official("Qot_GetShortSellingRank_pb2").Request(c2s={"market": 1})
+    with Peer(Gateway({}, port=port)) as peer:
+        page = peer.ask(3249, interest.SerializeToString(), "Qot_GetShortInterest_pb2")
+        ranked = peer.ask(3415, rank.SerializeToString(), "Qot_GetShortSellingRank_pb2")
+    assert [item.aggregatedShort for item in page.s2c.hkItemList][:2] == [51480638, 51888755]
+    # A ticker without short volume has no row to rank.
+    assert [item.security.code for item in ranked.s2c.dataList] == ["00700"]
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30) == ("Closed.\n", "")
+
+
 def test_the_command_says_what_serving_others_means(
     serving: Callable[..., tuple[subprocess.Popen[str], str]],
 ) -> None:
@@ -313,6 +346,17 @@ def test_the_command_says_what_serving_others_means(
     _, errors = process.communicate(timeout=30)
     assert said.startswith("Serving 2 tickers")
     assert re.match(r"Warning: the protocol knows no password\. Everybody who reaches", errors)
+
+
+def test_the_command_serves_a_store_of_reports_alone(
+    serving: Callable[..., tuple[subprocess.Popen[str], str]], store: FutuShortStore
+) -> None:
+    for code in store.codes():
+        store.set_aside(code)
+    store.save(TENCENT_REPORTS, TickerHistory(hk_reports(), True))
+    process, said = serving()
+    process.kill()
+    assert said.startswith(f"Serving 1 tickers of {store.url} at ")
 
 
 @pytest.mark.parametrize(

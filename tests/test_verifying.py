@@ -110,9 +110,9 @@ def test_rows_that_cannot_be_checked_are_told(store: FutuShortStore) -> None:
 
 
 def test_what_cannot_be_verified_is_an_error(store: FutuShortStore, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="nothing is kept there"):
+    with pytest.raises(StoreError, match="no daily short volume is kept there"):
         verify(FutuShortStore(tmp_path / "typo"))
-    with pytest.raises(StoreError, match="nothing is kept there"):
+    with pytest.raises(StoreError, match="no daily short volume is kept there"):
         verify(FutuShortStore(tmp_path / "typo"), ["HK.00700"])
     with pytest.raises(ConfigError, match="market must be one of"):
         verify(store, market="SH")
@@ -163,6 +163,6 @@ def test_the_commands_exit_code_tells_of_a_file_that_is_not_sound(
 def test_the_command_says_that_nothing_is_kept(tmp_path: Path) -> None:
     result = futu_short("check", "--store", "typo", cwd=tmp_path)
     assert result.returncode == 1
-    assert "nothing is kept there" in result.stderr
+    assert "no daily short volume is kept there" in result.stderr
     assert futu_short("check", cwd=tmp_path).returncode == 2
     assert not (tmp_path / "typo").exists()

@@ -16,6 +16,7 @@ from intake_futu_short import (
     FutuShort,
     FutuShortCatalog,
     FutuShortError,
+    FutuShortRankSource,
     FutuShortSource,
     FutuShortStore,
     OpenQuoteContext,
@@ -61,6 +62,14 @@ def sources() -> None:
         del chunks, lazy
 
 
+def ranks() -> None:
+    with FutuShortRankSource("HK", "volume", False, 70, ["HK.BK1001"], timeout=5) as source:
+        assert_type(source.read(), pd.DataFrame)
+        assert_type(source.read_partition(0), pd.DataFrame)
+        assert_type(source.discover(), dict[str, Any])
+    FutuShortCatalog(watchlist="rank://US?sort=short_ratio&rows=200")
+
+
 def wrong() -> None:
     """An ignore that is not needed is an error: each line here must be one to mypy."""
     FutuShortSource()  # type: ignore[call-arg]  # mypy's to refuse
@@ -86,8 +95,11 @@ def readers() -> None:
 def documented_call() -> None:
     with OpenQuoteContext(host="127.0.0.1", port=11111) as context:
         ret, us_rows, hk_rows = context.get_daily_short_volume("HK.00700", next_key=None, num=None)
+        context.get_short_interest("HK.00700", next_key=None, num=None)
+        _, ranked = context.get_short_selling_rank("US", "SHORT_RATIO", plate_list=["US.BK2024"])
     if ret == RET_OK or ret != RET_ERROR:
         print(us_rows, hk_rows)
+    assert_type(ranked, tuple[int, pd.DataFrame] | str)
 
 
 def accessor(frame: pd.DataFrame) -> None:
@@ -111,6 +123,8 @@ def accessor(frame: pd.DataFrame) -> None:
     assert_type(shortvol.implied_shares(positions=frame), "pd.Series[float]")
     assert_type(shortvol.metrics(start="2026-01-02", positions=frame), pd.DataFrame)
     assert_type(shortvol.with_metrics(start="2026-01-02", positions=frame), pd.DataFrame)
+    assert_type(shortvol.with_positions(frame), pd.DataFrame)
+    shortvol.plot(positions=frame)
     assert_type(shortvol.aggregates_history(), pd.DataFrame)
 
 

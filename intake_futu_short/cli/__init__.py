@@ -7,11 +7,11 @@ sound (``check``), 130 interrupted.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import logging
 import os
 import sys
 import threading
-import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,9 +19,20 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from intake_futu_short import __version__
-from intake_futu_short.arguments import date, interval
+from intake_futu_short.arguments import date
+from intake_futu_short.calls import SERIES, SHORT_VOLUME
 from intake_futu_short.cli import frame_output
-from intake_futu_short.cli.options import LAST, output_option, past_options, source_options
+from intake_futu_short.cli.options import (
+    LAST,
+    as_arguments,
+    output_option,
+    past_options,
+    source_options,
+    what_option,
+)
+from intake_futu_short.cli.plot import plot
+from intake_futu_short.cli.rank import notes_of_a_rank, rank
+from intake_futu_short.cli.reading import read_rows
 from intake_futu_short.errors import FutuShortError, PanelWarning, StoreError
 
 if TYPE_CHECKING:
@@ -52,7 +63,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """Daily short volume of US and HK stocks and funds from Futu's OpenD gateway."""
+    """Daily short volume and short interest of US and HK stocks, from Futu's OpenD gateway."""
     if sys.stdout is None:  # closed by whoever started this: what is printed goes nowhere
         nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - closed with click's
         sys.stdout = click.get_current_context().with_resource(nowhere)
@@ -64,14 +75,17 @@ def main() -> None:
 
 @main.command()
 @click.argument("codes", metavar="CODE...", nargs=-1, required=True)
+@what_option
 @source_options(
     "start", "end", "num", "gateway", "store", "refresh", "max-pages", "rsa-key", "timeout"
 )
 @past_options
-@click.option("--metrics", is_flag=True, help="Add what df.shortvol derives, as columns.")
+@click.option(
+    "--metrics", is_flag=True, help="Add what df.shortvol derives of short volume, as columns."
+)
 @click.option(
     "--last", type=LAST, default="all", show_default=True, metavar="N|all",
-    help="Only the newest N trading days of each ticker.",
+    help="Only the newest N trading days, or reports, of each ticker.",
 )  # fmt: skip
 @click.option(
     "--format", "form", type=click.Choice(frame_output.FORMATS),
@@ -89,9 +103,14 @@ def read(
 ) -> None:
     """Read the short volume of one ticker, or of several of one market.
 
+    With --what short_interest, the reports of its open positions; the last column, published, is
+    when each became public: an estimate.
+
     Metrics look back at days before --start, which are read too and not written.
     With --as-of or --aside only the store is read, and no gateway is asked.
     """
+    if metrics and given["what"] != SHORT_VOLUME.name:
+        raise click.UsageError(f"--metrics are of {SHORT_VOLUME.name}, not of {given['what']}.")
     if form is None:
         form = _format(output)
     elif form == "parquet" and output is None and sys.stdout.isatty():
@@ -99,7 +118,7 @@ def read(
     from intake_futu_short.metrics.registry import WINDOWS
 
     # Some metrics compare a day with the longest window before it.
-    frame = _read(codes, given, max(WINDOWS) if metrics else 0)
+    frame = read_rows(codes, given, max(WINDOWS) if metrics else 0)
     if metrics:
         frame = frame.shortvol.with_metrics()
     frame = frame_output.cut(frame, date("start", given["start"]), None if last == "all" else last)
@@ -124,68 +143,38 @@ def _format(output: str | None) -> str:
     return form
 
 
-def _read(codes: tuple[str, ...], given: dict[str, Any], warmup: int = 0) -> pd.DataFrame:
-    """Rows of tickers, with `warmup` or more of each before ``--start``."""
-    from intake_futu_short.source import FutuShortSource
-
-    wanted = {name: value for name, value in given.items() if name not in {"as_of", "aside"}}
-    wanted = _given(wanted)
-    first, _ = interval(wanted.get("start"), wanted.get("end"))
-    warmup = 0 if first is None else warmup
-    if given["aside"] or given["as_of"] is not None:
-        if warmup:
-            del wanted["start"]  # all that is stored before it is at hand
-        return _read_past(codes, wanted, given["as_of"], aside=given["aside"])
-    code: Any = codes[0] if len(codes) == 1 else list(codes)
-    with FutuShortSource(code, **wanted, warmup=warmup) as source:
-        return source.read()
-
-
-def _read_past(
-    codes: tuple[str, ...], wanted: dict[str, Any], as_of: str | None, *, aside: bool
-) -> pd.DataFrame:
-    from intake_futu_short.store import FutuShortStore
-
-    store = wanted.pop("store", None)
-    if store is None:
-        raise click.UsageError("--as-of and --aside read a store: name it with --store.")
-    others = sorted(set(wanted) - {"start", "end"})
-    if others:
-        option = others[0].replace("_", "-")
-        raise click.UsageError(f"--{option} is for a gateway, which --as-of and --aside don't ask.")
-    return FutuShortStore(store).read(list(codes), **wanted, as_of=as_of, aside=aside)
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """Options that were given, as arguments."""
-    given = {name: value for name, value in options.items() if value not in {None, ()}}
-    if "gateway" in given:
-        # A shell's variable that is not set leaves it open, as it does in a catalog.
-        given["gateway"] = [url for url in given["gateway"] if url] or None
-    return given
-
-
 @main.command()
 @click.argument("codes", metavar="[CODE]...", nargs=-1)
-@click.option("--watchlist", help="fsspec URL of a file with codes, a code a line.")
+@click.option(
+    "--watchlist",
+    help="fsspec URL of a file with codes, a code a line; or rank://US?sort=short_ratio&rows=200.",
+)
+@what_option
 @click.option("--store", required=True, help="fsspec URL of the history to keep.")
 @source_options("gateway", "refresh", "start", "num", "rsa-key", "timeout")
 def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any) -> None:
     """Bring the stored history of tickers up to date.
 
-    Prints what became of each: a table for a person, CSV for a pipe. A ticker that fails does not
-    keep the others from theirs; the exit code is 1 then.
+    Asks the gateway only for what can be new by now: a trading day, or with --what short_interest
+    the report of another week (HK) or half month (US). Prints what became of each ticker: a table
+    for a person, CSV for a pipe. One that fails does not keep the others from theirs; the exit code
+    is 1 then.
     """
     if not codes and watchlist is None:
         raise click.UsageError("Name codes, or a --watchlist.")
     from intake_futu_short.syncing import sync as sync_tickers
-    from intake_futu_short.ticker_catalog import read_watchlist
+    from intake_futu_short.ticker_catalog import ASKING, read_watchlist
 
-    wanted = [*codes, *(read_watchlist(watchlist) if watchlist is not None else [])]
+    arguments = as_arguments(given)
+    wanted = [*codes]
+    if watchlist is not None:
+        asking = {name: arguments[name] for name in ASKING if name in arguments}
+        with notes_of_a_rank():
+            wanted += read_watchlist(watchlist, **asking)
     with warnings.catch_warnings():
         # It would say once more what the table says.
         warnings.simplefilter("ignore", PanelWarning)
-        frame = sync_tickers(wanted, store, errors="warn", **_given(given))
+        frame = sync_tickers(wanted, store, errors="warn", **arguments)
     errors = frame["error"].dropna()
     if sys.stdout.isatty():
         click.echo(frame.drop(columns="error").to_string(index=False))
@@ -200,18 +189,19 @@ def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any
 @main.command()
 @click.argument("codes", metavar="[CODE]...", nargs=-1)
 @click.option("--store", required=True, help="fsspec URL of the history that is kept.")
-def check(codes: tuple[str, ...], store: str) -> None:
+@what_option
+def check(codes: tuple[str, ...], store: str, what: str) -> None:
     """Say whether stored histories are sound, complete, and add up.
 
     Reads every file, or those of the tickers named, and asks no gateway. Prints what was found of
     each: a table for a person, CSV for a pipe. The exit code is 3 when a file is not sound, and 1
     when nothing is kept. Rows that do not add up are told and leave it at 0: they are what the
-    gateway sent.
+    gateway sent. Of short interest only the files are checked, since its rows have nothing to add.
     """
     from intake_futu_short.store import FutuShortStore
     from intake_futu_short.verifying import verify
 
-    frame = verify(FutuShortStore(store), codes or None)
+    frame = verify(FutuShortStore(store), codes or None, what=what)
     if sys.stdout.isatty():
         click.echo(frame.drop(columns="problem").to_string(index=False))
         for code, problem in frame.set_index("code")["problem"].dropna().items():
@@ -261,91 +251,64 @@ def screen(
         raise click.exceptions.Exit(1)
 
 
+main.add_command(rank)
+
+
 @main.command("set-aside")
 @click.argument("code", metavar="CODE")
 @click.option("--store", required=True, help="fsspec URL of the history.")
-def set_aside(code: str, store: str) -> None:
+@what_option
+def set_aside(code: str, store: str, what: str) -> None:
     """Move what is stored of a code to a file of its own; the next sync starts anew.
 
-    For a code that now belongs to another security. read --aside reads what was set aside.
+    For a code that now belongs to another security. Each series is moved by itself. read --aside
+    reads what was set aside.
     """
     from intake_futu_short.store import FutuShortStore
 
-    click.echo(FutuShortStore(store).set_aside(code))
+    click.echo(FutuShortStore(store).set_aside(code, what=what))
 
 
-@main.command()
-@click.argument("codes", metavar="CODE...", nargs=-1, required=True)
-@output_option("Figure to write: .png, .pdf or .svg.", required=True)
-@source_options(
-    "start", "end", "num", "gateway", "store", "refresh", "max-pages", "rsa-key", "timeout"
-)
-@past_options
-@click.option(
-    "--last", type=LAST, metavar="N|all",
-    help="The newest N trading days; by default 250, or all from --start on.",
-)  # fmt: skip
-@click.option(
-    "--kind", type=click.Choice(["panels", "heatmap"]),
-    help="By default panels of up to 12 tickers, else a heat map.",
-)  # fmt: skip
-@click.option(
-    "--dpi", type=click.IntRange(20, 1200), default=150, show_default=True,
-    help="Dots an inch of a PNG, which is 9 inches wide.",
-)  # fmt: skip
-def plot(codes: tuple[str, ...], *, output: str, dpi: int, **given: Any) -> None:
-    """Draw the short volume of a ticker, or of several of one market, into a file.
-
-    Windows of the first days shown look back at days before, which are read too.
-    """
-    from intake_futu_short import plotting
-
-    if not output.lower().endswith(tuple(f".{name}" for name in plotting.FORMATS)):
-        raise click.UsageError(f"{output!r} must end in one of {', '.join(plotting.FORMATS)}.")
-    plotting.check_installed()
-    # A gateway sends the newest days first, so that those after --end are read anyway: an error
-    # can then name the days that there are.
-    kind, end, last = (given.pop(name) for name in ("kind", "end", "last"))
-    options = plotting.Options(kind, given["start"], end, last)
-    options.interval()
-    if not any((given["start"], given["store"], given["max_pages"], last == "all")):
-        days = (last or plotting.LAST) + plotting.WINDOW + _days_since(date("end", end))
-        given["max_pages"] = _pages(days, given["num"])
-    frame = _read(codes, {"end": None, **given}, plotting.WINDOW)
-    click.echo(f"{plotting.save(frame, output, options, dpi=dpi)}", err=True)
-
-
-def _days_since(day: str | None) -> int:
-    """How many trading days there have been since a day, at most; None is today."""
-    import numpy as np
-
-    from intake_futu_short.walk import newest_possible
-
-    if day is None:
-        return 0
-    return max(0, int(np.busday_count(day, newest_possible(time.time()))) + 1)
-
-
-def _pages(days: int, num: str | None) -> int:
-    """Pages of a gateway that have so many days, also when a new day shifts them meanwhile."""
-    rows = int(num) if num and num.isdecimal() else 0  # the source refuses what is no number
-    return -(-days // (rows or 50)) + 1
+main.add_command(plot)
 
 
 @main.command()
 @click.option("--gateway", help="opend://HOST:PORT or sample://; else $FUTU_OPEND, else the usual.")
 @click.option("--code", default="HK.00700", show_default=True, help="The ticker to ask for.")
 @source_options("rsa-key")
-def doctor(gateway: str | None, code: str, rsa_key: str | None) -> None:
-    """Find out what keeps reading from working. Takes one request."""
+@click.option(
+    "--record", metavar="FILE",
+    help="Ask 15 questions instead of one, and write what this gateway answers to FILE (JSON).",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+def doctor(
+    gateway: str | None, code: str, rsa_key: str | None, record: str | None, *, force: bool
+) -> None:
+    """Find out what keeps reading from working. Takes one request.
+
+    With --record it also finds out how this gateway behaves where that is not known. The file
+    holds market data, the gateway's texts and times, and no account, host or key: read it, then
+    share it if you like.
+    """
+    if force and record is None:
+        raise click.UsageError("--force goes with --record FILE.")
+    from intake_futu_short.cli import recording
     from intake_futu_short.cli.doctor import examine
 
-    failed = False
-    for finding in examine(gateway, code, rsa_key):
-        failed |= finding.state == "failed"
-        click.echo(f"{finding.state:<10} {finding.step:<11} {finding.text}")
-    if failed:
-        raise click.exceptions.Exit(1)
+    with contextlib.ExitStack() as opened:
+        write = None
+        if record is not None:
+            write = opened.enter_context(recording.new_file(record, overwrites=force))
+        failed = False
+        for finding in examine(gateway, code, rsa_key, asks=record is None):
+            failed |= finding.state == "failed"
+            click.echo(f"{finding.state:<10} {finding.step:<11} {finding.text}")
+        if failed:
+            raise click.exceptions.Exit(1)
+        if write is not None:
+            now = dt.datetime.now(dt.timezone.utc)
+            recording.make(write, click.echo, gateway=gateway, code=code, rsa_key=rsa_key, now=now)
+            click.echo(f"\n{record} is written. {recording.WHAT_NEXT}")
 
 
 @main.command()
@@ -379,8 +342,11 @@ def serve(
 ) -> None:
     """Serve a store as OpenD would, to this package and to the official client.
 
+    Short volume, short interest and the short-selling rank of what is kept.
+
     Tickers synced meanwhile are served as they then are. Ctrl-C ends it.
     """
+    from intake_futu_short.calls import SHORT_INTEREST
     from intake_futu_short.gateway import Gateway
     from intake_futu_short.gateway.served import StoredHistories
     from intake_futu_short.opend.address import Limit
@@ -390,13 +356,14 @@ def serve(
     store = FutuShortStore(store_url)
     gateway = Gateway(
         StoredHistories(store),
+        short_interest=StoredHistories(store, call=SHORT_INTEREST),
         host=host,
         port=port,
         limit=None if at_most == "off" else (at_most.requests, at_most.seconds),
         rsa_key=rsa_key,
         allow_remote=allow_remote,
     )
-    codes = store.codes()
+    codes = {code for what in SERIES for code in store.codes(what=what)}
     if not codes:
         raise StoreError(f"{store.url}: nothing is kept there; sync some tickers first")
     with gateway, contextlib.suppress(KeyboardInterrupt):

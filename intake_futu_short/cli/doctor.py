@@ -24,7 +24,7 @@ from intake_futu_short.errors import (
     GatewayTimeoutError,
     GatewayUnreachableError,
 )
-from intake_futu_short.gateway import Gateway, sample_histories
+from intake_futu_short.gateway import sample_gateway
 from intake_futu_short.opend import replies
 from intake_futu_short.opend.address import DEFAULT_URL, ENVIRONMENT_VARIABLE, GatewayURL
 from intake_futu_short.opend.connection import Answer, Connection, Failed, Ready
@@ -65,7 +65,11 @@ class Finding:
 
 
 def examine(
-    gateway: str | None = None, code: str = "HK.00700", rsa_key: str | None = None
+    gateway: str | None = None,
+    code: str = "HK.00700",
+    rsa_key: str | None = None,
+    *,
+    asks: bool = True,
 ) -> Iterator[Finding]:
     """Look at everything a read needs, in order; each finding comes as soon as it is there.
 
@@ -77,9 +81,11 @@ def examine(
         The ticker that the one request asks for.
     rsa_key : str, optional
         Path of the key, as ``rsa_key=`` of a source.
+    asks : bool
+        Whether that request is made; False leaves its step out.
     """
     with ExitStack() as opened:
-        yield from _Examination(gateway, code, rsa_key, opened).run()
+        yield from _Examination(gateway, code, rsa_key, opened).run(asks=asks)
 
 
 class _Examination:
@@ -96,13 +102,13 @@ class _Examination:
         self._connection: Connection | None = None  # once hands are shaken
         self._newest = ""  # trading day
 
-    def run(self) -> Iterator[Finding]:
+    def run(self, *, asks: bool) -> Iterator[Finding]:
         steps: list[tuple[str, Callable[[], str], Callable[[], object]]] = [
             ("versions", self._versions, lambda: True),
             ("gateway", self._gateway, lambda: True),
             ("connection", self._connect, lambda: self._url),
             ("handshake", self._greet, lambda: self._socket),
-            ("request", self._ask, lambda: self._connection),
+            *([("request", self._ask, lambda: self._connection)] if asks else []),
             ("limit", self._limit, lambda: self._address),
             ("clock", self._clock, lambda: True),
         ]
@@ -140,9 +146,7 @@ class _Examination:
         assert self._url is not None  # noqa: S101 - run() sees to it
         address = self._url
         if address.is_sample:
-            gateway = self._opened.enter_context(
-                Gateway(sample_histories(), rsa_key=address.rsa_key)
-            )
+            gateway = self._opened.enter_context(sample_gateway(address.rsa_key))
             address = replace(GatewayURL.parse(gateway.url), limit="off")
         try:
             self._socket = self._opened.enter_context(

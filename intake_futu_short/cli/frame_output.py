@@ -8,7 +8,8 @@ import math
 import shutil
 from typing import TYPE_CHECKING
 
-from intake_futu_short.calls import AGGREGATE_NAMES
+from intake_futu_short.calls import AGGREGATE_NAMES, PUBLISHED
+from intake_futu_short.repr_table import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,6 +73,8 @@ def render(frame: pd.DataFrame, form: str) -> bytes:
     if form == "csv":
         return frame.to_csv(index=False, lineterminator="\n").encode()
     if form == "json":
+        if PUBLISHED in frame:
+            frame = frame.assign(**{PUBLISHED: frame[PUBLISHED].dt.strftime("%Y-%m-%d")})
         # pandas' own to_json rounds prices.
         is_plain = frame.notna() & ~frame.isin([math.inf, -math.inf])
         plain = frame.astype(object).where(is_plain, None).to_dict("records")
@@ -83,9 +86,9 @@ def render(frame: pd.DataFrame, form: str) -> bytes:
 def summary(frame: pd.DataFrame) -> str:
     """One line: how many rows of which days, and what stands beside them."""
     days = frame["timestamp_str"]
-    text = f"{len(frame)} rows"
+    text = counted(len(frame), "row")
     if "code" in frame:
-        text += f" of {frame['code'].nunique()} tickers"
+        text += f" of {counted(frame['code'].nunique(), 'ticker')}"
     text += (f", {days.min()} to {days.max()}") if len(frame) else ""
     shares, ratio, as_of = (frame.attrs.get(name) for name in AGGREGATE_NAMES)
     if shares is not None:

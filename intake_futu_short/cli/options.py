@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
+
+from intake_futu_short.calls import SERIES, SHORT_VOLUME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LAST", "output_option", "past_options", "source_options"]
+__all__ = [
+    "LAST",
+    "as_arguments",
+    "output_option",
+    "past_options",
+    "source_options",
+    "what_option",
+]
 
 
 class _Last(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic from 8.2 on
-    """A number of trading days, or ``all``."""
+    """A number of trading days, or of reports, or ``all``."""
 
     name = "last"
 
@@ -40,7 +49,7 @@ LAST = _Last()
 def source_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Options that are arguments of a source, under their own names."""
     helps = {
-        "start": "First trading day, such as 2026-01-02 or 20260102.",
+        "start": "First trading day (as-of day of reports), such as 2026-01-02 or 20260102.",
         "end": "Last trading day, likewise.",
         "num": "Rows a page of the gateway, 1 to 50.",
         "gateway": "opend://HOST:PORT or sample://; else $FUTU_OPEND, else this machine. Given "
@@ -59,6 +68,23 @@ def source_options(*names: str) -> Callable[[Callable[..., None]], Callable[...,
         return command
 
     return add
+
+
+def what_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Option for the series that a command is about."""
+    return click.option(
+        "--what", type=click.Choice(list(SERIES)), default=SHORT_VOLUME.name, show_default=True,
+        help="Which series: daily short volume, or the reports of open short positions.",
+    )(command)  # fmt: skip
+
+
+def as_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """Options that were given, as arguments."""
+    given = {name: value for name, value in options.items() if value not in {None, ()}}
+    if "gateway" in given:
+        # A shell's variable that is not set leaves it open, as it does in a catalog.
+        given["gateway"] = [url for url in given["gateway"] if url] or None
+    return given
 
 
 def past_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -12,13 +12,15 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from intake_futu_short import arguments
-from intake_futu_short.calls import SHORT_VOLUME
+from intake_futu_short.calls import SHORT_INTEREST, SHORT_VOLUME
 from intake_futu_short.errors import ConfigError, GatewayError
 from intake_futu_short.gateway.histories import History, read_histories, sample_histories
-from intake_futu_short.gateway.responder import Request, Responder
+from intake_futu_short.gateway.request_log import Request
+from intake_futu_short.gateway.responder import Responder
 from intake_futu_short.gateway.server import Bounds, Server
 from intake_futu_short.opend.address import GatewayURL
 from intake_futu_short.opend.dial import read_key
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Gateway", "History", "Request", "read_histories", "sample_histories"]
+    from intake_futu_short.calls import Call
+
+__all__ = ["Gateway", "History", "Request", "read_histories", "sample_gateway", "sample_histories"]
 
 # OpenD takes as many.
 MAX_CONNECTIONS = 128
@@ -47,14 +51,20 @@ class Gateway:
     ----------
     histories : mapping of str to History
         By code. Looked up at every request: an entry may be replaced while the gateway runs. The
-        lookup may take its time and runs in several threads at once.
+        lookup may take its time and runs in several threads at once. The short-selling rank lists
+        every ticker that has a row, whatever the day of its newest one, and looks all of them up
+        unless the mapping tells versions (`newest.Versioned`), as that of a store does.
+    short_interest : mapping of str to History, optional
+        The same with rows of short interest, whose newest gives the rank its positions. None:
+        there are none of any security.
     host : str
         A loopback address, unless `allow_remote`.
     port : int
         TCP port; 0 takes a free one at every start.
     limit : (int, float), optional
-        How many requests for rows are answered within how many seconds, over all connections; the
-        next is refused in OpenD's words. OpenD's own are ``(30, 30.0)``. None: no limit.
+        How many requests of each call for rows are answered within how many seconds, over all
+        connections; the next is refused in OpenD's words. OpenD's own are ``(30, 30.0)``, and
+        ``(60, 30.0)`` for the rank. None: no limit.
     latency_s : float
         Seconds by which each answer with rows is late; other requests do not wait for it.
     max_connections : int
@@ -86,6 +96,7 @@ class Gateway:
         self,
         histories: Mapping[str, History],
         *,
+        short_interest: Mapping[str, History] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         limit: tuple[int, float] | None = None,
@@ -98,7 +109,10 @@ class Gateway:
         handshake_s: float = 5.0,
         idle_s: float = 60.0,
     ) -> None:
-        _check_histories(histories)
+        positions = {} if short_interest is None else short_interest
+        _check_histories("histories", histories, SHORT_VOLUME)
+        _check_histories("short_interest", positions, SHORT_INTEREST)
+        served = {SHORT_VOLUME: histories, SHORT_INTEREST: positions}
         _check_host(host, allow_remote=allow_remote)
         if type(port) is not int or not 0 <= port <= 65535:
             raise ConfigError(f"port must be a whole number from 0 to 65535, not {port!r}")
@@ -117,7 +131,7 @@ class Gateway:
         self.host = host
         self._wanted_port = port
         self._bounds = bounds
-        self._responder = Responder({SHORT_VOLUME: histories}, limit, clock, threading.Lock())
+        self._responder = Responder(served, limit, clock, threading.Lock())
         self._rsa_key = arguments.rsa_key(rsa_key)
         self._aes_cbc = aes_cbc
         self._starting = threading.Lock()
@@ -186,15 +200,30 @@ class Gateway:
         self.close()
 
 
-def _check_histories(histories: object) -> None:
+def sample_gateway(rsa_key: str | os.PathLike[str] | None = None) -> Gateway:
+    """Make the gateway behind ``sample://``, which does not run yet."""
+    return Gateway(_sample(SHORT_VOLUME), short_interest=_sample(SHORT_INTEREST), rsa_key=rsa_key)
+
+
+@cache  # reading the files takes longer than all else at a start
+def _sample(call: Call) -> Mapping[str, History]:
+    return sample_histories(call)
+
+
+def _check_histories(name: str, histories: object, call: Call) -> None:
     if not isinstance(histories, Mapping):
-        raise ConfigError(f"histories must map codes to History objects, not {histories!r:.60}")
+        raise ConfigError(f"{name} must map codes to History objects, not {histories!r:.60}")
     # Another mapping may load what it is asked for.
     for code, history in histories.items() if isinstance(histories, dict) else ():
         security = getattr(history, "security", None)
+        if security is not None and history.call is not call:
+            raise ConfigError(
+                f"{name} takes histories of {call.title}, and has under {code!r} one of "
+                f"{history.call.title}"
+            )
         if str(security) != code:
             raise ConfigError(
-                f"histories has under {code!r} what is not the History of {code}, but of {security}"
+                f"{name} has under {code!r} what is not the History of {code}, but of {security}"
             )
 
 

@@ -22,7 +22,7 @@ from intake_futu_short.security import HK, Security
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from intake_futu_short.calls import Call, Column
+    from intake_futu_short.calls import Call, Column, Table
     from intake_futu_short.security import Market
 
     Value = int | float | str | None
@@ -147,16 +147,19 @@ def sample_directory() -> Path:
     return Path(__file__).parent.with_name("sample")
 
 
-def sample_histories() -> dict[str, History]:
-    """Histories behind ``sample://``, by code: real, documented and synthetic ones.
+def sample_histories(call: Call = SHORT_VOLUME) -> dict[str, History]:
+    """Histories of a call behind ``sample://``, by code: real, documented and synthetic ones.
 
     ``README.md`` in `sample_directory` says where each comes from.
     """
-    return read_histories(sample_directory())
+    directory = sample_directory()
+    return read_histories(directory if call is SHORT_VOLUME else directory / call.name, call)
 
 
-def read_histories(directory: str | Path) -> dict[str, History]:
+def read_histories(directory: str | Path, call: Call = SHORT_VOLUME) -> dict[str, History]:
     """Read every ``<CODE>.csv`` of a directory, and ``aggregates.json`` if it is there.
+
+    Files hold rows of one call.
 
     Rows may stand in any order; an empty cell is a value that is absent.
 
@@ -164,6 +167,8 @@ def read_histories(directory: str | Path) -> dict[str, History]:
     ----------
     directory : str or Path
         A local directory.
+    call : Call
+        Which call's rows they are.
 
     Returns
     -------
@@ -180,21 +185,21 @@ def read_histories(directory: str | Path) -> dict[str, History]:
     if not files:
         raise StoreError(f"{directory}: no file named like US.AAPL.csv is there")
     aggregates = _read_aggregates(directory / AGGREGATES_FILE, {file.stem for file in files})
-    return {file.stem: _read_history(file, aggregates.get(file.stem, {})) for file in files}
+    return {file.stem: _read_history(file, call, aggregates.get(file.stem, {})) for file in files}
 
 
-def _read_history(file: Path, aggregates: Mapping[str, Any]) -> History:
+def _read_history(file: Path, call: Call, aggregates: Mapping[str, Any]) -> History:
     try:
         security = Security.parse(file.stem)
-        rows = _read_rows(file, security.market)
+        rows = _read_rows(file, call.table(security.market))
         rows.sort(key=lambda row: _day_of(security.market, row), reverse=True)
-        return History(security, tuple(rows), **aggregates)
+        return History(security, tuple(rows), **aggregates, call=call)
     except (OSError, ValueError, csv.Error) as error:  # ConfigError is a ValueError
         raise StoreError(f"{file}: {error}") from error
 
 
-def _read_rows(file: Path, market: Market) -> list[dict[str, Value]]:
-    columns = {column.name: column for column in SHORT_VOLUME.table(market).columns}
+def _read_rows(file: Path, table: Table) -> list[dict[str, Value]]:
+    columns = {column.name: column for column in table.columns}
     rows: list[dict[str, Value]] = []
     # utf-8-sig: spreadsheets put a mark before the first name.
     with file.open(encoding="utf-8-sig", newline="") as lines:

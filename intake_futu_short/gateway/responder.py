@@ -8,21 +8,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-import sys
 from bisect import bisect_left
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
+from intake_futu_short.calls import SHORT_INTEREST, SHORT_SELLING_RANK, SHORT_VOLUME
 from intake_futu_short.errors import StoreError
+from intake_futu_short.gateway.newest import NewestRows
+from intake_futu_short.gateway.ranked import COUNT, SORT_KEYS, objection, sort
+from intake_futu_short.gateway.request_log import MAX_TEXT, RefusedError, RequestLog
 from intake_futu_short.opend.cipher import Aes, Algorithm
 from intake_futu_short.opend.connection import INIT_CONNECT, KEEP_ALIVE
-from intake_futu_short.opend.messages_pb2 import InitConnect, KeepAlive
+from intake_futu_short.opend.messages_pb2 import InitConnect, KeepAlive, Security
 from intake_futu_short.opend.replies import OK, text
 from intake_futu_short.opend.wire import PROTOBUF
-from intake_futu_short.security import MARKETS
+from intake_futu_short.security import MARKETS, US
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,10 +32,11 @@ if TYPE_CHECKING:
 
     from intake_futu_short.calls import Call
     from intake_futu_short.gateway.histories import History
+    from intake_futu_short.gateway.request_log import Request
     from intake_futu_short.opend.cipher import Cipher
     from intake_futu_short.opend.wire import Frame
 
-__all__ = ["ConnectedClient", "Request", "Responder"]
+__all__ = ["ConnectedClient", "Responder"]
 
 FAILED = -1
 END = "-1"
@@ -41,12 +44,8 @@ SERVER_VERSION = 1011  # 10.11: the protocol counts 100 * major + minor
 KEEP_ALIVE_S = 10
 DEFAULT_NUM = 10
 
-# No code or cursor is as long, but a request has room for 64 KB of them.
-MAX_TEXT = 256
-# What of them a refusal repeats.
+# What of a code a refusal repeats.
 MAX_SHOWN = 64
-# About 100,000 ordinary requests.
-MAX_REMEMBERED_BYTES = 32 * 2**20
 
 _CHECK_BYTES = 5
 _MARKETS_BY_NUMBER = {market.number: market for market in MARKETS.values()}
@@ -69,41 +68,14 @@ class ConnectedClient:
     is_known: bool = False
 
 
-@dataclass(frozen=True)
-class Request:
-    """A request for rows that arrived, whatever the answer was.
-
-    Attributes
-    ----------
-    arrived_s : float
-        Seconds on the gateway's clock.
-    code : str
-        Market and symbol, cut after 256 characters. A market other than US and HK is given by its
-        number.
-    next_key : str or None
-        Cursor, cut after 256 characters; None when the request carried none.
-    num : int or None
-        Rows a page; None when the request left it open.
-    """
-
-    arrived_s: float
-    code: str
-    next_key: str | None
-    num: int | None
-
-
-class _RefusedError(Exception):
-    """The answer is no, in these words."""
-
-
 class Responder:
     """Answers one frame after the other, of any number of clients, in any threads.
 
     Parameters
     ----------
     served : mapping of Call to mapping of str to History
-        The calls that are answered, and the histories of each by code. A history is looked up at
-        every request, so that a trading day may be added meanwhile.
+        The histories of short volume and of short interest, by code. A history is looked up at
+        every request, so that a trading day may be added meanwhile. The rank is worked out of both.
     limit : (int, float), optional
         Requests that are answered within how many seconds, of each call and over all clients. A
         request that is refused for this reason does not count; one refused for another does.
@@ -121,29 +93,24 @@ class Responder:
         lock: AbstractContextManager[Any],
     ) -> None:
         self._served = {call.proto_id: (call, histories) for call, histories in served.items()}
-        self._limit = limit
-        self._clock = clock
-        self._lock = lock  # guards the next three
-        self._arrivals: dict[str, deque[float]] = {call.name: deque() for call in served}
-        self._requests: deque[Request] = deque()
-        self._remembered_bytes = 0
+        self._newest = NewestRows(served[SHORT_VOLUME], served[SHORT_INTEREST], clock)
+        self._request_log = RequestLog(limit, clock, lock)
         self._complaint = ""
 
     @property
     def requests(self) -> list[Request]:
         """The newest requests for rows, in the order of their arrival."""
-        with self._lock:
-            return list(self._requests)
+        return self._request_log.requests
 
     def gives_rows(self, proto_id: int) -> bool:
         """Whether answers under this protocol id hold rows."""
-        return proto_id in self._served
+        return proto_id in self._served or proto_id == SHORT_SELLING_RANK.proto_id
 
     def answer(self, client: ConnectedClient, frame: Frame, *, unix_s: int) -> bytes:
         """Body of the answer to an intact, decrypted frame; `unix_s` is the time of day."""
         try:
             answer = self._answer(client, frame, unix_s)
-        except _RefusedError as refusal:
+        except RefusedError as refusal:
             # The fields of a refusal are the same in every response of the protocol.
             answer = InitConnect.Response(ret_type=FAILED, ret_msg=str(refusal))
         body: bytes = answer.SerializeToString()
@@ -151,17 +118,19 @@ class Responder:
 
     def _answer(self, client: ConnectedClient, frame: Frame, unix_s: int) -> Any:
         if frame.body_format != PROTOBUF:
-            raise _RefusedError("only protobuf bodies (format 0) are supported")
+            raise RefusedError("only protobuf bodies (format 0) are supported")
         if frame.proto_id == INIT_CONNECT:
             return _init_connect(client, _c2s(InitConnect, frame.body, "handshake"))
         if not client.is_known:
-            raise _RefusedError("InitConnect first")
+            raise RefusedError("InitConnect first")
         if frame.proto_id == KEEP_ALIVE:
             _c2s(KeepAlive, frame.body, "heartbeat")
             return KeepAlive.Response(ret_type=OK, s2c=KeepAlive.S2C(time=unix_s))
         if frame.proto_id in self._served:
             return self._rows(*self._served[frame.proto_id], frame.body)
-        raise _RefusedError("unsupported protocol")
+        if frame.proto_id == SHORT_SELLING_RANK.proto_id:
+            return self._rank(SHORT_SELLING_RANK, frame.body)
+        raise RefusedError("unsupported protocol")
 
     def _rows(self, call: Call, histories: Mapping[str, History], body: bytes) -> Any:
         c2s = _c2s(call.messages, body, f"request for {call.title}")
@@ -170,15 +139,15 @@ class Responder:
         code = f"{market.name if market else c2s.security.market}.{symbol}"
         next_key = text(c2s.next_key) if c2s.HasField("next_key") else None
         num = c2s.num if c2s.HasField("num") else None
-        self._admit(call, code[:MAX_TEXT], None if next_key is None else next_key[:MAX_TEXT], num)
+        self._request_log.admit(call, code, next_key, num)
         if market is None:
-            raise _RefusedError("Only HK and US stocks and funds are supported")
+            raise RefusedError("Only HK and US stocks and funds are supported")
         history = self._look_up(histories, code) if len(code) <= MAX_TEXT else None
         if history is None:
-            raise _RefusedError(f"Unknown stock. {symbol[:MAX_SHOWN]}")
+            raise RefusedError(f"Unknown stock. {symbol[:MAX_SHOWN]}")
         num = DEFAULT_NUM if num is None else num
         if not 1 <= num <= call.max_rows:
-            raise _RefusedError(f"num must be from 1 to {call.max_rows}, not {num}")
+            raise RefusedError(f"num must be from 1 to {call.max_rows}, not {num}")
         first = _first_row(call, code, history, next_key)
         rows = history.rows[first : first + num]
         table = call.table(market)
@@ -194,45 +163,45 @@ class Responder:
                 setattr(s2c, name, getattr(history, name))
         return call.messages.Response(ret_type=OK, s2c=s2c)
 
-    def _admit(self, call: Call, code: str, next_key: str | None, num: int | None) -> None:
-        """Remember a request, and refuse it when the limit has no room for it."""
-        with self._lock:
-            request = Request(self._clock(), code, next_key, num)
-            self._requests.append(request)
-            self._remembered_bytes += _bytes(request)
-            while self._remembered_bytes > MAX_REMEMBERED_BYTES:
-                self._remembered_bytes -= _bytes(self._requests.popleft())
-            if self._limit is None:
-                return
-            count, seconds = self._limit
-            arrivals = self._arrivals[call.name]
-            # More than so many seconds must lie between the first request and the next one.
-            while arrivals and request.arrived_s - arrivals[0] > seconds:
-                arrivals.popleft()
-            if len(arrivals) < count:
-                arrivals.append(request.arrived_s)
-                return
-        raise _RefusedError(
-            f"Get {call.title} is too frequent, request failed, "
-            f"no more than {count} times every {seconds:g} seconds."
+    def _rank(self, call: Call, body: bytes) -> Any:
+        c2s = _c2s(call.messages, body, f"request for {call.title}")
+        number = c2s.market if c2s.HasField("market") else US.number
+        market = _MARKETS_BY_NUMBER.get(number)
+        count = c2s.count if c2s.HasField("count") else None
+        self._request_log.admit(
+            call, market.name if market else str(number), None, count, c2s.offset
         )
+        words = objection(c2s)
+        if market is None or words is not None:
+            raise RefusedError(words)
+        try:
+            rows = self._newest.of(market)
+        except StoreError as error:
+            raise self._unserved(market.name, error) from error
+        # 0 stands for the first key, as 1 does.
+        key = SORT_KEYS[max(c2s.sort_field - 1, 0)]
+        page = sort(rows, key, descending=c2s.sort_dir == 0)[c2s.offset :]
+        s2c = call.messages.S2C(all_count=len(rows))
+        for row in page[: COUNT if count is None else count]:
+            security = Security(market=market.number, code=row.security.symbol)
+            sent = {name: row.values.get(name) for name in call.table(market).column_names}
+            s2c.items.add(security=security, **sent)
+        return call.messages.Response(ret_type=OK, s2c=s2c)
 
     def _look_up(self, histories: Mapping[str, History], code: str) -> History | None:
         try:
             return histories.get(code)
         except StoreError as error:
-            # Its words may name files of this host. Who asks again and again fills no log.
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                _log.warning("%a cannot be served: %s", code, error)
-            raise _RefusedError(
-                f"{code[:MAX_SHOWN]} cannot be served now; the log of this gateway says why"
-            ) from error
+            raise self._unserved(code, error) from error
 
-
-def _bytes(request: Request) -> int:
-    """Memory that a request takes, roughly."""
-    return 200 + sys.getsizeof(request.code) + sys.getsizeof(request.next_key)
+    def _unserved(self, what: str, error: StoreError) -> RefusedError:
+        # Its words may name files of this host. Who asks again and again fills no log.
+        if str(error) != self._complaint:
+            self._complaint = str(error)
+            _log.warning("%a cannot be served: %s", what, error)
+        return RefusedError(
+            f"{what[:MAX_SHOWN]} cannot be served now; the log of this gateway says why"
+        )
 
 
 def _c2s(messages: Any, body: bytes, what: str) -> Any:
@@ -241,9 +210,9 @@ def _c2s(messages: Any, body: bytes, what: str) -> Any:
     try:
         request.ParseFromString(body)
     except DecodeError as error:
-        raise _RefusedError(f"the body is not a {what}") from error
+        raise RefusedError(f"the body is not a {what}") from error
     if not request.IsInitialized():
-        raise _RefusedError(f"the body is not a {what}")
+        raise RefusedError(f"the body is not a {what}")
     return request.c2s
 
 
@@ -257,7 +226,7 @@ def _init_connect(client: ConnectedClient, c2s: InitConnect.C2S) -> InitConnect.
     )
     if client.cipher is not None:
         if c2s.packet_enc_algo not in set(Algorithm):
-            raise _RefusedError(
+            raise RefusedError(
                 f"packetEncAlgo must be one of {[*map(int, Algorithm)]}, not {c2s.packet_enc_algo}"
             )
         algorithm, vector = Algorithm(c2s.packet_enc_algo), b""
@@ -282,7 +251,7 @@ def _first_row(call: Call, code: str, history: History, next_key: str | None) ->
     except ValueError:  # no base64, or its content is no text
         day = ""
     if _cursor(call, code, day) != next_key:
-        raise _RefusedError("invalid nextKey")
+        raise RefusedError("invalid nextKey")
     return len(history.days) - bisect_left(history.days[::-1], day)
 
 

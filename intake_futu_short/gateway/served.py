@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from intake_futu_short.calls import Call
     from intake_futu_short.history.ticker_history import TickerHistory
     from intake_futu_short.store import FutuShortStore
 
@@ -48,10 +49,19 @@ class StoredHistories(Mapping[str, History]):
         The store to read.
     clock : callable
         Seconds that never go back.
+    call : Call
+        Which call's rows.
     """
 
-    def __init__(self, store: FutuShortStore, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: FutuShortStore,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        call: Call = SHORT_VOLUME,
+    ) -> None:
         self._store = store
+        self._call = call
         self._clock = clock
         self._lock = threading.Lock()  # never held while the store is read
         self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
@@ -76,9 +86,11 @@ class StoredHistories(Mapping[str, History]):
             loaded = self._loaded.get(code)
         if loaded is None or now_s - loaded.looked_s >= _LOOK_AGAIN_S:
             # Asked for before loading: a file that changes in between is loaded once too often.
-            version = self._store.version(Ticker(security, SHORT_VOLUME))
+            version = self._store.version(Ticker(security, self._call))
             is_same = loaded is not None and loaded.version == version
             history = loaded.history if loaded and is_same else self._load(security)
+            if history is None:
+                raise KeyError(code)
             loaded = _Loaded(version, now_s, history)
         with self._lock:
             self._loaded[code] = loaded
@@ -88,36 +100,64 @@ class StoredHistories(Mapping[str, History]):
         return loaded.history
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._store.codes())
+        return iter(self._store.codes(what=self._call.name))
 
     def __len__(self) -> int:
-        return len(self._store.codes())
+        return len(self._store.codes(what=self._call.name))
 
-    def _load(self, security: Security) -> History:
-        stored = self._store.load(Ticker(security, SHORT_VOLUME))
+    def version(self, code: str) -> str | None:
+        """What changes whenever a ticker is synced; None when the store holds nothing of it.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be read.
+        """
+        return self._store.version(Ticker(Security.parse(code), self._call))
+
+    def newest(self, code: str, rows: int) -> History | None:
+        """Load a history with so many of its newest rows only; it is not kept.
+
+        To make histories of all rows of a ticker takes ten times as long.
+
+        Returns
+        -------
+        History or None
+            None when the store holds nothing of the ticker.
+
+        Raises
+        ------
+        StoreError
+            When its file is damaged or incomplete.
+        """
+        return self._load(Security.parse(code), rows)
+
+    def _load(self, security: Security, newest: int | None = None) -> History | None:
+        stored = self._store.load(Ticker(security, self._call))
         if stored is None:
-            raise KeyError(security.code)
+            return None
         if not stored.is_complete:
             raise StoreError(
                 f"the history of {security} in {self._store.url} is not complete yet: sync it first"
             )
         try:
-            return _history(security, stored)
+            return _history(Ticker(security, self._call), stored, newest)
         except ConfigError as error:
             raise StoreError(
                 f"the history in {self._store.url} cannot be served: {error}"
             ) from error
 
 
-def _history(security: Security, stored: TickerHistory) -> History:
-    table = SHORT_VOLUME.table(security.market)
-    columns = {name: _values(stored.rows[name]) for name in table.column_names}
+def _history(ticker: Ticker, stored: TickerHistory, newest: int | None) -> History:
+    table = ticker.table
+    kept = stored.rows if newest is None else stored.rows.tail(newest)
+    columns = {name: _values(kept[name]) for name in table.column_names}
     rows = [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
     report = stored.reports[-1] if stored.reports else {}
     attrs: dict[str, Any] = {name: report.get(name) for name in table.attr_names}
-    return History(security, rows[::-1], **attrs)
+    return History(ticker.security, rows[::-1], **attrs, call=ticker.call)
 
 
 def _values(column: pd.Series[Any]) -> list[int | float | str | None]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Values = dict[str, Any]
 
-__all__ = ["known_at", "reports_known"]
+__all__ = ["known_at", "public_s", "reports_known"]
 
 
 def known_at(
@@ -31,8 +31,9 @@ def known_at(
 ) -> TickerHistory:
     """The rows that had been seen by a moment, with the counts of then, and the reports of then.
 
-    A row without `FIRST_SEEN` counts as seen at 16:00 market time of its day. Prices are in today's
-    adjustment, as in `history`; a row that was withdrawn before an adjustment comes without them.
+    A row without `FIRST_SEEN` counts as seen at 16:00 market time of its day, a report at that time
+    of the day on which it was published (`public_s`). Prices are in today's adjustment, as in
+    `history`; a row that was withdrawn before an adjustment comes without them.
 
     Parameters
     ----------
@@ -50,13 +51,13 @@ def known_at(
     TickerHistory
         With other `rows`, `reports` and `revisions`, and else as it is now.
     """
-    is_seen = _is_seen(history.rows, moment_s, market)
+    is_seen = _is_seen(history.rows, moment_s, table)
     rows = history.rows if is_seen.all() else history.rows[is_seen].reset_index(drop=True)
     undone = [one for one in history.revisions if one.seen_s > moment_s]
     if undone:
         counts, returned = _before(undone, history.adjusted_s, table)
         returned = {
-            day: row for day, row in returned.items() if _row_seen_s(row, market) <= moment_s
+            day: row for day, row in returned.items() if _row_seen_s(row, table) <= moment_s
         }
         rows = _with_rows(with_values(rows, counts), returned)
     return replace(
@@ -70,11 +71,14 @@ def known_at(
 # -- rows -----------------------------------------------------------------------------------------
 
 
-def _is_seen(rows: pd.DataFrame, moment_s: float, market: Market) -> Any:
+def _is_seen(rows: pd.DataFrame, moment_s: float, table: Table) -> Any:
     """Which rows had been seen by a moment."""
     seen_s = rows[FIRST_SEEN].to_numpy()
+    if table.are_reports:
+        published = [public_s(day, table) for day in rows[DAY]]
+        return np.where(np.isnan(seen_s), published, seen_s) <= moment_s
     # Days ascend: a row a day up to here had its session.
-    closed = rows[DAY].searchsorted(_last_closed_day(moment_s, market), side="right")
+    closed = rows[DAY].searchsorted(_last_closed_day(moment_s, table.market), side="right")
     return np.where(np.isnan(seen_s), np.arange(len(rows)) < closed, seen_s <= moment_s)
 
 
@@ -87,9 +91,16 @@ def _last_closed_day(moment_s: float, market: Market) -> str:
     return day.isoformat()
 
 
-def _row_seen_s(row: Values, market: Market) -> float:
+def _row_seen_s(row: Values, table: Table) -> float:
     seen_s: float | None = row[FIRST_SEEN]
-    return calendars.close_s(market, _day(row[DAY])) if seen_s is None else seen_s
+    return public_s(row[DAY], table) if seen_s is None else seen_s
+
+
+def public_s(day: str, table: Table) -> float:
+    """When a row of a day counts as seen that has no `FIRST_SEEN`, Unix seconds."""
+    if table.are_reports:
+        return _published_s(day, table.market)
+    return calendars.close_s(table.market, _day(day))
 
 
 def _before(

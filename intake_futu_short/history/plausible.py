@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from intake_futu_short.calls import SHORT_VOLUME
 from intake_futu_short.history.ticker_history import DAY
 from intake_futu_short.walk import newest_possible
 
@@ -12,11 +13,7 @@ if TYPE_CHECKING:
 
     from intake_futu_short.calls import Ticker
 
-__all__ = ["WINDOW_ROWS", "another_security", "impossible_days"]
-
-# The gateway has the last 1,500 sessions, a few more or less. A whole history of fewer rows than
-# this begins with the first day of its security.
-WINDOW_ROWS = 1_450
+__all__ = ["Suspicion", "another_security", "impossible_days"]
 
 
 def impossible_days(rows: pd.DataFrame, now_s: float) -> tuple[str, ...]:
@@ -25,26 +22,62 @@ def impossible_days(rows: pd.DataFrame, now_s: float) -> tuple[str, ...]:
     return tuple(days) if len(days) < len(rows) else ()
 
 
+class Suspicion(NamedTuple):
+    """That what the gateway sends of a code may be of another security than what is held.
+
+    Attributes
+    ----------
+    text : str
+        Why, and what to do.
+    refuses : bool
+        Whether the two are not to be joined.
+    """
+
+    text: str
+    refuses: bool
+
+
 def another_security(
     held: pd.DataFrame, sent: pd.DataFrame, ticker: Ticker, store_url: str
-) -> str | None:
-    """Why the gateway's whole history is not to be joined with what is held; None if it may be.
+) -> Suspicion | None:
+    """Whether the gateway's whole history may be of another security than what is held.
 
-    A history that is shorter than the gateway's window and begins after the newest row held may be
-    that of another security with the same code.
+    That is when it begins after the newest row held, unless it is as long as the gateway's window.
+    Where the window is not known, a security may also have had no report for as long as the gateway
+    keeps them, and the two are joined: what was sent is all there is and can be asked for again.
     """
-    if not len(held) or not len(sent) or len(sent) >= WINDOW_ROWS:
+    window = ticker.call.window_rows
+    if not len(held) or not len(sent) or sent[DAY].iloc[0] <= held[DAY].iloc[-1]:
         return None
-    if sent[DAY].iloc[0] <= held[DAY].iloc[-1]:
+    if window is not None and len(sent) >= window:
         return None
-    return (
+    python, command = _set_aside(ticker, store_url)
+    if window is None:
+        return Suspicion(
+            f"{ticker}: the gateway's whole {ticker.call.title} is from {_span(sent)}, all of it "
+            f"newer than what {store_url} held, from {_span(held)}. Both were joined. If the code "
+            f"belongs to another security now, {python}, or on the command line {command}, moves "
+            "them to a file of their own, and the next sync starts anew",
+            refuses=False,
+        )
+    return Suspicion(
         f"{store_url} holds {ticker} from {_span(held)}, and the gateway's whole history of it is "
         f"from {_span(sent)}: the code may belong to another security now. Nothing was changed. "
-        f"If it does, FutuShortStore({store_url!r}).set_aside({ticker.code!r}), or on the command "
-        f"line futu-short set-aside {ticker} --store {store_url}, moves the stored rows to a file "
+        f"If it does, {python}, or on the command line {command}, moves the stored rows to a file "
         "of their own, and the next sync starts anew. If the gateway's history is cut short for a "
-        "while, wait and sync again"
+        "while, wait and sync again",
+        refuses=True,
     )
+
+
+def _set_aside(ticker: Ticker, store_url: str) -> tuple[str, str]:
+    """How a user sets a ticker aside, in Python and on the command line."""
+    what = ticker.call.name
+    argument, option = "", ""
+    if what != SHORT_VOLUME.name:
+        argument, option = f", what={what!r}", f" --what {what}"
+    python = f"FutuShortStore({store_url!r}).set_aside({ticker.code!r}{argument})"
+    return python, f"futu-short set-aside {ticker} --store {store_url}{option}"
 
 
 def _span(rows: pd.DataFrame) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 from intake_futu_short import schema
 from intake_futu_short.errors import PaginationError, StoreError
 from intake_futu_short.history import join, plausible, reports, revisions
+from intake_futu_short.history.as_of import public_s
 from intake_futu_short.history.ticker_history import DAY, FIRST_SEEN, TickerHistory, days_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from intake_futu_short.calls import Question, Reply, Table, Ticker
     from intake_futu_short.history.join import Comparison
@@ -182,9 +184,11 @@ class Refresh:
 
     def _refuse_another_security(self, sent: pd.DataFrame) -> None:
         held = self._history.rows
-        why = plausible.another_security(held, sent, self.ticker, self.store_url)
-        if why is not None:
-            raise StoreError(why)
+        suspicion = plausible.another_security(held, sent, self.ticker, self.store_url)
+        if suspicion is not None and suspicion.refuses:
+            raise StoreError(suspicion.text)
+        if suspicion is not None:
+            _log.warning("%s", suspicion.text)
 
     def _is_past_held(self, sent: pd.DataFrame) -> bool:
         """Whether the rows sent go back farther than those held, or as far and more are missing."""
@@ -275,7 +279,9 @@ class Refresh:
             is_new = days_of(sent) > held.rows[DAY].iloc[0]
             if is_new.any():  # else a page of older rows, of which a first fill has thirty
                 is_new &= ~np.isin(days_of(sent), days_of(held.rows))
-            sent = sent.assign(**{FIRST_SEEN: np.where(is_new, seen_s, np.nan)})
+        else:
+            is_new = _is_early(days_of(sent), self._table, seen_s)
+        sent = sent.assign(**{FIRST_SEEN: np.where(is_new, seen_s, np.nan)})
         found = revisions.withdrawn(held.rows, gone, seen_s)
         if comparison.revised:
             found += revisions.replaced(held.rows, sent, self._table, seen_s)
@@ -311,6 +317,16 @@ class Refresh:
 def _ascending(pages: Sequence[Page], table: Table) -> pd.DataFrame:
     rows = schema.to_frame(pages, table).assign(**{FIRST_SEEN: np.nan})
     return join.in_order([rows[::-1]])
+
+
+def _is_early(days: NDArray[np.str_], table: Table, now_s: float) -> NDArray[np.bool_]:
+    """Which of ascending days have rows of a first fill that by their day are yet to be known."""
+    is_early = np.zeros(len(days), dtype=bool)
+    for i in range(len(days) - 1, -1, -1):
+        if public_s(str(days[i]), table) <= now_s:
+            break
+        is_early[i] = True
+    return is_early
 
 
 def _is_complete(history: TickerHistory) -> bool:

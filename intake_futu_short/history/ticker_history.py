@@ -72,7 +72,7 @@ class TickerHistory:
     rows : pandas.DataFrame
         In the columns and dtypes of `schema`, ascending by day, all of one price adjustment. One
         more column is last: ``first_seen`` (float64), the Unix seconds at which the store first
-        saw the row; NaN for a row of a first fill.
+        saw the row; NaN for a row of a first fill that was public by then.
     is_complete : bool
         Whether it was walked to the end once, and has been unbroken since.
     cursor : str or None

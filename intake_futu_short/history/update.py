@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager
 
+    from intake_futu_short.calendars import Report
     from intake_futu_short.calls import Question, Reply, Ticker
     from intake_futu_short.history.ticker_history import TickerHistory
 
@@ -217,11 +218,11 @@ class Updater:
             return False  # a clock that is behind says nothing
         if checked_s is not None and now_s - checked_s < FRESH_S:
             return True
-        return newest == self._newest_session(now_s)
-
-    def _newest_session(self, now_s: float) -> str:
         now = dt.datetime.fromtimestamp(now_s, dt.timezone.utc)
-        return calendars.newest_session(self.ticker.market, now).isoformat()
+        if self.ticker.table.are_reports:
+            report = calendars.newest_report(self.ticker.market, now)
+            return _has_report(newest or "", report, checked_s or 0.0, now_s)
+        return newest == calendars.newest_session(self.ticker.market, now).isoformat()
 
     def _walk_from(self, cursor: str | None, held: TickerHistory | None) -> Walk:
         newest: str | None = newest_possible(self.clock())
@@ -267,6 +268,19 @@ class Updater:
         before = days_of(held.rows) if held is not None else np.array([], dtype="U10")
         new = np.setdiff1d(days_of(now.rows), before, assume_unique=True)
         return Outcome(now, requests, len(new), len(refresh.revised))
+
+
+def _has_report(newest: str, report: Report, checked_s: float, now_s: float) -> bool:
+    """Whether the newest day held is that of a report, or it is too early to ask for it again."""
+    if newest >= report.since.isoformat():
+        return True
+    if checked_s < report.public_s:
+        return False
+    if newest < report.since_before.isoformat():
+        # It lacks the one before too: most small companies of HK have none, or not each week.
+        return True
+    # It is late, and asked for when it is half as late again as when it was asked for last.
+    return now_s - checked_s < (checked_s - report.public_s) / 2
 
 
 def _counted(

@@ -26,6 +26,7 @@ from intake_futu_short.metrics.combined import metrics, with_metrics
 from intake_futu_short.metrics.daily import *  # noqa: F403 - what a module lists is public here
 from intake_futu_short.metrics.newest import latest
 from intake_futu_short.metrics.panels import dollar_weighted_short_ratio, pivot, rank
+from intake_futu_short.metrics.position_columns import with_positions
 from intake_futu_short.metrics.positions import *  # noqa: F403 - as above
 from intake_futu_short.metrics.resampling import resample
 from intake_futu_short.metrics.trailing import *  # noqa: F403 - as above
@@ -41,6 +42,7 @@ __all__ = [
     "resample",
     "rows_of",
     "with_metrics",
+    "with_positions",
 ]
 __all__ += daily.__all__
 __all__ += positions.__all__

@@ -11,23 +11,31 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 
-from intake_futu_short import calendars
 from intake_futu_short.calls import AGGREGATE_NAMES
 from intake_futu_short.days import date
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.metrics.sessions import code_of, market_of
-from intake_futu_short.schema import text_dtype
+from intake_futu_short.schema import published, text_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Hashable, Iterator, Mapping
 
-    from intake_futu_short.security import Market
 
-__all__ = ["aggregates", "aggregates_history", "as_of_days", "by_code", "published"]
+__all__ = [
+    "aggregates",
+    "aggregates_history",
+    "as_of_days",
+    "by_code",
+    "with_past",
+    "with_replaced",
+]
 
 _TIME = re.compile(r"(?<=\d)[T ].*")
 
@@ -120,14 +128,81 @@ def aggregates_history(frame: pd.DataFrame) -> pd.DataFrame:
             }
         ).dropna(subset="as_of")
         history.insert(2, "published", published(history["as_of"], market_of(frame)))
+    return _in_order(history)
+
+
+def with_past(history: pd.DataFrame, interest: pd.DataFrame) -> pd.DataFrame:
+    """Unite reports that came beside the rows with those of a frame of short interest; HK only.
+
+    A report that both have counts once, as first seen by either. Where they differ in the shares of
+    a day, both stay: one is a correction of the other, and the one that was seen last counts, that
+    of the short interest where neither was seen.
+
+    Parameters
+    ----------
+    history : pandas.DataFrame
+        As `aggregates_history` gives it.
+    interest : pandas.DataFrame
+        A row a report: ``code``, ``timestamp_str``, ``published``, ``aggregated_short``,
+        ``aggregated_short_ratio``, and ``first_seen`` if that is known.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `aggregates_history` gives it.
+    """
+    more = interest.assign(
+        as_of=as_of_days("timestamp_str", interest["timestamp_str"].tolist(), errors="raise"),
+        first_seen=interest["first_seen"] if "first_seen" in interest.columns else np.nan,
+    )[list(history)].astype(history.dtypes)
+    # Reports that say the same shares of a day are one, unless others were told in between.
+    keys = ["code", "as_of", "aggregated_short"]
+    tables = [table for table in (history, _in_order(more)) if len(table)] or [history]
+    times = [table.groupby(keys, dropna=False).cumcount() for table in tables]
+    every = pd.concat(tables, ignore_index=True).assign(time=np.concatenate(times))
+    same = every.groupby([*keys, "time"], dropna=False, sort=False, as_index=False)
+    united = same.agg(
+        {"published": "first", "first_seen": "min", "aggregated_short_ratio": "first"}
+    )
+    return _in_order(united[list(history)].astype(history.dtypes))
+
+
+def with_replaced(interest: pd.DataFrame, revisions: pd.DataFrame) -> pd.DataFrame:
+    """Give reports of a store the values that were replaced: nobody knew the later ones before.
+
+    Parameters
+    ----------
+    interest : pandas.DataFrame
+        A row a report, with ``code``, ``timestamp_str`` and ``first_seen``.
+    revisions : pandas.DataFrame
+        As ``FutuShortStore.revisions`` gives them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each state in which a report was; it was first seen when that began.
+    """
+    by_report: dict[tuple[str, str], list[dict[Hashable, Any]]] = {}
+    for one in revisions[revisions["column"].isin(interest.columns)].to_dict("records"):
+        by_report.setdefault((one["code"], one["day"]), []).append(one)
+    if not by_report:
+        return interest
+    states = []
+    for row in interest.to_dict("records"):
+        first_seen = row["first_seen"]
+        replaced = by_report.get((row["code"], row["timestamp_str"]), [])
+        # Those before are of a row that was withdrawn, and came again.
+        later = [one for one in replaced if not one["seen"] <= first_seen]
+        for seen, together in groupby(reversed(later), key=itemgetter("seen")):
+            states.append({**row, "first_seen": seen})
+            row |= {one["column"]: one["old"] for one in together}
+        states.append({**row, "first_seen": first_seen})
+    return pd.DataFrame(states, columns=interest.columns).astype(interest.dtypes)
+
+
+def _in_order(history: pd.DataFrame) -> pd.DataFrame:
     keys = ["code", "as_of", "first_seen"]
     return history.sort_values(keys, kind="stable", na_position="first", ignore_index=True)
-
-
-def published(as_of: pd.Series[Any], market: Market) -> pd.Series[Any]:
-    """When reports of these days were published, by the rule of the market's publisher."""
-    days = {day: calendars.published(market, day.date()) for day in as_of.unique()}
-    return pd.to_datetime(as_of.map(days)).astype("datetime64[ns]")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import pandas as pd
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.metrics.answers import daily, shown
 from intake_futu_short.metrics.columns import Columns, whole_number
+from intake_futu_short.metrics.known import Asked
 from intake_futu_short.metrics.registry import (
     METRICS,
     POSITION_ROLES,
@@ -22,7 +23,7 @@ from intake_futu_short.metrics.registry import (
     WINDOWS,
     windowed,
 )
-from intake_futu_short.metrics.reports import Asked, Given, known_positions
+from intake_futu_short.metrics.reports import Given, known_positions
 from intake_futu_short.metrics.sessions import RESAMPLED, Sessions
 from intake_futu_short.metrics.window_metrics import trailing
 

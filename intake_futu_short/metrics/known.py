@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from intake_futu_short.metrics.aggregates import published
+from intake_futu_short.schema import published
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,23 @@ if TYPE_CHECKING:
     from intake_futu_short.metrics.sessions import Sessions
     from intake_futu_short.security import Market
 
-__all__ = ["Reports", "dated", "known_at"]
+__all__ = ["Asked", "Reports", "dated", "known_at"]
+
+
+class Asked(NamedTuple):
+    """Rows whose reports are asked for.
+
+    Attributes
+    ----------
+    frame, sessions
+        Of the same rows.
+    metric : str
+        Who asks; for messages.
+    """
+
+    frame: pd.DataFrame
+    sessions: Sessions
+    metric: str
 
 
 class Reports(NamedTuple):
@@ -58,6 +74,8 @@ def dated(table: pd.DataFrame, roles: Sequence[str], market: Market) -> Reports:
     groups = keyed.groupby(["ticker", "as_of"], sort=False)
     corrects = (groups.cumcount() > 0) & (keyed["day"] <= groups["day"].transform("first"))
     known = known.where(~(corrects.reindex(table.index) & seen.notna()), seen)
+    # Days so far off that no rule has a publication for them are their own.
+    known = known.fillna(as_of)
     # A clock that was wrong when the report was seen does not make it known before its own day.
     known = known.where(~(known < as_of), as_of)
     return Reports(

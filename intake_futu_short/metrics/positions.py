@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from intake_futu_short.metrics.answers import by_window, daily
 from intake_futu_short.metrics.columns import Columns, answer
+from intake_futu_short.metrics.known import Asked
 from intake_futu_short.metrics.registry import METRICS, Recipe, metric
-from intake_futu_short.metrics.reports import Asked, Given, known_positions
+from intake_futu_short.metrics.reports import Given, known_positions
 from intake_futu_short.metrics.sessions import Sessions
 from intake_futu_short.metrics.windows import quotient
 
@@ -61,14 +62,18 @@ def days_to_cover(
     is; before the first one the answer is NaN.
 
     HK positions are the aggregated reportable short positions that the Securities and Futures
-    Commission (SFC) publishes, those above a threshold. They come with the rows in ``attrs``. US
-    short interest (FINRA) does not: pass ``positions``.
+    Commission (SFC) publishes, those above a threshold. The newest comes with the rows in
+    ``attrs``. US short interest (FINRA) does not. The series of either market is what
+    ``intake.open_futu_short_interest(code).read()`` gives: pass it as ``positions``.
 
     A report counts as known from the day of its publication: the day given as ``published``, else
     an estimate (HK: the first Friday at least seven days after the as-of date; US: the eighth
     business day after it; the next session where that is none); or, if that is earlier, from the
     day on which a store first saw it. Another report of an as-of date that had one is a correction,
     known from when it was seen. Of the reports known, that of the newest as-of date counts.
+    A source and ``FutuShortStore.read`` give a report as it reads now: a value that was revised
+    since counts as if published so. ``aggregates_history(fill=True)`` of a source with a store (HK)
+    has each value from when it was seen; ``read(as_of=...)`` and ``revisions`` have those of then.
 
     Share counts are raw: a split between the as-of date and the row mixes shares of two sizes.
 
@@ -84,10 +89,13 @@ def days_to_cover(
         The first trading day to answer for; windows look back at the rows before it. By default
         ``attrs["start"]``, and without that all rows are answered for.
     positions : pandas.DataFrame, optional
-        A row a report: ``code`` (not needed for one ticker), as-of date ``as_of`` or
-        ``timestamp_str``, position ``aggregated_short`` or ``shares_short`` (shares), and if known
-        ``published`` (day) and ``first_seen`` (Unix seconds). What `aggregates_history` gives is
-        one. By default those of ``attrs["aggregates_history"]``, or else the one in ``attrs``.
+        A row a report: ``code`` (not needed for one ticker, whose ``attrs["code"]`` counts), as-of
+        date ``as_of`` or ``timestamp_str``, position ``aggregated_short`` or ``shares_short``
+        (shares), and if known ``published`` (day) and ``first_seen`` (Unix seconds). What
+        ``intake.open_futu_short_interest(...).read()``, ``FutuShortStore.read(...,
+        what="short_interest")`` and `aggregates_history` give is one. Reports of tickers that the
+        rows are not of are left out. By default those of ``attrs["aggregates_history"]``, or else
+        the one in ``attrs``.
     aggregated_short : int or mapping, optional
         One open position in shares, of a panel by code, instead of that of ``attrs``.
     new_time_str : str, date or mapping, optional
@@ -111,7 +119,8 @@ def days_to_cover(
         have no report (of US tickers they never do), or are not known to be of these tickers, and
         nothing is passed instead.
     ConfigError
-        When an argument is no such value, a ticker has a day twice, or a row has no day.
+        When an argument is no such value, a ticker has a day twice, or a row has no day; when
+        ``positions`` are by their ``attrs`` those of another ticker or market than the rows.
 
     References
     ----------
@@ -188,7 +197,7 @@ def implied_shares(
         When nothing says the day; when ``attrs`` have no report (of US tickers they never do), or
         are not known to be of these tickers, and nothing is passed instead.
     ConfigError
-        When an argument is no such value, or a row has no day.
+        When an argument is no such value, a row has no day, or ``positions`` are of others.
 
     Examples
     --------

@@ -5,36 +5,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from intake_futu_short.errors import ConfigError, NotShortVolumeError, PositionWarning, warn
-from intake_futu_short.metrics.aggregates import aggregates_history, as_of_days, by_code
-from intake_futu_short.metrics.known import Reports, dated, known_at
+from intake_futu_short.metrics.aggregates import aggregates_history, as_of_days
+from intake_futu_short.metrics.known import Asked, Reports, dated, known_at
+from intake_futu_short.metrics.one_report import COLUMNS, of_one
 from intake_futu_short.metrics.sessions import floats, labels_of, market_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from intake_futu_short.metrics.sessions import Sessions
-    from intake_futu_short.security import Market
+__all__ = ["Given", "known_positions", "reports_of", "used_reports"]
 
-__all__ = ["Asked", "Given", "known_positions"]
-
-# Columns of each role in a frame of reports: HK's and US' names.
-_COLUMNS = {
-    "position": ("aggregated_short", "shares_short"),
-    "position_percent": ("aggregated_short_ratio", "short_percent"),
-}
 _DAYS = ("as_of", "timestamp_str")
 
 # In the year 2200. What is later is no seconds: milliseconds, say.
 _LAST_SECOND = 7.3e9
+# Codes that a message writes out.
+_MOST_CODES = 3
 
 
 class Given(NamedTuple):
@@ -51,22 +45,6 @@ class Given(NamedTuple):
 
     positions: pd.DataFrame | None
     values: Mapping[str, Any]
-
-
-class Asked(NamedTuple):
-    """Rows whose reports are asked for.
-
-    Attributes
-    ----------
-    frame, sessions
-        Of the same rows.
-    metric : str
-        Who asks; for messages.
-    """
-
-    frame: pd.DataFrame
-    sessions: Sessions
-    metric: str
 
 
 def known_positions(
@@ -97,25 +75,45 @@ def known_positions(
     ConfigError
         When they are not reports.
     """
-    wanted = {role: role in roles for role in _COLUMNS if role in {*roles, *more}}
+    reports, places = used_reports(asked, given, roles, more)
+    return {
+        role: asked.sessions.to_rows(np.append(values, np.nan)[places])  # -1 is the last
+        for role, values in reports.values.items()
+    }
+
+
+def used_reports(
+    asked: Asked, given: Given, roles: Sequence[str], more: Sequence[str] = ()
+) -> tuple[Reports, NDArray[np.intp]]:
+    """Find reports, and the place of the one known at each sorted row; -1 where none was.
+
+    Arguments and errors are those of `known_positions`.
+    """
+    reports = reports_of(asked, given, roles, more)
+    places = known_at(asked.sessions, reports)
+    _warn_of_newer(asked, reports, places)
+    return reports, places
+
+
+def reports_of(
+    asked: Asked, given: Given, roles: Sequence[str], more: Sequence[str] = ()
+) -> Reports:
+    """Find the reports of a frame's tickers, whether or not they were known at any row.
+
+    Arguments and errors are those of `known_positions`.
+    """
+    wanted = {role: role in roles for role in COLUMNS if role in {*roles, *more}}
     is_one_given = any(value is not None for value in given.values.values())
     if given.positions is not None:
         if is_one_given:
             raise ConfigError(
                 f"{asked.metric} takes positions= or one report by its parts, not both"
             )
-        reports = _of_frame(asked, given.positions, wanted, "positions")
-    elif not is_one_given and asked.frame.attrs.get("aggregates_history") not in {None, "[]"}:
+        return _of_frame(asked, given.positions, wanted, "positions")
+    if not is_one_given and asked.frame.attrs.get("aggregates_history") not in {None, "[]"}:
         history = aggregates_history(asked.frame)
-        reports = _of_frame(asked, history, wanted, "attrs['aggregates_history']")
-    else:
-        reports = _of_one(asked, given.values, wanted)
-    places = known_at(asked.sessions, reports)
-    _warn_of_newer(asked, reports, places)
-    return {
-        role: asked.sessions.to_rows(np.append(values, np.nan)[places])  # -1 is the last
-        for role, values in reports.values.items()
-    }
+        return _of_frame(asked, history, wanted, "attrs['aggregates_history']")
+    return of_one(asked, given.values, wanted)
 
 
 def _warn_of_newer(asked: Asked, reports: Reports, places: NDArray[np.intp]) -> None:
@@ -140,14 +138,22 @@ def _of_frame(asked: Asked, positions: Any, roles: Mapping[str, bool], where: st
         raise ConfigError(
             f"{where} must be a DataFrame with a row a report, not {type(positions).__name__}"
         )
+    market = market_of(asked.frame)
+    if positions.attrs.get("market", market.name) != market.name:
+        raise ConfigError(
+            f"{asked.metric}: {where} is of the market {positions.attrs['market']} by its attrs, "
+            f"and the rows are of {market.name}"
+        )
     day_column = next((name for name in _DAYS if name in positions.columns), None)
+    # A table of both markets has the columns of both.
+    first = -1 if market.name == "US" else 1
     columns = {
         role: name
         for role in roles
-        if (name := next((n for n in _COLUMNS[role] if n in positions.columns), None))
+        if (name := next((n for n in COLUMNS[role][::first] if n in positions.columns), None))
     }
     missing = [
-        " or ".join(_COLUMNS[role])
+        " or ".join(COLUMNS[role])
         for role, is_needed in roles.items()
         if is_needed and role not in columns
     ]
@@ -166,7 +172,7 @@ def _of_frame(asked: Asked, positions: Any, roles: Mapping[str, bool], where: st
     table = table[(table["ticker"] >= 0) & table["as_of"].notna()].reset_index(drop=True)
     table["published"] = _days(f"{where}: published", table["published"])
     table["first_seen"] = _moments(f"{where}: first_seen", table["first_seen"])
-    return dated(table, list(columns), market_of(asked.frame))
+    return dated(table, list(columns), market)
 
 
 def _objects(values: pd.Series[Any]) -> pd.Series[Any]:
@@ -199,10 +205,12 @@ def _tickers_of(asked: Asked, positions: pd.DataFrame, where: str) -> NDArray[np
     if codes is None:
         codes = pd.Index([own] * len(sessions.begins), dtype=object)
     if whose is None:
-        if len(codes) > 1:
+        told = positions.attrs.get("code")  # a frame of one ticker's says whose it is
+        if told is None and len(codes) > 1:
             raise ConfigError(f"{metric} of a panel: {where} needs a column code")
-        told = positions.attrs.get("code", own)  # a frame of one ticker's says whose it is
-        whose = pd.Index([told] * len(positions), dtype=object)
+        known = [own] if sessions.tickers is None else list(codes)
+        _refuse_another(asked, told, [code for code in known if not pd.isna(code)], where)
+        whose = pd.Index([own if told is None else told] * len(positions), dtype=object)
     if own is None and sessions.tickers is None:
         if whose.nunique() > 1:
             raise NotShortVolumeError(
@@ -215,92 +223,15 @@ def _tickers_of(asked: Asked, positions: pd.DataFrame, where: str) -> NDArray[np
     return np.asarray(codes.get_indexer(whose))
 
 
-def _of_one(asked: Asked, given: Mapping[str, Any], roles: Mapping[str, bool]) -> Reports:
-    """Take the one report of each ticker that ``attrs``, or arguments in their place, have."""
-    names = {role: _COLUMNS[role][0] for role in roles}
-    needed = {"new_time_str", *(names[role] for role, is_needed in roles.items() if is_needed)}
-    parts = {name: given.get(name) for name in [*names.values(), "new_time_str"]}
-    values = _values_by_ticker(asked, parts, needed)
-    names = {role: name for role, name in names.items() if name in values}
-    table = pd.DataFrame({"ticker": np.arange(len(asked.sessions.begins))})
-    # One that the gateway has sent and that is not a day costs that ticker's answers only.
-    strict = given.get("new_time_str") is not None
-    try:
-        table["as_of"] = as_of_days(
-            "new_time_str", values["new_time_str"], errors="raise" if strict else "coerce"
-        )
-    except TypeError as error:
-        raise ConfigError(f"new_time_str is not a day like 2026-04-30: {error}") from error
-    for role, name in names.items():
-        table[role] = _numbers(name, values[name])
-    table = table.dropna(subset="as_of").reset_index(drop=True)
-    table["published"] = pd.Series(pd.NaT, index=table.index, dtype="datetime64[ns]")
-    table["first_seen"] = np.nan
-    return dated(table, list(names), market_of(asked.frame))
-
-
-def _numbers(name: str, values: list[Any]) -> list[float]:
-    try:
-        return [np.nan if pd.isna(value) else float(value) for value in values]
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{name} is not a number: {error}") from error
-
-
-def _values_by_ticker(
-    asked: Asked, given: Mapping[str, Any], needed: set[str]
-) -> dict[str, list[Any]]:
-    """Values of each name, a ticker after the other as in the sorted rows."""
-    frame, sessions, metric = asked
-    codes, own = sessions.tickers, frame.attrs.get("code")
-    tickers = [own] * len(sessions.begins) if codes is None else codes.tolist()
-    reported = by_code(frame)
-    found: dict[str, list[Any]] = {}
-    missing = []
-    for name, value in given.items():
-        if value is not None:
-            found[name] = _given(tickers, metric, name, value)
-        elif reported is not None:
-            if codes is None and own is None and tickers:
-                raise NotShortVolumeError(
-                    f"{metric} takes {name} from attrs['aggregates'] by code, and the frame "
-                    f"does not say whose its rows are: add a column 'code', or pass {name}=..."
-                )
-            found[name] = [reported.get(code, {}).get(name) for code in tickers]
-        elif name in frame.attrs and len(tickers) <= 1:
-            if own is not None and tickers not in ([], [own]):
-                raise NotShortVolumeError(
-                    f"{metric} takes {name} from attrs, which are of {own}, and the rows are "
-                    f"of {tickers[0]}: pass {name}=..."
-                )
-            found[name] = [frame.attrs[name]] * len(tickers)
-        elif name in needed:
-            missing.append(name)
-    if missing:
-        raise NotShortVolumeError(_lost(market_of(frame), metric, missing, len(tickers) > 1))
-    return found
-
-
-def _given(tickers: list[Any], metric: str, name: str, value: Any) -> list[Any]:
-    if isinstance(value, (Mapping, pd.Series)):
-        return [value.get(code) for code in tickers]
-    if len(tickers) > 1:
-        raise ConfigError(f"{metric}: {name} of a panel is a mapping, code to value, not {value!r}")
-    return [value] * len(tickers)
-
-
-def _lost(market: Market, metric: str, missing: list[str], panel: bool) -> str:
-    if market.name == "US":
-        return (
-            f"{metric} of a US frame needs positions=: the gateway sends no open positions beside "
-            "US rows. Pass a frame with a row a report: code, as_of or timestamp_str (the "
-            "settlement date), shares_short, and for implied_shares short_percent"
-        )
-    where = "attrs['aggregates']" if panel else "attrs"
-    example = "{code: value, ...}" if panel else "..."
-    return (
-        f"{metric} needs the open position reported beside the rows, and this frame has no "
-        f"{' and no '.join(missing)} in {where}. pandas drops attrs when a frame goes through CSV, "
-        "and when frames whose attrs differ are joined. Take them from the frame as it was read "
-        "(its attrs), or pass positions=, a frame with a row a report, or one report by its parts: "
-        f"{', '.join(f'{name}={example}' for name in missing)}"
+def _refuse_another(asked: Asked, told: Any, codes: Sequence[Any], where: str) -> None:
+    """Raise ConfigError for reports of one ticker, `told`, when the rows are known of others."""
+    if told is None or not codes or told in codes:
+        return
+    others = f" and {len(codes) - 1} more" if len(codes) > 1 else ""
+    wanted = repr([str(code) for code in codes]) if 1 < len(codes) <= _MOST_CODES else "codes"
+    wanted = repr(str(codes[0])) if len(codes) == 1 else wanted
+    raise ConfigError(
+        f"{asked.metric}: {where} is of {told} by its attrs, and the rows are of "
+        f"{codes[0]}{others}. Pass what was reported of these: "
+        f"positions=intake.open_futu_short_interest({wanted}).read()"
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 import pandas as pd
 
-from intake_futu_short.calls import SHORT_VOLUME
+from intake_futu_short.calls import SHORT_INTEREST, SHORT_VOLUME
 from intake_futu_short.days import date
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.security import HK, US
@@ -73,6 +73,11 @@ def market_of(frame: pd.DataFrame) -> Market:
             "the frame has columns of US and of HK rows: keep each market in a frame of its own"
         )
     if not found:
+        if any({*table.column_names} <= {*names} for table in SHORT_INTEREST.tables.values()):
+            raise NotShortVolumeError(
+                "the frame holds short interest, no daily short volume: pass it to what is derived "
+                "from both, such as rows.shortvol.days_to_cover(20, positions=interest)"
+            )
         missing = [
             f"missing of {name}: {[n for n in table.column_names if n not in names]}"
             for name, table in SHORT_VOLUME.tables.items()

@@ -180,6 +180,11 @@ class Line:
         return self._up is not None and self._up.is_ready
 
     @property
+    def server_version(self) -> int | None:
+        """What the gateway says of itself; None while there is no connection."""
+        return None if self._up is None else self._up.server_version
+
+    @property
     def lost_s(self) -> float | None:
         """Since when the gateway cannot be reached; None while it can."""
         return None if self.is_up else self._lost_at

@@ -87,24 +87,25 @@ class KeepAlive(_message.Message):
         def __init__(self, ret_type: _Optional[int] = ..., ret_msg: _Optional[str] = ..., err_code: _Optional[int] = ..., s2c: _Optional[_Union[KeepAlive.S2C, _Mapping]] = ...) -> None: ...
     def __init__(self) -> None: ...
 
+class Security(_message.Message):
+    __slots__ = ("market", "code")
+    MARKET_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    market: int
+    code: str
+    def __init__(self, market: _Optional[int] = ..., code: _Optional[str] = ...) -> None: ...
+
 class DailyShortVolume(_message.Message):
     __slots__ = ()
-    class Security(_message.Message):
-        __slots__ = ("market", "code")
-        MARKET_FIELD_NUMBER: _ClassVar[int]
-        CODE_FIELD_NUMBER: _ClassVar[int]
-        market: int
-        code: str
-        def __init__(self, market: _Optional[int] = ..., code: _Optional[str] = ...) -> None: ...
     class C2S(_message.Message):
         __slots__ = ("security", "next_key", "num")
         SECURITY_FIELD_NUMBER: _ClassVar[int]
         NEXT_KEY_FIELD_NUMBER: _ClassVar[int]
         NUM_FIELD_NUMBER: _ClassVar[int]
-        security: DailyShortVolume.Security
+        security: Security
         next_key: str
         num: int
-        def __init__(self, security: _Optional[_Union[DailyShortVolume.Security, _Mapping]] = ..., next_key: _Optional[str] = ..., num: _Optional[int] = ...) -> None: ...
+        def __init__(self, security: _Optional[_Union[Security, _Mapping]] = ..., next_key: _Optional[str] = ..., num: _Optional[int] = ...) -> None: ...
     class UsItem(_message.Message):
         __slots__ = ("timestamp", "timestamp_str", "total_shares_short", "nasdaq_shares_short", "nyse_shares_short", "short_percent", "volume", "close_price", "last_close_price", "daily_trade_avg_ratio")
         TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
@@ -182,4 +183,157 @@ class DailyShortVolume(_message.Message):
         err_code: int
         s2c: DailyShortVolume.S2C
         def __init__(self, ret_type: _Optional[int] = ..., ret_msg: _Optional[str] = ..., err_code: _Optional[int] = ..., s2c: _Optional[_Union[DailyShortVolume.S2C, _Mapping]] = ...) -> None: ...
+    def __init__(self) -> None: ...
+
+class ShortInterest(_message.Message):
+    __slots__ = ()
+    class C2S(_message.Message):
+        __slots__ = ("security", "next_key", "num")
+        SECURITY_FIELD_NUMBER: _ClassVar[int]
+        NEXT_KEY_FIELD_NUMBER: _ClassVar[int]
+        NUM_FIELD_NUMBER: _ClassVar[int]
+        security: Security
+        next_key: str
+        num: int
+        def __init__(self, security: _Optional[_Union[Security, _Mapping]] = ..., next_key: _Optional[str] = ..., num: _Optional[int] = ...) -> None: ...
+    class UsItem(_message.Message):
+        __slots__ = ("timestamp", "timestamp_str", "shares_short", "short_percent", "avg_daily_share_volume", "days_to_cover", "close_price", "last_close_price")
+        TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+        TIMESTAMP_STR_FIELD_NUMBER: _ClassVar[int]
+        SHARES_SHORT_FIELD_NUMBER: _ClassVar[int]
+        SHORT_PERCENT_FIELD_NUMBER: _ClassVar[int]
+        AVG_DAILY_SHARE_VOLUME_FIELD_NUMBER: _ClassVar[int]
+        DAYS_TO_COVER_FIELD_NUMBER: _ClassVar[int]
+        CLOSE_PRICE_FIELD_NUMBER: _ClassVar[int]
+        LAST_CLOSE_PRICE_FIELD_NUMBER: _ClassVar[int]
+        timestamp: int
+        timestamp_str: str
+        shares_short: int
+        short_percent: float
+        avg_daily_share_volume: int
+        days_to_cover: float
+        close_price: float
+        last_close_price: float
+        def __init__(self, timestamp: _Optional[int] = ..., timestamp_str: _Optional[str] = ..., shares_short: _Optional[int] = ..., short_percent: _Optional[float] = ..., avg_daily_share_volume: _Optional[int] = ..., days_to_cover: _Optional[float] = ..., close_price: _Optional[float] = ..., last_close_price: _Optional[float] = ...) -> None: ...
+    class HkItem(_message.Message):
+        __slots__ = ("timestamp", "timestamp_str", "close_price", "last_close_price", "aggregated_short", "aggregated_short_ratio")
+        TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+        TIMESTAMP_STR_FIELD_NUMBER: _ClassVar[int]
+        CLOSE_PRICE_FIELD_NUMBER: _ClassVar[int]
+        LAST_CLOSE_PRICE_FIELD_NUMBER: _ClassVar[int]
+        AGGREGATED_SHORT_FIELD_NUMBER: _ClassVar[int]
+        AGGREGATED_SHORT_RATIO_FIELD_NUMBER: _ClassVar[int]
+        timestamp: int
+        timestamp_str: str
+        close_price: float
+        last_close_price: float
+        aggregated_short: int
+        aggregated_short_ratio: float
+        def __init__(self, timestamp: _Optional[int] = ..., timestamp_str: _Optional[str] = ..., close_price: _Optional[float] = ..., last_close_price: _Optional[float] = ..., aggregated_short: _Optional[int] = ..., aggregated_short_ratio: _Optional[float] = ...) -> None: ...
+    class S2C(_message.Message):
+        __slots__ = ("us_items", "hk_items", "next_key")
+        US_ITEMS_FIELD_NUMBER: _ClassVar[int]
+        HK_ITEMS_FIELD_NUMBER: _ClassVar[int]
+        NEXT_KEY_FIELD_NUMBER: _ClassVar[int]
+        us_items: _containers.RepeatedCompositeFieldContainer[ShortInterest.UsItem]
+        hk_items: _containers.RepeatedCompositeFieldContainer[ShortInterest.HkItem]
+        next_key: str
+        def __init__(self, us_items: _Optional[_Iterable[_Union[ShortInterest.UsItem, _Mapping]]] = ..., hk_items: _Optional[_Iterable[_Union[ShortInterest.HkItem, _Mapping]]] = ..., next_key: _Optional[str] = ...) -> None: ...
+    class Request(_message.Message):
+        __slots__ = ("c2s",)
+        C2S_FIELD_NUMBER: _ClassVar[int]
+        c2s: ShortInterest.C2S
+        def __init__(self, c2s: _Optional[_Union[ShortInterest.C2S, _Mapping]] = ...) -> None: ...
+    class Response(_message.Message):
+        __slots__ = ("ret_type", "ret_msg", "err_code", "s2c")
+        RET_TYPE_FIELD_NUMBER: _ClassVar[int]
+        RET_MSG_FIELD_NUMBER: _ClassVar[int]
+        ERR_CODE_FIELD_NUMBER: _ClassVar[int]
+        S2C_FIELD_NUMBER: _ClassVar[int]
+        ret_type: int
+        ret_msg: str
+        err_code: int
+        s2c: ShortInterest.S2C
+        def __init__(self, ret_type: _Optional[int] = ..., ret_msg: _Optional[str] = ..., err_code: _Optional[int] = ..., s2c: _Optional[_Union[ShortInterest.S2C, _Mapping]] = ...) -> None: ...
+    def __init__(self) -> None: ...
+
+class ShortSellingRank(_message.Message):
+    __slots__ = ()
+    class C2S(_message.Message):
+        __slots__ = ("market", "sort_field", "sort_dir", "offset", "count", "plate_list")
+        MARKET_FIELD_NUMBER: _ClassVar[int]
+        SORT_FIELD_FIELD_NUMBER: _ClassVar[int]
+        SORT_DIR_FIELD_NUMBER: _ClassVar[int]
+        OFFSET_FIELD_NUMBER: _ClassVar[int]
+        COUNT_FIELD_NUMBER: _ClassVar[int]
+        PLATE_LIST_FIELD_NUMBER: _ClassVar[int]
+        market: int
+        sort_field: int
+        sort_dir: int
+        offset: int
+        count: int
+        plate_list: _containers.RepeatedCompositeFieldContainer[Security]
+        def __init__(self, market: _Optional[int] = ..., sort_field: _Optional[int] = ..., sort_dir: _Optional[int] = ..., offset: _Optional[int] = ..., count: _Optional[int] = ..., plate_list: _Optional[_Iterable[_Union[Security, _Mapping]]] = ...) -> None: ...
+    class Item(_message.Message):
+        __slots__ = ("security", "name", "close_price", "change_ratio", "change_ratio_5d", "change_ratio_10d", "volume", "short_number", "short_number_change", "short_ratio", "short_ratio_change", "short_position_volume", "short_position_ratio", "days_to_cover", "week_avg_short_number", "week_avg_short_ratio", "month_avg_short_number", "month_avg_short_ratio")
+        SECURITY_FIELD_NUMBER: _ClassVar[int]
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        CLOSE_PRICE_FIELD_NUMBER: _ClassVar[int]
+        CHANGE_RATIO_FIELD_NUMBER: _ClassVar[int]
+        CHANGE_RATIO_5D_FIELD_NUMBER: _ClassVar[int]
+        CHANGE_RATIO_10D_FIELD_NUMBER: _ClassVar[int]
+        VOLUME_FIELD_NUMBER: _ClassVar[int]
+        SHORT_NUMBER_FIELD_NUMBER: _ClassVar[int]
+        SHORT_NUMBER_CHANGE_FIELD_NUMBER: _ClassVar[int]
+        SHORT_RATIO_FIELD_NUMBER: _ClassVar[int]
+        SHORT_RATIO_CHANGE_FIELD_NUMBER: _ClassVar[int]
+        SHORT_POSITION_VOLUME_FIELD_NUMBER: _ClassVar[int]
+        SHORT_POSITION_RATIO_FIELD_NUMBER: _ClassVar[int]
+        DAYS_TO_COVER_FIELD_NUMBER: _ClassVar[int]
+        WEEK_AVG_SHORT_NUMBER_FIELD_NUMBER: _ClassVar[int]
+        WEEK_AVG_SHORT_RATIO_FIELD_NUMBER: _ClassVar[int]
+        MONTH_AVG_SHORT_NUMBER_FIELD_NUMBER: _ClassVar[int]
+        MONTH_AVG_SHORT_RATIO_FIELD_NUMBER: _ClassVar[int]
+        security: Security
+        name: str
+        close_price: float
+        change_ratio: float
+        change_ratio_5d: float
+        change_ratio_10d: float
+        volume: int
+        short_number: int
+        short_number_change: int
+        short_ratio: float
+        short_ratio_change: float
+        short_position_volume: int
+        short_position_ratio: float
+        days_to_cover: float
+        week_avg_short_number: int
+        week_avg_short_ratio: float
+        month_avg_short_number: int
+        month_avg_short_ratio: float
+        def __init__(self, security: _Optional[_Union[Security, _Mapping]] = ..., name: _Optional[str] = ..., close_price: _Optional[float] = ..., change_ratio: _Optional[float] = ..., change_ratio_5d: _Optional[float] = ..., change_ratio_10d: _Optional[float] = ..., volume: _Optional[int] = ..., short_number: _Optional[int] = ..., short_number_change: _Optional[int] = ..., short_ratio: _Optional[float] = ..., short_ratio_change: _Optional[float] = ..., short_position_volume: _Optional[int] = ..., short_position_ratio: _Optional[float] = ..., days_to_cover: _Optional[float] = ..., week_avg_short_number: _Optional[int] = ..., week_avg_short_ratio: _Optional[float] = ..., month_avg_short_number: _Optional[int] = ..., month_avg_short_ratio: _Optional[float] = ...) -> None: ...
+    class S2C(_message.Message):
+        __slots__ = ("items", "all_count")
+        ITEMS_FIELD_NUMBER: _ClassVar[int]
+        ALL_COUNT_FIELD_NUMBER: _ClassVar[int]
+        items: _containers.RepeatedCompositeFieldContainer[ShortSellingRank.Item]
+        all_count: int
+        def __init__(self, items: _Optional[_Iterable[_Union[ShortSellingRank.Item, _Mapping]]] = ..., all_count: _Optional[int] = ...) -> None: ...
+    class Request(_message.Message):
+        __slots__ = ("c2s",)
+        C2S_FIELD_NUMBER: _ClassVar[int]
+        c2s: ShortSellingRank.C2S
+        def __init__(self, c2s: _Optional[_Union[ShortSellingRank.C2S, _Mapping]] = ...) -> None: ...
+    class Response(_message.Message):
+        __slots__ = ("ret_type", "ret_msg", "err_code", "s2c")
+        RET_TYPE_FIELD_NUMBER: _ClassVar[int]
+        RET_MSG_FIELD_NUMBER: _ClassVar[int]
+        ERR_CODE_FIELD_NUMBER: _ClassVar[int]
+        S2C_FIELD_NUMBER: _ClassVar[int]
+        ret_type: int
+        ret_msg: str
+        err_code: int
+        s2c: ShortSellingRank.S2C
+        def __init__(self, ret_type: _Optional[int] = ..., ret_msg: _Optional[str] = ..., err_code: _Optional[int] = ..., s2c: _Optional[_Union[ShortSellingRank.S2C, _Mapping]] = ...) -> None: ...
     def __init__(self) -> None: ...

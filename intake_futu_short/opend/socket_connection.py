@@ -86,6 +86,8 @@ class SocketConnection:
         Whether hands are shaken.
     is_mute : bool
         Whether a deadline has passed since the last answer.
+    server_version : int or None
+        What the gateway said of itself when hands were shaken.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class SocketConnection:
         self.error: GatewayError | None = None
         self.is_ready = False
         self.is_mute = False
+        self.server_version: int | None = None
         self._sock = sock
         self._connection = connection
         self._name = name
@@ -203,6 +206,7 @@ class SocketConnection:
                     settled.append((flight, event.body))
             elif isinstance(event, Ready):
                 self.is_ready = True
+                self.server_version = event.server_version
                 # More often than asked does no harm; more seldom, silence would prove nothing.
                 self._beat_s = min(HEARTBEAT_SHARE * event.keep_alive_s, self._silence_s / 3)
                 self._beaten = now

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -49,12 +49,13 @@ FORMATS = ("png", "pdf", "svg")
 
 @dataclass(frozen=True)
 class Options:
-    """Which days of a frame are shown, and in which kind of figure; see `plot`."""
+    """Which days of a frame are shown, in which kind of figure, with which reports; see `plot`."""
 
     kind: Kind | None = None
     start: Any = None
     end: Any = None
     last: int | Literal["all"] | None = None
+    positions: pd.DataFrame | None = field(default=None, compare=False)
 
     def interval(self) -> tuple[str | None, str | None]:
         """``start`` and ``end`` as days, once all options are known to be right."""
@@ -199,7 +200,7 @@ def _shown(
     if start is None:
         # Rows before the start that a source was given are there for windows to look back on.
         start, end = replace(options, start=frame.attrs.get("start")).interval()
-    tickers = tickers_of(frame)
+    tickers = tickers_of(frame, options.positions)
     kind = options.kind or usual(len(tickers))
     return kind, shown(tickers, start, end, options.last, together=kind == "heatmap")
 

@@ -45,7 +45,6 @@ SKY, GREEN, BLUE, ORANGE = "#56B4E9", "#009E73", "#0072B2", "#E69F00"
 BAND, DAILY, INK = ORANGE, SKY, BLUE
 
 VALUE = "Short value: shares sold short x close (right scale)"
-POSITIONS = "Open short position published by the SFC, from its publication on"
 REPORTED = "daily_trade_avg_ratio, as the gateway sends it"
 
 
@@ -259,11 +258,11 @@ def _ratio(ax: Axes, ticker: Ticker) -> None:
 
 
 def _positions(ax: Axes, ticker: Ticker) -> None:
-    """Open short positions that the SFC published, each from then until the next one."""
+    """Open short positions that were published, each from then until the next one."""
     ax.set_ylabel("Open position\n(shares)")
     positions, days = ticker.positions, ticker.days.index
     known = positions.drop_duplicates("published", keep="last").set_index("published")
-    shares = known["aggregated_short"].loc[: days[-1] if len(days) else None]
+    shares = known["shares"].loc[: days[-1] if len(days) else None]
     if shares.empty or days.empty:
         parts.write_across(ax, "no reported open short position")
         return
@@ -271,9 +270,10 @@ def _positions(ax: Axes, ticker: Ticker) -> None:
     ends = pd.DatetimeIndex([max(days[0], shares.index[0]), days[-1]])
     steps = shares.reindex(shares.index.union(ends), method="ffill").loc[ends[0] :]
     unit, name = parts.unit(float(steps.max()))
+    what = f"Open short position published by {ticker.publisher}, from its publication on"
     ax.plot(
         steps.index, steps / unit, color=GREEN, drawstyle="steps-post", linewidth=1.6,
-        label=f"{POSITIONS}; newest: {ticker.newest_position}",
+        label=f"{what}; newest: {ticker.newest_position}",
     )  # fmt: skip
     ax.set_ylabel(f"Open position\n({name}shares)")
     parts.legend([ax], most=1)

@@ -11,6 +11,9 @@ import pandas as pd
 
 from intake_futu_short import metrics
 from intake_futu_short.calls import SHORT_VOLUME
+from intake_futu_short.metrics.known import Asked
+from intake_futu_short.metrics.registry import POSITION_ROLES
+from intake_futu_short.metrics.reports import Given, reports_of
 from intake_futu_short.metrics.sessions import Sessions, market_of, numbers
 from intake_futu_short.metrics.trailing import band
 from intake_futu_short.plotting.step import WINDOW, Step
@@ -45,8 +48,8 @@ class Ticker:
     newest : pandas.Timestamp or None
         As-of date: the newest day that the frame has of the ticker, shown or not.
     positions : pandas.DataFrame
-        Reported open short positions, by as-of date, ascending: ``published`` (a day),
-        ``aggregated_short`` (shares), ``aggregated_short_ratio`` (percent).
+        Reported open short positions, by as-of date, ascending: ``published`` (a day, that on which
+        the report was known), ``shares``, ``percent`` (of the gateway's share base).
     step : Step
         What a row stands for; "day" above is that.
     """
@@ -112,12 +115,17 @@ class Ticker:
         return f"{market}, {len(days):,} {self.step.several}, {span}"
 
     @property
+    def publisher(self) -> str:
+        """Who publishes its open positions; that the gateway's are FINRA's is a conclusion."""
+        return "FINRA (inferred)" if self.market is US else "the SFC"
+
+    @property
     def newest_position(self) -> str:
         """The last of the reported open short positions."""
         day, newest = self.positions.index[-1], self.positions.iloc[-1]
-        text = f"{newest['aggregated_short']:,.0f} shares"
-        if pd.notna(newest["aggregated_short_ratio"]):
-            text += f", {newest['aggregated_short_ratio']:g} % of the gateway's share base"
+        text = f"{newest['shares']:,.0f} shares"
+        if pd.notna(newest["percent"]):
+            text += f", {newest['percent']:g} % of the gateway's share base"
         # By the rule of its publisher, which the gateway does not send.
         text += f", as of {day:%Y-%m-%d}, published about {newest['published']:%Y-%m-%d}"
         shown = self.days.index
@@ -134,7 +142,9 @@ class Ticker:
                 days = f"{WINDOW} {self.step.name}s"
                 notes.append(f"The pooled ratio needs {days}, and the band the {days} before.")
         if len(self.positions) == 1:
-            notes.append(f"Open short position published by the SFC: {self.newest_position}.")
+            notes.append(
+                f"Open short position published by {self.publisher}: {self.newest_position}."
+            )
         if self.market is US and len(self.days):
             notes.append(
                 "Prices are adjusted for later dividends and splits, share counts are as traded."
@@ -144,32 +154,41 @@ class Ticker:
         return [*notes, source_of([self])]
 
 
-def tickers_of(frame: pd.DataFrame) -> list[Ticker]:
+def tickers_of(frame: pd.DataFrame, positions: pd.DataFrame | None = None) -> list[Ticker]:
     """All days of each ticker, in the order of their codes; at least one, which may be empty.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Rows as ``df.shortvol`` takes them.
+    positions : pandas.DataFrame, optional
+        Reports as `metrics.days_to_cover` takes them, instead of those of ``attrs``.
 
     Raises
     ------
     NotShortVolumeError
         When no column or index level says the days.
     ConfigError
-        When a ticker has a day twice, or a row has no day.
+        When a ticker has a day twice, or a row has no day; when `positions` are no reports, or
+        those of another ticker.
     """
     market = market_of(frame)
     sessions = Sessions.of(frame)
     sessions.refuse_repeated_days("plot")
     rows = _columns(frame.take(sessions.order), market, sessions)
     begins = np.unique(sessions.first) if len(rows) else np.zeros(1, dtype=np.intp)
-    positions = _positions(frame)
+    told = _positions(frame) if positions is None else _given(frame, sessions, positions)
     tickers = []
-    for begin, end in zip(begins, [*begins[1:], len(rows)], strict=True):
+    for number, (begin, end) in enumerate(zip(begins, [*begins[1:], len(rows)], strict=True)):
         code, days = _code(frame, sessions.codes, begin), rows.iloc[begin:end]
+        own = told[told["ticker"] == (code if positions is None else number)]
         tickers.append(
             Ticker(
                 code,
                 market,
                 days,
                 days.index[-1] if len(days) else None,
-                positions[positions["code"] == code].set_index("as_of"),
+                own.set_index("as_of")[["published", "shares", "percent"]],
                 Step.of(frame),
             )
         )
@@ -200,7 +219,7 @@ def _measured(market: Market) -> list[str]:
 
 
 def _positions(frame: pd.DataFrame) -> pd.DataFrame:
-    """Open short positions that attrs bear: the series and the one value."""
+    """Open short positions that attrs bear, by code: the series and the one value."""
     plain = frame.iloc[:1].copy()
     plain.attrs = {k: v for k, v in frame.attrs.items() if k != "aggregates_history"}
     # Where both have a day, the series has it as it was first sent.
@@ -208,7 +227,27 @@ def _positions(frame: pd.DataFrame) -> pd.DataFrame:
     known = pd.concat(both, ignore_index=True).dropna(subset="aggregated_short")
     table = known.fillna({"code": ""}).drop_duplicates(["code", "as_of"], keep="last")
     table = table.astype({"aggregated_short": "float64"}).sort_values(["code", "as_of"])
-    return table[["code", "as_of", "published", "aggregated_short", "aggregated_short_ratio"]]
+    names = {"aggregated_short": "shares", "aggregated_short_ratio": "percent", "code": "ticker"}
+    return table.rename(columns=names)
+
+
+def _given(frame: pd.DataFrame, sessions: Sessions, positions: pd.DataFrame) -> pd.DataFrame:
+    """Open short positions of a frame of reports, by place of the ticker."""
+    asked = Asked(frame, sessions, "plot()")
+    reports = reports_of(asked, Given(positions, {}), POSITION_ROLES[:1], POSITION_ROLES)
+    shares = reports.values["position"]
+    table = pd.DataFrame(
+        {
+            "ticker": reports.ticker,
+            "as_of": reports.as_of.astype("datetime64[ns]"),
+            "published": reports.known.astype("datetime64[ns]"),
+            "shares": shares,
+            "percent": reports.values.get("position_percent", np.full(len(shares), np.nan)),
+        }
+    ).dropna(subset="shares")
+    table = table.sort_values(["published", "as_of"], kind="stable")
+    # A late report of an earlier day takes the place of no newer one.
+    return table[table["as_of"] >= table.groupby("ticker")["as_of"].cummax()]
 
 
 def newest_day(tickers: Sequence[Ticker]) -> pd.Timestamp | None:
@@ -232,5 +271,5 @@ def source_of(tickers: Sequence[Ticker], *, positions: bool = True) -> str:
         return "Source: synthetic sample rows of intake-futu-short; there is no such security."
     source = "Source: Futu OpenD, daily short volume"
     if positions and any(len(t.positions) for t in tickers):
-        source += "; open positions: SFC"
+        source += f"; open positions: {tickers[0].publisher.removeprefix('the ')}"
     return source + (f"; {', '.join(made_up)}: synthetic." if made_up else ".")

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from intake_futu_short import calls
 from intake_futu_short.calls import SHORT_VOLUME
 from intake_futu_short.errors import ConfigError
-from intake_futu_short.schema import text_dtype
+from intake_futu_short.schema import text_dtype, with_published
 from intake_futu_short.security import Security
 
 __all__ = ["frame"]
@@ -23,8 +24,10 @@ _DTYPES: dict[str, Any] = {
 }
 
 
-def frame(code: str) -> pd.DataFrame:
+def frame(code: str, what: str = SHORT_VOLUME.name) -> pd.DataFrame:
     """Read the sample rows of a ticker as ``intake.open_futu_short(code, ...)`` would.
+
+    Of short interest: as ``intake.open_futu_short_interest(code, ...)`` would.
 
     No gateway takes part, not even the one in this process behind ``sample://``: it is for trying
     ``df.shortvol`` out.
@@ -32,7 +35,10 @@ def frame(code: str) -> pd.DataFrame:
     Parameters
     ----------
     code : str
-        ``"US.AAPL"``, ``"US.SAMPLE"``, ``"HK.00700"`` or ``"HK.SAMPLE"``.
+        ``"US.AAPL"``, ``"US.SAMPLE"``, ``"HK.00700"`` or ``"HK.SAMPLE"``. There is no short
+        interest of the first.
+    what : {"short_volume", "short_interest"}
+        Which series.
 
     Returns
     -------
@@ -42,27 +48,36 @@ def frame(code: str) -> pd.DataFrame:
     Raises
     ------
     ConfigError
-        When there is no sample of that code.
+        When there is no sample of that code, or no such series.
 
     Examples
     --------
     >>> from intake_futu_short import sample
     >>> sample.frame("HK.00700").attrs["aggregated_short_ratio"]
     0.56
+    >>> interest = sample.frame("US.SAMPLE", what="short_interest")
+    >>> interest[["timestamp_str", "shares_short", "published"]].head(2)
+      timestamp_str  shares_short  published
+    0    2026-05-29      15857219 2026-06-10
+    1    2026-05-15      15065436 2026-05-28
     """
+    call = calls.series(what)
     folder = Path(__file__).parent
-    known = sorted(file.stem for file in folder.glob("*.csv"))
+    place = folder if call is SHORT_VOLUME else folder / call.name
+    known = sorted(file.stem for file in place.glob("*.csv"))
     if code not in known:
-        raise ConfigError(f"there is no sample of {code!r}, only of {', '.join(known)}")
-    table = SHORT_VOLUME.table(Security.parse(code).market)
-    text = pd.read_csv(folder / f"{code}.csv", dtype=object)
+        raise ConfigError(
+            f"there is no sample of {call.title} of {code!r}, only of {', '.join(known)}"
+        )
+    table = call.table(Security.parse(code).market)
+    text = pd.read_csv(place / f"{code}.csv", dtype=object)
     columns = {}
     for column in table.columns:
         values = text.get(column.name, pd.Series(index=text.index, dtype=object))
         if column.kind != "day":  # by way of floats, which Python reads to the last digit
             values = pd.Series([float(value) for value in values])
         columns[column.name] = values.astype(_DTYPES.get(column.kind, text_dtype()))
-    rows = pd.DataFrame(columns)
+    rows = with_published(pd.DataFrame(columns), table)
     rows.attrs = {"code": code, "market": table.market.name, "next_key": "-1"}
     if table.attrs:
         rows.attrs.update(json.loads((folder / "aggregates.json").read_text("utf-8"))[code])

@@ -7,29 +7,35 @@ same files, to the byte.
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import json
 from collections import deque
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from intake_futu_short.calls import SHORT_VOLUME
+from intake_futu_short import calendars
+from intake_futu_short.calls import SHORT_INTEREST, SHORT_VOLUME
 from intake_futu_short.security import HK, US
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from intake_futu_short.calls import Table
     from intake_futu_short.security import Market
 
-__all__ = ["aggregates", "hk_csv", "us_csv", "write"]
+__all__ = ["aggregates", "hk_csv", "hk_interest_csv", "us_csv", "us_interest_csv", "write"]
 
 ROWS = 1500
 NEWEST = "2026-06-18"
 WINDOW = 20
 
-# Made up; the reported open position is a share of it.
+# Made up; the reported open positions are a share of these, and in HK the newest is this one.
+US_FLOAT = 400_000_000
 HK_SHARES_OUTSTANDING = 2_000_000_000
+HK_POSITION = 17_650_300
 HK_LOT = 100
 HK_TICK_CENTS = 5  # the tick of prices from 50 to 100 dollars, where this one is kept
 
@@ -149,10 +155,9 @@ def aggregates(days: Sequence[str]) -> dict[str, object]:
         for day in map(dt.date.fromisoformat, days)
         if day.isoweekday() == 5 and day <= newest - dt.timedelta(days=7)
     )
-    short = 17_650_300
     return {
-        "aggregated_short": short,
-        "aggregated_short_ratio": 10_000 * short // HK_SHARES_OUTSTANDING / 100,
+        "aggregated_short": HK_POSITION,
+        "aggregated_short_ratio": 10_000 * HK_POSITION // HK_SHARES_OUTSTANDING / 100,
         "new_time_str": friday.isoformat(),
     }
 
@@ -161,8 +166,91 @@ def _csv(market: Market, days: Sequence[str], sessions: Iterator[list[object]]) 
     # The first sessions are for the averages and the close before the oldest row.
     for _ in range(WINDOW):
         next(sessions)
-    rows = [",".join(map(str, (market.midnight(day), day, *next(sessions)))) for day in days]
-    return "\n".join([",".join(SHORT_VOLUME.table(market).column_names), *reversed(rows), ""])
+    rows = [[day, *next(sessions)] for day in days]
+    return _text(SHORT_VOLUME.table(market), reversed(rows))
+
+
+def us_interest_csv(days: Sequence[str], volume_csv: str) -> str:
+    """Text of ``short_interest/US.SAMPLE.csv`` for its short volume.
+
+    Parameters
+    ----------
+    days : sequence of str
+        Trading days, oldest first.
+    volume_csv : str
+        What `us_csv` makes of them.
+    """
+    random = Random(3249)  # noqa: S311 - data, not secrets
+    position = Drift(random, centre=15_000_000, low=6_000_000, high=30_000_000, step=600_000)
+    settled = [day for day in _settlements(days) if _is_public(US, day)]
+    sessions = _by_day(volume_csv)
+    rows: list[list[object]] = []
+    # The first one is there for the sessions after it.
+    for before, day in pairwise(settled):
+        since = [int(row["volume"]) for at, row in sessions.items() if before < at <= day]
+        average = sum(since) // len(since)
+        short = position.next()
+        rows.append(
+            [
+                day,
+                short,
+                _decimal(100_000 * short // US_FLOAT, 3),
+                average,
+                _decimal(100 * short // average, 2),
+                sessions[day]["close_price"],
+                sessions[day]["last_close_price"],
+            ]
+        )
+    return _text(SHORT_INTEREST.table(US), reversed(rows))
+
+
+def hk_interest_csv(days: Sequence[str], volume_csv: str) -> str:
+    """Text of ``short_interest/HK.SAMPLE.csv``, as `us_interest_csv`; the newest is `aggregates`'.
+
+    A week without a trading day has no report.
+    """
+    random = Random(571)  # noqa: S311 - data, not secrets
+    lots = HK_POSITION // HK_LOT
+    position = Drift(random, centre=lots, low=90_000, high=320_000, step=3_500)
+    weeks = {dt.date.fromisoformat(day).isocalendar()[:2]: day for day in days}
+    sessions = _by_day(volume_csv)
+    rows: list[list[object]] = []
+    for day in reversed([day for day in weeks.values() if _is_public(HK, day)]):
+        short = HK_POSITION if not rows else position.next() * HK_LOT
+        rows.append(
+            [
+                day,
+                short,
+                _decimal(10_000 * short // HK_SHARES_OUTSTANDING, 2),
+                sessions[day]["close_price"],
+                sessions[day]["last_close_price"],
+            ]
+        )
+    return _text(SHORT_INTEREST.table(HK), rows)
+
+
+def _settlements(days: Sequence[str]) -> list[str]:
+    """The last trading day up to the 15th of each month, and the last one of each month."""
+    halves = {(day[:7], day[8:] > "15"): day for day in days}
+    return list(halves.values())
+
+
+def _is_public(market: Market, day: str) -> bool:
+    """Whether a report as of a day was there on the evening of the newest one."""
+    published = calendars.published(market, dt.date.fromisoformat(day))
+    return published <= dt.date.fromisoformat(NEWEST)
+
+
+def _by_day(text: str) -> dict[str, dict[str, str]]:
+    """Rows of a file by their days, oldest first."""
+    rows = list(csv.DictReader(text.splitlines()))
+    return {row["timestamp_str"]: row for row in reversed(rows)}
+
+
+def _text(table: Table, rows: Iterable[Sequence[object]]) -> str:
+    """Text of a file; each row is its day and what comes after."""
+    lines = [",".join(map(str, (table.market.midnight(str(row[0])), *row))) for row in rows]
+    return "\n".join([",".join(table.column_names), *lines, ""])
 
 
 def _decimal(number: int, places: int) -> str:
@@ -183,8 +271,16 @@ def write(directory: Path, us_days: Sequence[str], hk_days: Sequence[str]) -> No
     content = json.loads(file.read_text(encoding="utf-8"))
     content["HK.SAMPLE"] = aggregates(hk_days)
     file.write_bytes((json.dumps(content, indent=2) + "\n").encode())
-    (directory / "US.SAMPLE.csv").write_bytes(us_csv(us_days).encode())
-    (directory / "HK.SAMPLE.csv").write_bytes(hk_csv(hk_days).encode())
+    us, hk = us_csv(us_days), hk_csv(hk_days)
+    reports = directory / SHORT_INTEREST.name
+    reports.mkdir(exist_ok=True)
+    for file, text in (
+        (directory / "US.SAMPLE.csv", us),
+        (directory / "HK.SAMPLE.csv", hk),
+        (reports / "US.SAMPLE.csv", us_interest_csv(us_days, us)),
+        (reports / "HK.SAMPLE.csv", hk_interest_csv(hk_days, hk)),
+    ):
+        file.write_bytes(text.encode())
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from intake_futu_short import arguments
-from intake_futu_short.calls import SHORT_VOLUME, Ticker
+from intake_futu_short.calls import SERIES, SHORT_VOLUME, Ticker, series
 from intake_futu_short.errors import ConfigError, StoreError
 from intake_futu_short.history.ticker_history import DAY, FIRST_SEEN
 from intake_futu_short.security import MARKETS, Security
@@ -38,9 +38,8 @@ if TYPE_CHECKING:
     import dask.dataframe as dd
     import pandas as pd
 
-    from intake_futu_short.calls import Table
+    from intake_futu_short.calls import Call, Table
     from intake_futu_short.history.ticker_history import TickerHistory
-    from intake_futu_short.security import Market
 
 __all__ = ["FutuShortStore"]
 
@@ -132,16 +131,18 @@ class FutuShortStore:
 
     # -- many -------------------------------------------------------------------------------
 
-    def codes(self, market: str | None = None) -> list[str]:
+    def codes(self, market: str | None = None, *, what: str = SHORT_VOLUME.name) -> list[str]:
         """Codes of which something is kept, sorted.
 
         Parameters
         ----------
         market : {"HK", "US"}, optional
             None: of both.
+        what : {"short_volume", "short_interest"}
+            Which series.
         """
-        named = None if market is None else _market(market)
-        return sorted(ticker.code for m in _markets(named) for ticker, _ in self._sizes(m))
+        tables = _tables(series(what), market)
+        return sorted(ticker.code for table in tables for ticker, _ in self._sizes(table))
 
     def read(
         self,
@@ -151,6 +152,7 @@ class FutuShortStore:
         end: str | dt.date | None = None,
         columns: Sequence[str] | None = None,
         *,
+        what: str = SHORT_VOLUME.name,
         as_of: str | dt.date | None = None,
         aside: bool = False,
         errors: Literal["raise", "warn"] = "raise",
@@ -167,15 +169,17 @@ class FutuShortStore:
             First and last trading day, both inclusive.
         columns : sequence of str, optional
             Of the market's columns, in the order wanted, and perhaps ``first_seen`` (Unix seconds
-            at which the store first saw a row; NaN for one of a first fill). They come after
-            ``code`` and ``timestamp_str``, which are always there. None: the market's columns.
-            What is not wanted is not decoded.
+            at which the store first saw a row; NaN for one that was public before the first
+            fill). They come after ``code`` and ``timestamp_str``, which are always there. None: the
+            market's columns. What is not wanted is not decoded.
+        what : {"short_volume", "short_interest"}
+            Which series.
         as_of : str, date or datetime, optional
             Only what the store had seen by then: the rows, with the values that were later revised
             or withdrawn as they were, and the reports. A time with a zone, such as
-            ``"2026-01-02T18:00+08:00"``, or a date: the end of that day in the market. A row that
-            was there at the first fill counts as seen at 16:00 market time of its day. Prices are
-            in today's adjustment.
+            ``"2026-01-02T18:00+08:00"``, or a date: the end of that day in the market. A row
+            without ``first_seen`` counts as seen at 16:00 market time of its day, a report of short
+            interest at that time of its publication. Prices are in today's adjustment.
         aside : bool
             Read what `set_aside` has put aside of `codes`, which must be named, instead of what is
             kept now. Of a code that was set aside more than once all of it, the newest first.
@@ -203,7 +207,14 @@ class FutuShortStore:
         if aside and codes is None:
             raise ConfigError("aside=True reads the codes that are named, such as codes='US.X'")
         tickers, wanted = self._wanted(
-            codes, market, errors=errors, start=start, end=end, columns=columns, as_of=as_of
+            series(what),
+            codes,
+            market,
+            errors=errors,
+            start=start,
+            end=end,
+            columns=columns,
+            as_of=as_of,
         )
         sources = self._set_aside(tickers) if aside else _sources(tickers)
         return store_many.read(self._files, sources, wanted, errors)
@@ -216,6 +227,7 @@ class FutuShortStore:
         end: str | dt.date | None = None,
         columns: Sequence[str] | None = None,
         *,
+        what: str = SHORT_VOLUME.name,
         as_of: str | dt.date | None = None,
         errors: Literal["raise", "warn"] = "raise",
     ) -> dd.DataFrame:
@@ -238,7 +250,14 @@ class FutuShortStore:
             When Dask is not installed (``pip install "intake-futu-short[dask]"``).
         """
         tickers, wanted = self._wanted(
-            codes, market, errors=errors, start=start, end=end, columns=columns, as_of=as_of
+            series(what),
+            codes,
+            market,
+            errors=errors,
+            start=start,
+            end=end,
+            columns=columns,
+            as_of=as_of,
         )
         return store_many.to_dask(self._files, _sources(tickers), wanted, errors)
 
@@ -247,13 +266,14 @@ class FutuShortStore:
         codes: str | Sequence[str] | None = None,
         market: str | None = None,
         *,
+        what: str = SHORT_VOLUME.name,
         errors: Literal["raise", "warn"] = "raise",
     ) -> pd.DataFrame:
         """List what the gateway has revised since the store first saw it.
 
         Parameters
         ----------
-        codes, market, errors
+        codes, market, what, errors
             As in `read`, but without either those of both markets are listed.
 
         Returns
@@ -271,17 +291,22 @@ class FutuShortStore:
             As in `read`.
         """
         arguments.errors(errors)
-        named = None if market is None else _market(market)
+        call = series(what)
+        tables = _tables(call, market)
         if codes is not None:
-            _, tickers = _of_codes(codes, named)
+            tickers = _of_codes(call, codes, tables)
         else:
-            tickers = sorted((t for m in _markets(named) for t, _ in self._sizes(m)), key=_code)
+            tickers = sorted((t for each in tables for t, _ in self._sizes(each)), key=_code)
             if not tickers:
-                raise self._nothing_kept(named)
+                raise self._nothing_kept(tables)
         return store_many.revisions(self._files, _sources(tickers), errors)
 
     def verify(
-        self, codes: str | Sequence[str] | None = None, market: str | None = None
+        self,
+        codes: str | Sequence[str] | None = None,
+        market: str | None = None,
+        *,
+        what: str = SHORT_VOLUME.name,
     ) -> pd.DataFrame:
         """Read every file, and say of each whether it is sound, complete, and adds up.
 
@@ -289,9 +314,9 @@ class FutuShortStore:
         """
         from intake_futu_short.verifying import verify  # noqa: PLC0415 - stands above this module
 
-        return verify(self, codes, market)
+        return verify(self, codes, market, what=what)
 
-    def set_aside(self, code: str) -> str:
+    def set_aside(self, code: str, *, what: str = SHORT_VOLUME.name) -> str:
         """Move what is kept of a code to a file of its own; the next sync starts anew.
 
         This is for a code that now belongs to another security, whose rows must not be joined with
@@ -309,7 +334,7 @@ class FutuShortStore:
         StoreError
             When nothing is kept of it, somebody is writing it, or the store cannot be written.
         """
-        ticker = Ticker(Security.parse(code), SHORT_VOLUME)
+        ticker = Ticker(Security.parse(code), series(what))
         if self.version(ticker) is None:  # before the lock, which would make a mistyped directory
             raise StoreError(f"{self.url} holds nothing of {ticker} that could be set aside")
         lock = self.try_lock(ticker)
@@ -321,7 +346,11 @@ class FutuShortStore:
             return self._files.show(writing.set_aside(self._files, ticker))
 
     def info(
-        self, market: str | None = None, errors: Literal["raise", "warn"] = "raise"
+        self,
+        market: str | None = None,
+        errors: Literal["raise", "warn"] = "raise",
+        *,
+        what: str = SHORT_VOLUME.name,
     ) -> pd.DataFrame:
         """Say what is kept, a row a ticker, sorted by code; only the ends of files are read.
 
@@ -331,6 +360,8 @@ class FutuShortStore:
             None: of both.
         errors : {"raise", "warn"}
             As in `read`.
+        what : {"short_volume", "short_interest"}
+            Which series.
 
         Returns
         -------
@@ -347,20 +378,20 @@ class FutuShortStore:
             When files of tickers cannot be read.
         """
         arguments.errors(errors)
-        named = None if market is None else _market(market)
-        sizes = {t: size for m in _markets(named) for t, size in self._sizes(m)}
+        tables = _tables(series(what), market)
+        sizes = {t: size for table in tables for t, size in self._sizes(table)}
         if not sizes:
-            raise self._nothing_kept(named)
+            raise self._nothing_kept(tables)
         by_code = {ticker.code: size for ticker, size in sizes.items()}
         sources = _sources(sorted(sizes, key=_code))
         return store_many.info(self._files, by_code, sources, errors)
 
-    def _sizes(self, market: Market) -> list[tuple[Ticker, int]]:
+    def _sizes(self, table: Table) -> list[tuple[Ticker, int]]:
         """Every ticker of a market that has a file, and how long that is, in bytes."""
-        found = self._files.find(store_paths.market_path(SHORT_VOLUME.table(market)))
+        found = self._files.find(store_paths.market_path(table))
         kept = []
         for path, size in found.items():
-            ticker = store_paths.ticker_at(path, SHORT_VOLUME)
+            ticker = store_paths.ticker_at(path, SERIES[table.call_name])
             if ticker is not None:
                 kept.append((ticker, size))
             elif path.endswith(f"/{store_paths.FILE_NAME}"):
@@ -371,8 +402,10 @@ class FutuShortStore:
                 )
         return kept
 
-    def _nothing_kept(self, market: Market | None) -> StoreError:
-        what = "nothing" if market is None else f"nothing of {market.name}"
+    def _nothing_kept(self, tables: Sequence[Table]) -> StoreError:
+        what = f"no {SERIES[tables[0].call_name].title}"
+        if len(tables) == 1:
+            what += f" of {tables[0].market.name}"
         return StoreError(
             f"{self.url}: {what} is kept there. Is the path as it was when tickers were synced? "
             "If it is new, sync some tickers first"
@@ -380,6 +413,7 @@ class FutuShortStore:
 
     def _wanted(
         self,
+        call: Call,
         codes: str | Sequence[str] | None,
         market: str | None,
         *,
@@ -392,18 +426,18 @@ class FutuShortStore:
         """Check the arguments of a reading, and find out which tickers it means."""
         arguments.errors(errors)
         first, last = arguments.interval(start, end)
-        named = None if market is None else _market(market)
+        tables = _tables(call, market)
         if codes is None:
-            found, tickers = self._of_one_market(named)
+            table, tickers = self._of_one_market(tables)
         else:
-            found, tickers = _of_codes(codes, named)
-        table = SHORT_VOLUME.table(found)
+            tickers = _of_codes(call, codes, tables)
+            table = tickers[0].table
         return tickers, store_many.Selection(
             table,
             _columns(columns, table),
             first,
             last,
-            arguments.moment("as_of", as_of, found),
+            arguments.moment("as_of", as_of, table.market),
         )
 
     def _set_aside(self, tickers: Sequence[Ticker]) -> list[tuple[Ticker, str]]:
@@ -416,19 +450,19 @@ class FutuShortStore:
             sources += [(ticker, path) for path in paths]
         return sources
 
-    def _of_one_market(self, named: Market | None) -> tuple[Market, list[Ticker]]:
-        kept = {
-            market.name: [ticker for ticker, _ in self._sizes(market)] for market in _markets(named)
-        }
-        markets = [name for name in kept if kept[name]]
-        if not markets:
-            raise self._nothing_kept(named)
-        if len(markets) > 1:
+    def _of_one_market(self, tables: Sequence[Table]) -> tuple[Table, list[Ticker]]:
+        kept = [(table, [ticker for ticker, _ in self._sizes(table)]) for table in tables]
+        kept = [(table, tickers) for table, tickers in kept if tickers]
+        if not kept:
+            raise self._nothing_kept(tables)
+        if len(kept) > 1:
+            markets = " and ".join(table.market.name for table, _ in kept)
             raise ConfigError(
-                f"{self.url} holds {' and '.join(markets)}, whose columns differ: name one of "
-                "them, such as market='HK'"
+                f"{self.url} holds {markets}, whose columns differ: name one of them, such as "
+                "market='HK'"
             )
-        return MARKETS[markets[0]], sorted(kept[markets[0]], key=_code)
+        [(table, tickers)] = kept
+        return table, sorted(tickers, key=_code)
 
 
 def _code(ticker: Ticker) -> str:
@@ -439,37 +473,38 @@ def _sources(tickers: Iterable[Ticker]) -> list[tuple[Ticker, str]]:
     return [(ticker, store_paths.file_path(ticker)) for ticker in tickers]
 
 
-def _of_codes(codes: str | Sequence[str], named: Market | None) -> tuple[Market, list[Ticker]]:
+def _of_codes(call: Call, codes: str | Sequence[str], tables: Sequence[Table]) -> list[Ticker]:
+    """The tickers named, which must be of one market; of that of `tables`, where it is one."""
     given = _each("codes", codes, "['HK.00700']") if not isinstance(codes, str) else [codes]
     securities = list(dict.fromkeys(Security.parse(code) for code in given))
-    markets = list(dict.fromkeys([*(s.market for s in securities), *([named] if named else [])]))
-    if len(markets) != 1:
+    named = [table.market for table in tables] if len(tables) == 1 else []
+    markets = list(dict.fromkeys([*(security.market for security in securities), *named]))
+    if len(markets) != 1 or not securities:
         raise ConfigError(
             "codes must name at least one ticker, all of one market; these are of "
             f"{' and '.join(m.name for m in markets) or 'none'}: read one market at a time"
         )
-    return markets[0], [Ticker(security, SHORT_VOLUME) for security in securities]
+    return [Ticker(security, call) for security in securities]
 
 
-def _market(name: object) -> Market:
-    if not isinstance(name, str) or name not in MARKETS:
-        raise ConfigError(f"market must be one of {', '.join(sorted(MARKETS))}, not {name!r}")
-    return MARKETS[name]
-
-
-def _markets(named: Market | None) -> Iterable[Market]:
-    return MARKETS.values() if named is None else [named]
+def _tables(call: Call, market: object) -> list[Table]:
+    """What a call gives for the market of that name; for each market where none is named."""
+    if market is None:
+        return list(call.tables.values())
+    if not isinstance(market, str) or market not in MARKETS:
+        raise ConfigError(f"market must be one of {', '.join(sorted(MARKETS))}, not {market!r}")
+    return [call.table(MARKETS[market])]
 
 
 def _columns(columns: Sequence[str] | None, table: Table) -> tuple[str, ...]:
     if columns is None:
-        return tuple(table.column_names)
+        return tuple(table.frame_names)
     if isinstance(columns, str):
         raise ConfigError(f"columns must be a list of names, such as [{columns!r}]")
     given = _each("columns", columns, "['volume']")
     # The code is always there, and so is the day.
     wanted: tuple[Any, ...] = tuple(name for name in given if name not in ("code", DAY))
-    known = [*table.column_names, FIRST_SEEN]
+    known = [*table.frame_names, FIRST_SEEN]
     if any(name not in known for name in wanted) or len(set(wanted)) < len(wanted):
         raise ConfigError(
             f"columns must be names out of {', '.join(known)}, each once, not {given!r}"

@@ -6,6 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from intake_futu_short import schema
-from intake_futu_short.calls import CALLS, Ticker
+from intake_futu_short.calls import CALLS, PUBLISHED, Ticker
 from intake_futu_short.errors import PanelError, StoreError, settle
 from intake_futu_short.history.as_of import known_at, reports_known
 from intake_futu_short.history.ticker_history import DAY, ROW
@@ -57,7 +58,7 @@ class Selection:
     table : Table
         Whose columns.
     columns : tuple of str
-        Some of them and perhaps `FIRST_SEEN`, in the order wanted; the day is one of them.
+        Some of those of its frames and perhaps `FIRST_SEEN`, in the order wanted; the day is one.
     start, end : str or None
         First and last trading day, ``YYYY-MM-DD``.
     as_of_s : float or None
@@ -69,6 +70,11 @@ class Selection:
     start: str | None = None
     end: str | None = None
     as_of_s: float | None = None
+
+    @cached_property
+    def kept(self) -> tuple[str, ...]:
+        """Those of `columns` that the files have: what is published when is worked out."""
+        return tuple(name for name in self.columns if name != PUBLISHED)
 
 
 def read(
@@ -101,7 +107,7 @@ def _as_now(wanted: Selection) -> tuple[Take, list[Step]]:
 
     def read_rows(file: VerifiedFile) -> tuple[VerifiedFile, pa.Table]:
         has_any = file.state.has_any(wanted.start, wanted.end)
-        return file, store_parquet.read_rows(file, wanted.columns) if has_any else None
+        return file, store_parquet.read_rows(file, wanted.kept) if has_any else None
 
     def choose(found: tuple[VerifiedFile, pa.Table]) -> tuple[State, dict[str, Values] | None]:
         file, rows = found
@@ -342,8 +348,12 @@ def _settle(
 def _frame(codes: Sequence[str], parts: list[dict[str, Values]], wanted: Selection) -> pd.DataFrame:
     counts = [len(part[DAY][0]) for part in parts]
     code = store_tables.repeated(codes, counts)
-    columns = store_tables.joined(parts, wanted.table, wanted.columns)
-    return pd.DataFrame({"code": code, **columns}, copy=False, index=pd.RangeIndex(sum(counts)))
+    columns = store_tables.joined(parts, wanted.table, wanted.kept)
+    index = pd.RangeIndex(sum(counts))
+    frame = pd.DataFrame({"code": code, **columns}, copy=False, index=index)
+    if len(wanted.kept) == len(wanted.columns):
+        return frame
+    return schema.with_published(frame, wanted.table)[["code", *wanted.columns]]
 
 
 def _attributes(table: Table, states: Sequence[State]) -> dict[str, Any]:

@@ -1,0 +1,191 @@
+"""``futu-short rank``: the tickers of a market that were sold short most on its newest day."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import math
+import sys
+import unicodedata
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from intake_futu_short.cli import frame_output
+from intake_futu_short.cli.options import as_arguments, output_option, source_options
+from intake_futu_short.errors import RankWarning
+from intake_futu_short.rank_requests import column_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pandas as pd
+
+__all__ = ["notes_of_a_rank", "rank"]
+
+_WIDTH = 100
+# What is left of it for a name, within these.
+_NAME_WIDTHS = (6, 18)
+
+
+class _Shown(NamedTuple):
+    """A column of the table: its heading in two lines, and how its values are written."""
+
+    upper: str
+    lower: str
+    decimals: int | None  # None: shares, in thousands and so on
+
+
+_SHOWN = {
+    "close_price": _Shown("", "close", 2),
+    "change_ratio": _Shown("change", "%", 2),
+    "volume": _Shown("", "volume", None),
+    "short_number": _Shown("sold", "short", None),
+    "short_ratio": _Shown("short", "%", 2),
+    "short_position_volume": _Shown("open", "pos.", None),
+    "short_position_ratio": _Shown("pos.", "%", 2),
+    "days_to_cover": _Shown("days to", "cover", 2),
+}
+_OTHERS = {
+    "short_number_change": _Shown("change of", "short", None),
+    "short_ratio_change": _Shown("change of", "short %", 2),
+    "week_avg_short_number": _Shown("week's", "mean", None),
+    "week_avg_short_ratio": _Shown("week's", "mean %", 2),
+    "month_avg_short_number": _Shown("month's", "mean", None),
+    "month_avg_short_ratio": _Shown("month's", "mean %", 2),
+}
+
+
+@contextlib.contextmanager
+def notes_of_a_rank() -> Iterator[None]:
+    """Tell what a rank warns of as a line, without the place in the program."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RankWarning)
+        yield
+    for one in caught:
+        click.echo(f"Note: {one.message}.", err=True)
+
+
+@click.command()
+@click.argument("market", type=click.Choice(["US", "HK"]), default="US")
+@click.option(
+    "--by", "sort", default="short_ratio", show_default=True,
+    help="What to sort by: short_ratio, short_number, short_ratio_change, position_ratio, "
+    "days_to_cover, ...",
+)  # fmt: skip
+@click.option("--top", default=20, type=click.IntRange(1), show_default=True, help="Tickers.")
+@click.option("--ascending", is_flag=True, help="The lowest first.")
+@click.option("--plate", "plates", multiple=True, help="Only of this plate, such as US.BK2024.")
+@source_options("gateway", "rsa-key", "timeout")
+@output_option("Write to FILE: .csv, .json or .parquet.")
+def rank(
+    *, market: str, sort: str, top: int, ascending: bool, plates: tuple[str, ...],
+    output: str | None, **given: Any,
+) -> None:  # fmt: skip
+    """Show what was sold short most on the newest day of a MARKET, US or HK.
+
+    Asks the gateway, for 35 tickers a request. Prints a table for a person, CSV with every column
+    for a pipe. Whether the gateway lists the whole market is not known.
+    """
+    form = "csv" if output is None else frame_output.format_of(output)
+    if form is None:
+        raise click.UsageError(f"{output!r} must end in .csv, .json or .parquet.")
+    from intake_futu_short.rank_source import FutuShortRankSource  # noqa: PLC0415 - for --help
+
+    with (
+        notes_of_a_rank(),
+        FutuShortRankSource(
+            market, sort, not ascending, top, plates or None, **as_arguments(given)
+        ) as source,
+    ):
+        frame = source.read()
+    if output is not None:
+        Path(output).write_bytes(frame_output.render(frame, form))
+        click.echo(f"{output}: {_summary(frame)}", err=True)
+    elif sys.stdout.isatty():
+        click.echo(f"{_summary(frame)}\n\n{_table(frame)}", nl=False)
+        _tell_made_up(frame)
+    else:
+        sys.stdout.buffer.write(frame_output.render(frame, form))
+        sys.stdout.flush()
+
+
+def _summary(frame: pd.DataFrame) -> str:
+    attrs = frame.attrs
+    asked = dt.datetime.fromisoformat(attrs["asked"])
+    of = "" if attrs["all_count"] is None else f" of {attrs['all_count']:,}"
+    order = "highest" if attrs["descending"] else "lowest"
+    within = f" of {', '.join(attrs['plates'])}" if attrs["plates"] else ""
+    return (
+        f"{attrs['market']}{within}, asked {asked:%Y-%m-%d %H:%M} UTC: {len(frame)}{of} tickers, "
+        f"{order} {attrs['sort']} first"
+    )
+
+
+def _table(frame: pd.DataFrame) -> str:
+    """Numbers below each other, under headings of two lines; 100 characters wide at most."""
+    by = column_of(frame.attrs["sort"])
+    shown = dict(_SHOWN)
+    if by in _OTHERS:
+        # It stands in the place of what is least about the day.
+        del shown["days_to_cover"]
+        shown[by] = _OTHERS[by]
+    names = frame["name"].where(frame["name"].notna(), "")
+    before = [
+        _column(["", "", *(str(i) for i in range(1, len(frame) + 1))], is_text=False),
+        _column(["", "ticker", *frame["code"]], is_text=True),
+    ]
+    after = []
+    for name, one in shown.items():
+        is_known = frame[name].notna()
+        texts = [
+            _number(value, one.decimals) if there else "-"
+            for value, there in zip(frame[name], is_known, strict=True)
+        ]
+        after.append(_column([one.upper, one.lower, *texts], is_text=False))
+    rest = _WIDTH - sum(_width(column[0]) + 2 for column in [*before, *after])
+    least, most = _NAME_WIDTHS
+    width = max(least, min(most, rest))
+    middle = _column(["", "name", *(_cut(name, width) for name in names)], is_text=True)
+    columns = [*before, middle, *after]
+    return "".join(f"{'  '.join(line).rstrip()}\n" for line in zip(*columns, strict=True))
+
+
+def _column(texts: Sequence[str], *, is_text: bool) -> list[str]:
+    width = max(map(_width, texts))
+    pads = [" " * (width - _width(text)) for text in texts]
+    return [text + pad if is_text else pad + text for text, pad in zip(texts, pads, strict=True)]
+
+
+def _width(text: str) -> int:
+    """Places that a text takes on a terminal, where Chinese takes two a character."""
+    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def _cut(name: str, width: int) -> str:
+    # What would move the cursor has no place in a table.
+    name = "".join(c if c.isprintable() else " " for c in name)
+    if _width(name) <= width:
+        return name
+    while _width(name) > width - 1:
+        name = name[:-1]
+    return f"{name.rstrip()}…"
+
+
+def _number(value: float, decimals: int | None) -> str:
+    if decimals is not None:
+        return f"{value:,.{decimals}f}" if math.isfinite(value) else str(value)
+    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= size:
+            return f"{value / size:,.1f}{unit}"
+    return f"{value}"
+
+
+def _tell_made_up(frame: pd.DataFrame) -> None:
+    from intake_futu_short.plotting.figure_data import SYNTHETIC  # noqa: PLC0415 - loads pandas
+
+    made_up = [code for code in frame["code"] if code in SYNTHETIC]
+    if made_up:
+        click.echo(f"Synthetic, there is no such security: {', '.join(made_up)}.", err=True)

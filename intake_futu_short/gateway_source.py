@@ -1,0 +1,329 @@
+"""What every Intake driver of the package is: rows of gateways in partitions, and a value."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import os
+import threading
+from operator import index
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from intake.source.base import DataSource, Schema
+
+import intake_futu_short.accessor  # noqa: F401 - df.shortvol on what is read, also without the package
+from intake_futu_short import __version__, arguments, progress, repr_table, source_repr
+from intake_futu_short.reading import gateway_urls, open_gateways, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import dask.dataframe as dd
+    import pandas as pd
+    from fsspec.callbacks import Callback
+    from typing_extensions import Self
+
+    from intake_futu_short.calls import Call
+    from intake_futu_short.partitions import Job, Partitions
+    from intake_futu_short.progress import Display
+
+__all__ = ["GatewaySource"]
+
+
+P = TypeVar("P", bound="Partitions")
+
+
+class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has no types
+    """Rows that gateways answer one of their calls with.
+
+    A subclass names the `call`, makes the partitions, and documents arguments and rows. Making one
+    does no I/O.
+
+    Parameters
+    ----------
+    given : mapping of str to value
+        Arguments as plain YAML values, None for what was left open; ``gateway``, ``rsa_key`` and
+        ``timeout`` among them.
+    metadata : mapping or None
+        The caller's.
+    dtype : mapping of str to str
+        Name of each column's dtype.
+
+    Raises
+    ------
+    ConfigError
+        For a gateway or metadata that cannot be.
+    """
+
+    call: Call
+    version = __version__
+    container = "dataframe"
+    partition_access = True
+    # How many things a long read counts; None counts pages.
+    _counted: int | None = None
+
+    def __init__(
+        self, given: dict[str, Any], metadata: Mapping[str, Any] | None, dtype: Mapping[str, str]
+    ) -> None:
+        urls = [url.with_rsa_key(given["rsa_key"]) for url in gateway_urls(given["gateway"])]
+        self._arguments = given
+        self._given_metadata = arguments.metadata(metadata)
+        super().__init__(storage_options={}, metadata=copy.deepcopy(self._given_metadata))
+        # Intake prints, pickles, compares and copies sources by these.
+        self._captured_init_args = ()
+        self._captured_init_kwargs = {k: v for k, v in given.items() if v is not None}
+        if self._given_metadata:
+            self._captured_init_kwargs["metadata"] = self._given_metadata
+
+        self._locks: dict[int, threading.RLock] = {}  # by process
+        self._process = os.getpid()
+        self._gateways = open_gateways(urls, given["timeout"])
+        self._display: Display | None = None
+        self.dtype = dict(dtype)
+        self.npartitions: int | None = None
+        self._partitions: P | None = None
+
+    # -- what a subclass says -----------------------------------------------------------------
+
+    def _new_partitions(self) -> P:
+        """Partitions of which nothing is read yet."""
+        raise NotImplementedError
+
+    def _name(self) -> str:
+        """What is read, for messages."""
+        raise NotImplementedError
+
+    def _store_url(self) -> str | None:
+        """Where rows are kept, without a password."""
+        return None
+
+    def _forget(self) -> None:
+        """Let go of what was read."""
+        self._partitions = None
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def read(self, *, callback: Callback | None = None) -> pd.DataFrame:
+        """Read every partition into one frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The rows on a RangeIndex, with the ``attrs`` of the whole.
+
+        Raises
+        ------
+        GatewayError
+            When the gateway cannot be asked or answers no; the subclass says why.
+        PaginationError
+            When the gateway's pages contradict each other.
+        """
+        with self._alone():
+            return self._load(callback).frame()
+
+    def read_partition(self, i: int) -> pd.DataFrame:
+        """Read one page, walking no farther than it.
+
+        Parameters
+        ----------
+        i : int
+            0 is the newest.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As `read` gives it, with the page's own ``next_key`` and aggregates in ``attrs``.
+
+        Raises
+        ------
+        IndexError
+            When there are fewer pages.
+        """
+        number = index(i)
+        part = self._partition(number) if number >= 0 else None
+        if part is None:
+            many = "fewer" if self.npartitions is None else self.npartitions
+            known = f"has {many} partitions" if number >= 0 else "counts from 0"
+            raise IndexError(f"partition {number} is out of range: {self._name()} {known}")
+        return part
+
+    def read_chunked(self) -> Iterator[pd.DataFrame]:
+        """Yield the pages one by one, each as soon as it is there."""
+        number = 0
+        while (part := self._partition(number)) is not None:
+            yield part
+            number += 1
+
+    def discover(self, *, callback: Callback | None = None) -> dict[str, Any]:
+        """Walk to the end, and say what there is.
+
+        Returns
+        -------
+        dict
+            ``dtype``, ``shape``, ``npartitions`` (exact) and ``metadata``, which holds the same
+            values as ``read().attrs``.
+        """
+        with self._alone():
+            self._load(callback)
+            info: dict[str, Any] = super().discover()
+        # What a caller does to it must not change the source.
+        return copy.deepcopy(info)
+
+    def to_dask(self, *, callback: Callback | None = None) -> dd.DataFrame:
+        """Give the partitions as a Dask DataFrame; each carries its rows.
+
+        What is missing is asked for here, once, where the gateway is. Every partition bears the
+        ``attrs`` of `read`, and the index goes on from one to the next, so that ``compute()`` gives
+        what `read` gives.
+
+        Raises
+        ------
+        ImportError
+            When Dask is not installed (``pip install "intake-futu-short[dask]"``).
+        """
+        from intake_futu_short.dask import carried  # noqa: PLC0415 - heavy, optional
+
+        with self._alone():
+            partitions = self._load(callback)
+            return carried(partitions.frame(), partitions.sizes)
+
+    # -- Intake's hooks ---------------------------------------------------------------------
+
+    def _get_schema(self) -> Schema:
+        with self._alone():
+            partitions = self._open()
+            if not partitions.is_finished:
+                partitions.load()
+            self._close_connections()
+        return Schema(
+            dtype=self.dtype,
+            shape=(sum(partitions.sizes), len(self.dtype)),
+            npartitions=len(partitions.sizes),
+            extra_metadata=partitions.attributes(),
+        )
+
+    def _get_partition(self, i: int) -> pd.DataFrame:
+        return self.read_partition(i)
+
+    def _close(self) -> None:
+        # Before the lock: a read that another thread is in ends with this.
+        if self._process == os.getpid():
+            self._gateways.stop()
+        with self._alone():
+            self._gateways.close()
+            self._forget()
+            self._schema = None
+            self.npartitions = None
+            self.shape = None
+            self.metadata = copy.deepcopy(self._given_metadata)
+
+    def __enter__(self) -> Self:
+        # Intake would load the metadata here, which means walking every page.
+        return self
+
+    # -- a source is a value that its arguments describe -------------------------------------
+
+    def __repr__(self) -> str:
+        return repr_table.as_text(*self._shown())
+
+    def _repr_html_(self) -> str:
+        return repr_table.as_html(*self._shown())
+
+    # Intake's own, which notebooks prefer, would print yaml().
+    _ipython_display_ = None
+
+    def _shown(self) -> tuple[str, dict[str, str]]:
+        """Title and facts. No lock: another thread may be at a long read."""
+        title = f"{type(self).__name__}: {self.call.title}"
+        if not hasattr(self, "_partitions"):  # the last that is set: a debugger may look before
+            return title, {"state": "not made, its arguments were refused"}
+        return title, source_repr.facts(
+            self._arguments, self._gateways.origin, self._store_url(), self._partitions
+        )
+
+    def _yaml(self) -> dict[str, Any]:
+        given = {k: v for k, v in self._captured_init_kwargs.items() if k != "metadata"}
+        # Where a catalog lay is Intake's note for this process; it is of no use to others.
+        metadata = {k: v for k, v in self._given_metadata.items() if k != "catalog_dir"}
+        return {
+            "sources": {
+                self.name: {
+                    "driver": self.classname,
+                    "description": self.description or "",
+                    "metadata": metadata,
+                    "args": given,
+                }
+            }
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "args": (),
+            "kwargs": self._captured_init_kwargs,
+            "name": self.name,
+            "description": self.description,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state["kwargs"])  # type: ignore[misc]  # how Intake rebuilds its sources
+        self.name = state["name"]
+        self.description = state["description"]
+
+    def _value(self) -> tuple[str, str]:
+        """What it is compared by: two that differ in nothing but an order are the same."""
+        return self.classname, json.dumps(self._arguments, sort_keys=True)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GatewaySource) and self._value() == other._value()
+
+    def __hash__(self) -> int:
+        return hash(self._value())
+
+    def __dask_tokenize__(self) -> object:
+        return self._value()
+
+    # -- the rows ---------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Alone at the walk. A forked child, whose parent may hold its own lock, has another."""
+        with self._locks.setdefault(os.getpid(), threading.RLock()):
+            self._process = os.getpid()
+            yield
+
+    def _partition(self, number: int) -> pd.DataFrame | None:
+        """Partition `number`, reading on if need be; None when there are fewer."""
+        with self._alone():
+            partitions = self._open()
+            part = partitions.get(number)
+            if partitions.is_finished:
+                self._load_metadata()
+            self._close_connections()
+            return part
+
+    def _load(self, callback: Callback | None = None) -> P:
+        """Read to the end, from where on the shape is known."""
+        partitions = self._open()
+        try:
+            with progress.shown(callback, self._counted) as self._display:
+                partitions.load()
+        finally:
+            self._display = None
+            self._gateways.close()
+        self._load_metadata()
+        return partitions
+
+    def _close_connections(self) -> None:
+        """Close the connections, unless pages are missing that may be asked for over them."""
+        if self._partitions is None or self._partitions.is_finished:
+            self._gateways.close()
+
+    def _run(self, jobs: Mapping[str, Job]) -> dict[str, Exception]:
+        _, failures = read(jobs, self._gateways, self._display)
+        return failures
+
+    def _open(self) -> P:
+        if self._partitions is None:
+            self._partitions = self._new_partitions()
+        return self._partitions

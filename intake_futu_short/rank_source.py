@@ -1,0 +1,227 @@
+"""The Intake driver ``futu_short_rank``: the newest day of a market, sorted."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from intake_futu_short import arguments, schema
+from intake_futu_short.calls import SHORT_SELLING_RANK
+from intake_futu_short.errors import ConfigError
+from intake_futu_short.gateway_source import GatewaySource
+from intake_futu_short.rank_requests import SORTS
+from intake_futu_short.ranking import RankedParts, Ranking
+from intake_futu_short.security import MARKETS
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from typing_extensions import Self
+
+    from intake_futu_short.partitions import Job
+    from intake_futu_short.progress import Display
+
+__all__ = ["FutuShortRankSource", "is_rank"]
+
+_URL = "rank://US?sort=short_ratio&descending=true&rows=200&plates=US.BK2024,US.BK2025"
+_OPTIONS = ("sort", "descending", "rows", "plates")
+
+
+def is_rank(url: str) -> bool:
+    """Whether a watchlist is a rank and no file."""
+    return url.strip().lower().startswith("rank:")
+
+
+class FutuShortRankSource(GatewaySource[RankedParts]):
+    """Tickers of a market by what was sold short on its newest day, the highest first.
+
+    Partition *i* is the request for 35 rows from row 35 · *i* on; `rows` says where the last ends.
+    Making a source, ``with source:`` and every attribute do no I/O; `read_partition` asks for its
+    rows alone; `discover`, `read` and `to_dask` ask for all, several requests at a time. What came
+    is kept until `close`. The gateway lets this call be asked 60 times in 30 seconds, which is
+    counted apart from its other calls.
+
+    Whether the gateway lists the whole market is not known: `rows` may be more than it has, and
+    ``attrs["all_count"]`` is what it says. The list also moves while it is asked for in parts. A
+    ticker that comes twice stays where it came first, and a `RankWarning` says how many did; one
+    that moves up from a part not yet asked for into one that was is missing, and nothing tells.
+
+    Parameters
+    ----------
+    market : {"US", "HK"}, default "US"
+        Whose tickers.
+    sort : str, default "short_ratio"
+        ``short_number_change``, ``short_ratio_change``, ``short_number``, ``short_ratio``,
+        ``volume``, ``position_volume``, ``position_ratio``, ``days_to_cover``, or one of
+        ``week_avg_`` and ``month_avg_`` with ``volume``, ``short_number`` or ``short_ratio``.
+    descending : bool, default True
+        Whether the highest come first.
+    rows : int, default 100
+        How many at most.
+    plates : str or list of str, optional
+        Only tickers of these plates of the market, such as ``"US.BK2024"``.
+    gateway, rsa_key, timeout, metadata
+        As of ``intake.open_futu_short``.
+
+    Attributes
+    ----------
+    dtype : dict of str to str
+        Name of each column's dtype; known without I/O.
+    npartitions : int or None
+        Requests; None until an answer tells how many there are. It gets smaller if the gateway
+        gives less than it says.
+    shape : tuple of int or None
+        Rows and columns; None until all were asked for.
+
+    Raises
+    ------
+    ConfigError
+        For an argument that cannot work, before any I/O.
+
+    Notes
+    -----
+    Columns are ``code`` and then those of the gateway, all optional: ``name``, ``close_price``;
+    ``change_ratio``, ``change_ratio_5d`` and ``change_ratio_10d`` (percent); ``volume``,
+    ``short_number`` and ``short_number_change`` (shares); ``short_ratio`` (percent) and
+    ``short_ratio_change``; ``short_position_volume`` (shares), ``short_position_ratio`` (percent),
+    ``days_to_cover`` (days); and as daily means of a week and of a month
+    ``week_avg_short_number``, ``week_avg_short_ratio``, ``month_avg_short_number`` and
+    ``month_avg_short_ratio``. Shares are Int64, names text, all else float64.
+
+    ``attrs`` hold ``market``, ``sort``, ``descending``, ``plates``, ``all_count`` (tickers that the
+    gateway says there are; None when it does not), ``asked`` (when it answered, ISO in UTC) and
+    ``repeated`` (rows that came twice and count once). Those of a partition are of its own answer,
+    those of `read` of the first one.
+
+    Examples
+    --------
+    >>> import intake
+    >>> src = intake.open_futu_short_rank("HK", gateway="sample://")
+    >>> src.read()[["code", "short_ratio", "short_position_volume"]].round(2)
+            code  short_ratio  short_position_volume
+    0  HK.SAMPLE        10.28               17650300
+    1   HK.00700          NaN               51480638
+    """
+
+    name = "futu_short_rank"
+    call = SHORT_SELLING_RANK
+
+    def __init__(  # noqa: PLR0917 - the public signature, in its documented order
+        self,
+        market: str = "US",
+        sort: str = "short_ratio",
+        descending: bool = True,
+        rows: int = arguments.DEFAULT_ROWS,
+        plates: str | Sequence[str] | None = None,
+        gateway: str | Sequence[str] | None = None,
+        rsa_key: str | os.PathLike[str] | None = None,
+        timeout: float = arguments.DEFAULT_TIMEOUT_S,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        of = MARKETS[arguments.choice("market", market, MARKETS, "US")]
+        self._ranking = Ranking(
+            of,
+            arguments.choice("sort", sort, SORTS, "short_ratio"),
+            arguments.flag("descending", descending, default=True),
+            arguments.rows(rows),
+            tuple(arguments.plates(plates, of) or ()),
+        )
+        given: dict[str, Any] = {
+            "market": self._ranking.market.name,
+            "sort": self._ranking.sort,
+            "descending": self._ranking.descending,
+            "rows": self._ranking.rows,
+            "plates": list(self._ranking.plates) or None,
+            "gateway": arguments.gateways(gateway),
+            "rsa_key": arguments.rsa_key(rsa_key),
+            "timeout": arguments.seconds(timeout),
+        }
+        columns = schema.ranked([], [], self._ranking.table).dtypes
+        super().__init__(given, metadata, {str(name): str(kind) for name, kind in columns.items()})
+
+    @classmethod
+    def of_url(cls, url: str, **asking: Any) -> Self:
+        """Make the source of a watchlist.
+
+        Parameters
+        ----------
+        url : str
+            Such as ``"rank://US?sort=short_ratio&descending=true&rows=200&plates=US.BK2024"``; all
+            options are optional.
+        **asking
+            ``gateway``, ``rsa_key`` and ``timeout`` of whoever reads the watchlist.
+
+        Raises
+        ------
+        ConfigError
+            For what cannot be, with what is accepted.
+        """
+        options = _options(url)
+        try:
+            return cls(**options, **asking)
+        except ConfigError as error:
+            raise ConfigError(f"watchlist {url!r}: {error}") from error
+
+    def _new_partitions(self) -> RankedParts:
+        return RankedParts(self._ranking, self._run, time.time)
+
+    def _partition(self, number: int) -> pd.DataFrame | None:
+        with self._alone():
+            part = super()._partition(number)
+            self.npartitions = self._open().number
+            return part
+
+    def _run(self, jobs: Mapping[str, Job]) -> dict[str, Exception]:
+        display = self._display
+        if display is None:
+            return super()._run(jobs)
+        # What shows the read counts over all of its requests, also those that came before.
+        self._display = _Further(display, self._open())
+        try:
+            return super()._run(jobs)
+        finally:
+            self._display = display
+
+    def _name(self) -> str:
+        return str(self._ranking)
+
+
+class _Further:
+    """Shows a read of several rounds: what came in those before counts too."""
+
+    def __init__(self, display: Display, before: RankedParts) -> None:
+        self._display = display
+        self._pages, self._rows = len(before.sizes), sum(before.sizes)
+
+    def show(self, tickers: int, pages: int, rows: int, wait_s: float) -> None:
+        self._display.show(tickers, self._pages + pages, self._rows + rows, wait_s)
+
+    def close(self) -> None:
+        self._display.close()
+
+
+def _options(url: str) -> dict[str, Any]:
+    """Arguments that a watchlist names."""
+    try:
+        parts = urlsplit(url.strip())
+        market = unquote(parts.netloc)
+    except ValueError as error:
+        raise ConfigError(f"watchlist {url!r}: {error}") from error
+    if not market or parts.path.strip("/") or parts.fragment:
+        raise ConfigError(f"watchlist {url!r} must be a market and options, as in {_URL!r}")
+    given: dict[str, Any] = {"market": market}
+    for option in parts.query.split("&") if parts.query else []:
+        name, _, value = option.partition("=")
+        if name not in _OPTIONS or name in given:
+            raise ConfigError(
+                f"watchlist {url!r} has {'twice' if name in given else 'an unknown option'}: "
+                f"{name!r}. There are "
+                f"{', '.join(_OPTIONS)}, as in {_URL!r}. The gateway is that of whoever reads it"
+            )
+        given[name] = unquote(value)
+    if "," in given.get("plates", ""):
+        given["plates"] = [plate.strip() for plate in given["plates"].split(",")]
+    return given
