@@ -57,10 +57,12 @@ from intake_futu_short.errors import (
     ReplyError,
     StoreError,
     UnknownSecurityError,
+    UnusablePackageWarning,
 )
 
 if TYPE_CHECKING:
     from intake_futu_short.catalog_files import catalog_path
+    from intake_futu_short.gateway_source import Discovered
     from intake_futu_short.interest_source import FutuShortInterestSource
     from intake_futu_short.quote_context import RET_ERROR, RET_OK, OpenQuoteContext
     from intake_futu_short.rank_source import FutuShortRankSource
@@ -77,6 +79,7 @@ __all__ = [
     "RET_OK",
     "ConfigError",
     "CorruptStoreError",
+    "Discovered",
     "FutuShort",
     "FutuShortCatalog",
     "FutuShortError",
@@ -101,6 +104,7 @@ __all__ = [
     "ReplyError",
     "StoreError",
     "UnknownSecurityError",
+    "UnusablePackageWarning",
     "__version__",
     "catalog_path",
     "sync",
@@ -108,6 +112,7 @@ __all__ = [
 
 # Intake and protobuf are not loaded for the accessor's sake.
 _HOMES = {
+    "Discovered": "intake_futu_short.gateway_source",
     "FutuShort": "intake_futu_short.reader",
     "FutuShortCatalog": "intake_futu_short.ticker_catalog",
     "FutuShortInterestSource": "intake_futu_short.interest_source",

@@ -76,8 +76,8 @@ class ShortVolumeAccessor:
     # pandas 2 keeps an accessor with its frame and pandas 3 makes one at every access: what is
     # worked out here would be stale in the one and be wasted in the other.
     def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame  # first: a debugger shows also what was refused
         sessions.market_of(frame)
-        self._frame = frame
 
     def __repr__(self) -> str:
         return accessor_repr.as_text(self._frame)
@@ -199,8 +199,8 @@ class ShortVolumeAccessor:
             another: the columns are missing or empty. On the day of its newest row. That
             nothing else is found says nothing of these rows.
 
-        ``missing_day`` and ``no_session`` need the package ``exchange_calendars`` (the extra
-        ``[calendar]``; XNYS and XHKG, days from 2000 to 2049) and are not looked for without it.
+        ``missing_day`` and ``no_session`` need the package ``exchange_calendars`` (XNYS
+        and XHKG, days from 2000 to 2049) and are not looked for without it.
         Closures at short notice, such as a typhoon, count as sessions when they are younger than
         its installed version.
 
@@ -249,7 +249,7 @@ class ShortVolumeAccessor:
         ax: Axes | Sequence[Axes] | None = None,
         figsize: tuple[float, float] | None = None,
     ) -> Any:
-        """Draw the short volume; needs matplotlib (the extra ``[plot]``).
+        """Draw the short volume; needs matplotlib.
 
         One ticker is drawn as panels above each other that share the dates:
 
@@ -343,8 +343,8 @@ class ShortVolumeAccessor:
         """Draw the short ratio and its 20-day pooled ratio with hvplot, for notebooks.
 
         Both are fractions, as `short_ratio` and `pooled_short_ratio` give them. Of several tickers
-        one is shown at a time, with a widget to choose. hvplot is no dependency and no extra of
-        this package: ``pip install hvplot``.
+        one is shown at a time, with a widget to choose. hvplot is no dependency of this package:
+        ``pip install hvplot``.
 
         Parameters
         ----------

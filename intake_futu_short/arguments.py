@@ -16,11 +16,12 @@ import math
 import numbers
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from intake_futu_short import days
 from intake_futu_short.days import date
+from intake_futu_short.described import described, is_like_key
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.opend.address import GatewayURL, key_path
 from intake_futu_short.security import Security
@@ -37,6 +38,7 @@ __all__ = [
     "flag",
     "gateways",
     "interval",
+    "listed",
     "metadata",
     "moment",
     "pages",
@@ -62,19 +64,19 @@ REFRESHES = ("auto", "always", "full", "never")
 
 def any_codes(value: object) -> list[str]:
     """Codes of any markets, each once in the order given; one code is a list of one."""
-    listed = _listed(value)
-    given = [value] if listed is None else listed
+    items = listed(value)
+    given = [value] if items is None else items
     return list(dict.fromkeys(Security.parse(item).code for item in given))
 
 
 def codes(value: object) -> str | list[str]:
     """``code``: one code, or a list of codes of one market, each once in the order given."""
-    listed = _listed(value)
-    if listed is None:
+    given = listed(value)
+    if given is None:
         return Security.parse(value).code
-    if not listed:
+    if not given:
         raise ConfigError("code is an empty list: a panel needs one code or more")
-    securities = [Security.parse(item) for item in listed]
+    securities = [Security.parse(item) for item in given]
     first = securities[0]
     other = next((s for s in securities if s.market != first.market), None)
     if other is not None:
@@ -95,7 +97,9 @@ def whole(name: str, value: object, low: int, high: int | None, unit: str) -> in
         or number < low
         or (high is not None and number > high)
     ):
-        raise ConfigError(f"{name} must be a whole number, {bounds} ({unit}), not {value!r}")
+        raise ConfigError(
+            f"{name} must be a whole number, {bounds} ({unit}), not {described(value)}"
+        )
     return int(number)
 
 
@@ -123,7 +127,7 @@ def choice(name: str, value: object, names: Collection[str], default: str) -> st
     same = [one for one in names if one.lower() == given.lower()]
     meant = same or difflib.get_close_matches(given.lower(), names, 1)
     advice = f". Did you mean {meant[0]!r}?" if meant else ""
-    raise ConfigError(f"{name} must be one of {', '.join(names)}, not {value!r}{advice}")
+    raise ConfigError(f"{name} must be one of {', '.join(names)}, not {described(value)}{advice}")
 
 
 def rows(value: object) -> int:
@@ -137,11 +141,11 @@ def plates(value: object, within: Market) -> list[str] | None:
     """``plates``: codes of plates of a market, each once in the order given; None for all."""
     if _is_open(value):
         return None
-    listed = _listed(value)
-    if listed is not None and not listed:
+    given = listed(value)
+    if given is not None and not given:
         raise ConfigError("plates is an empty list: name one plate or more, or leave it out")
     found: list[str] = []
-    for item in [value] if listed is None else listed:
+    for item in [value] if given is None else given:
         try:
             plate = Security.parse(item)
         except ConfigError as error:
@@ -166,7 +170,7 @@ def flag(name: str, value: object, default: bool) -> bool:
         return value.strip().lower() == "true"
     if isinstance(value, bool) or type(value).__name__ in {"bool", "bool_"}:  # also numpy's
         return bool(value)
-    raise ConfigError(f"{name} must be true or false, not {value!r}")
+    raise ConfigError(f"{name} must be true or false, not {described(value)}")
 
 
 def seconds(value: object) -> float:
@@ -175,7 +179,9 @@ def seconds(value: object) -> float:
         return DEFAULT_TIMEOUT_S
     number = _number(value)
     if number is None or not 0 < number < math.inf:
-        raise ConfigError(f"timeout must be a number of seconds greater than 0, not {value!r}")
+        raise ConfigError(
+            f"timeout must be a number of seconds greater than 0, not {described(value)}"
+        )
     return number
 
 
@@ -214,13 +220,13 @@ def moment(name: str, value: Any, market: Market) -> float | None:
         if is_text and not days.is_day(text):
             # Python 3.10 reads no Z.
             plain = dt.datetime.fromisoformat(re.sub(r"[Zz]\Z", "+00:00", text))
-    except ValueError as error:
-        raise ConfigError(f"{_a_moment(name)}, not {value!r}") from error
+    except ValueError:  # whose words quote all of it
+        raise ConfigError(f"{_a_moment(name)}, not {described(value)}") from None
     if not isinstance(plain, dt.datetime):
         try:
             day = dt.date.fromisoformat(date(name, value) or "")
         except ConfigError as error:
-            raise ConfigError(f"{_a_moment(name)}, not {value!r}") from error
+            raise ConfigError(f"{_a_moment(name)}, not {described(value)}") from error
         # The last microsecond of the day: what is first seen at midnight is of the next one.
         return market.midnight((day + dt.timedelta(days=1)).isoformat()) - 1e-6
     if plain.tzinfo is None:
@@ -239,12 +245,12 @@ def gateways(value: object) -> str | list[str] | None:
     """``gateway``: a URL in its plain form, or a list of them; None asks the environment."""
     if _is_open(value):
         return None
-    listed = _listed(value)
-    if listed is None:
+    given = listed(value)
+    if given is None:
         return str(GatewayURL.parse(value))
-    if not listed:
+    if not given:
         raise ConfigError("gateway is an empty list: name one gateway or more, or leave it out")
-    urls = list(dict.fromkeys(GatewayURL.parse(item) for item in listed))
+    urls = list(dict.fromkeys(GatewayURL.parse(item) for item in given))
     if len(urls) > 1 and any(url.is_sample for url in urls):
         raise ConfigError("gateway names the sample beside others; its rows do not mix with theirs")
     places = [(url.host, url.port) for url in urls]
@@ -260,7 +266,8 @@ def errors(value: object) -> str | None:
         return None
     if not isinstance(value, str) or value not in {"raise", "warn"}:
         raise ConfigError(
-            f"errors must be 'raise' or 'warn' (what one failed ticker of many does), not {value!r}"
+            "errors must be 'raise' or 'warn' (what one failed ticker of many does), "
+            f"not {described(value)}"
         )
     return None if value == "raise" else "warn"
 
@@ -277,9 +284,10 @@ def store(value: object) -> str | None:
     if _is_open(value):
         return None
     path = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if not isinstance(path, str):
+    if not isinstance(path, str) or ("://" not in path and is_like_key(path)):
         raise ConfigError(
-            f"store must be a directory or a URL such as 's3://bucket/short', not {value!r}"
+            "store must be a directory or a URL such as 's3://bucket/short', "
+            f"not {described(value)}"
         )
     return path.strip()
 
@@ -296,10 +304,14 @@ def storage_options(value: object) -> dict[str, Any] | None:
             f"{type(value).__name__}"
         )
     for name, option in options.items():
+        if is_like_key(name):
+            raise ConfigError(
+                f"storage_options must name options such as 'anon', not {described(name)}"
+            )
         if not _is_plain(option):
             raise ConfigError(
-                f"storage_options[{name!r}] must be a plain value (text, number, true or false, "
-                f"or a list or mapping of these), not {type(option).__name__}"
+                f"storage_options[{described(name)}] must be a plain value (text, number, true or "
+                f"false, or a list or mapping of these), not {type(option).__name__}"
             )
     return {name: copy.deepcopy(options[name]) for name in sorted(options)} or None
 
@@ -309,7 +321,7 @@ def metadata(value: object) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise ConfigError(f"metadata must be a mapping, not {value!r}")
+        raise ConfigError(f"metadata must be a mapping, not {described(value)}")
     return copy.deepcopy(dict(value))
 
 
@@ -318,7 +330,7 @@ def refresh(value: object, store: str | None) -> str | None:
     if _is_open(value):
         return None
     if not isinstance(value, str) or value not in REFRESHES:
-        raise ConfigError(f"refresh must be one of {', '.join(REFRESHES)}, not {value!r}")
+        raise ConfigError(f"refresh must be one of {', '.join(REFRESHES)}, not {described(value)}")
     if value == "never" and store is None:
         raise ConfigError("refresh='never' reads a store alone, and store= names none")
     return None if value == "auto" else str(value)
@@ -337,7 +349,7 @@ def _is_open(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _listed(value: Any) -> list[Any] | None:
+def listed(value: Any) -> list[Any] | None:
     """Items of anything that can be gone through, also of a list that a template wrote as text.
 
     None for what is one thing. Sets have no order and are sorted.
@@ -347,14 +359,15 @@ def _listed(value: Any) -> list[Any] | None:
             value = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return None  # whoever reads it as something else says what is expected
-    if isinstance(value, (set, frozenset)):
-        return sorted(value, key=str)
-    if not isinstance(value, Iterable) or isinstance(value, (str, bytes, Mapping)):
+    if isinstance(value, (str, bytes, bytearray, Mapping)):
         return None
     try:
-        return list(value)
-    except TypeError:  # an array of no dimension
+        items = iter(value)
+    except TypeError:  # also an array of no dimension
         return None
+    # Arrow's arrays hold scalars that are no strings.
+    plain = [item.as_py() if hasattr(item, "as_py") else item for item in items]
+    return sorted(plain, key=str) if isinstance(value, (set, frozenset)) else plain
 
 
 def _mapping(text: str) -> object:

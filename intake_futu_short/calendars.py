@@ -1,6 +1,6 @@
 """Trading days of the markets, where ``exchange_calendars`` is installed. Pure: reads no clock.
 
-The package is the extra ``[calendar]``. It knows the holidays that were announced when its
+It knows the holidays that were announced when its
 installed version was made, and works out later ones by rule: a closure of a single day after that,
 a typhoon say, still counts as a session here. It is imported when it is first needed, and asked
 for once a market.
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from intake_futu_short.errors import ConfigError
+from intake_futu_short.optional import EXCHANGE_CALENDARS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,7 @@ def sessions(market: Market, first: pd.Timestamp, last: pd.Timestamp) -> pd.Date
     -------
     pandas.DatetimeIndex or None
         Ascending midnights without time zone (datetime64[ns]). None when ``exchange_calendars`` is
-        not installed, and when the days reach beyond `FIRST` or `LAST`.
+        not installed or cannot be used, and when the days reach beyond `FIRST` or `LAST`.
     """
     if first < FIRST or last > LAST:
         return None
@@ -249,7 +250,8 @@ class _Calendar(NamedTuple):
 # An ImportError is not kept: the package may be installed while a notebook runs.
 @cache
 def _calendar(market: str) -> _Calendar:
-    with warnings.catch_warnings():
+    # Releases made for an older pandas fail at the import, or when a calendar is made.
+    with EXCHANGE_CALENDARS, warnings.catch_warnings():
         # It uses parts of pandas that newer releases warn of.
         warnings.simplefilter("ignore")
         import exchange_calendars  # noqa: PLC0415 - optional, and takes a third of a second

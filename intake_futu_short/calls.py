@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.opend.address import Limit
 from intake_futu_short.security import HK, US
@@ -239,7 +240,7 @@ class Ticker:
         issuer : object
             As in `Question`.
         """
-        page = "newest page" if next_key is None else f"page after {next_key!r}"
+        page = "newest page" if next_key is None else f"page after {described(next_key)}"
         body = self.call.request(self.security, next_key, num)
         return Question(self.call, body, f"{self.security} ({page})", issuer)
 
@@ -299,7 +300,7 @@ def series(what: object) -> Call:
         When there is none of that name.
     """
     if not isinstance(what, str) or what not in SERIES:
-        raise ConfigError(f"what must be one of {', '.join(SERIES)}, not {what!r}")
+        raise ConfigError(f"what must be one of {', '.join(SERIES)}, not {described(what)}")
     return SERIES[what]
 
 

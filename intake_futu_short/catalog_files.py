@@ -1,18 +1,30 @@
-"""Where the YAML catalogs of this package lie, in a checkout and in an installed wheel."""
+"""Where the YAML catalogs of this package lie: in a checkout, an installed wheel, a zip file."""
 
 from __future__ import annotations
 
+import atexit
+import zipfile
+from contextlib import ExitStack
+from functools import cache
+from importlib.resources import as_file, files
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
+from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 __all__ = ["catalog_path"]
 
-_PACKAGE = Path(__file__).parent
+_NAMES = ("opend", "sample")
 
 
 def catalog_path(name: str = "sample") -> str:
     """Path of a catalog, for ``intake.open_catalog``.
+
+    Where the package lies in a zip file it is that of a copy, which is removed when Python ends.
 
     Parameters
     ----------
@@ -22,18 +34,34 @@ def catalog_path(name: str = "sample") -> str:
     Raises
     ------
     ConfigError
-        When there is no catalog of that name.
+        When there is no catalog of that name, or the package was copied without its catalogs.
 
     Examples
     --------
     >>> import intake
     >>> cat = intake.open_catalog(catalog_path("sample"))
-    >>> sorted(cat)
-    ['hk', 'panel', 'rank', 'us']
+    >>> list(cat)[:3]
+    ['sample_us', 'sample_hk', 'sample_panel']
     """
+    if name not in _NAMES:
+        raise ConfigError(f"there is no catalog {described(name)}; there are 'opend' and 'sample'")
+    return _path(name)
+
+
+@cache
+def _path(name: str) -> str:
+    package = files("intake_futu_short")
+    places = [package]
     # A wheel carries catalogs/ inside the package; in a checkout it lies beside it.
-    for directory in (_PACKAGE / "catalogs", _PACKAGE.parent / "catalogs"):
-        path = directory / f"{name}.yaml"
-        if path.is_file():
-            return str(path)
-    raise ConfigError(f"there is no catalog {name!r}; there are 'opend' and 'sample'")
+    if isinstance(package, Path | zipfile.Path):
+        places.append(cast("Traversable", package.parent))
+    for place in places:
+        file = place / "catalogs" / f"{name}.yaml"
+        if file.is_file():
+            copy = ExitStack()
+            atexit.register(copy.close)
+            return str(copy.enter_context(as_file(file)))
+    raise ConfigError(
+        f"catalogs/{name}.yaml is neither in {package} nor beside it: the package was copied "
+        "without its catalogs. A wheel and a checkout have them"
+    )

@@ -9,19 +9,18 @@ from functools import partial, wraps
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-try:
-    import dask
-    import dask.dataframe as dd
-    from dask.dataframe.extensions import register_dataframe_accessor
-except ImportError as error:
-    raise ImportError('to_dask() needs Dask: pip install "intake-futu-short[dask]"') from error
-
 from intake_futu_short import checks, metrics, repr_table
 from intake_futu_short.accessor import ShortVolumeAccessor
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.metrics import panels, sessions
 from intake_futu_short.metrics.columns import ROLES
 from intake_futu_short.metrics.registry import METRICS, POSITION_ROLES
+from intake_futu_short.optional import DASK
+
+with DASK:
+    import dask
+    import dask.dataframe as dd
+    from dask.dataframe.extensions import register_dataframe_accessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

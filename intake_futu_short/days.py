@@ -11,6 +11,7 @@ import numbers
 import re
 from typing import Any
 
+from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError
 
 __all__ = ["date", "is_day"]
@@ -35,11 +36,13 @@ def date(name: str, value: Any) -> str | None:
     match = _DAY.fullmatch(_MIDNIGHT.sub("", text))
     if match is None:
         what = ", and has no time of day" if _TIME.search(text) else ""
-        raise ConfigError(f"{name} must be a trading day {_DAY_FORMS}{what}, not {value!r}")
+        raise ConfigError(
+            f"{name} must be a trading day {_DAY_FORMS}{what}, not {described(value)}"
+        )
     try:
         return dt.date(int(match[1]), int(match[3]), int(match[4])).isoformat()
     except ValueError as error:
-        raise ConfigError(f"{name} is not a date: {value!r} ({error})") from error
+        raise ConfigError(f"{name} is not a date: {described(value)} ({error})") from error
 
 
 def is_day(text: str) -> bool:
@@ -57,6 +60,7 @@ def _text(value: Any) -> str:
         return value.isoformat()
     if type(value).__name__ == "datetime64":
         return str(value).partition("T")[0]
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+    is_number = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if is_number and 0 < value < 10**8:  # Python refuses to write the longest out
         return str(int(value))
     return ""

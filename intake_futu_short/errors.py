@@ -21,7 +21,7 @@
 
 Where a builtin says the same thing, the error is that builtin too, so that
 ``except ConnectionError`` or ``except ValueError`` catches it. Beside the tree stand warnings,
-`PanelWarning`, `PositionWarning` and `RankWarning`.
+`PanelWarning`, `PositionWarning`, `RankWarning` and `UnusablePackageWarning`.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ __all__ = [
     "ReplyError",
     "StoreError",
     "UnknownSecurityError",
+    "UnusablePackageWarning",
 ]
 
 
@@ -66,6 +67,11 @@ def sentence(error: object) -> str:
     """Words of an error, which another sentence can follow."""
     said = str(error).rstrip(" .")
     return said if said.endswith(("?", "!")) else f"{said}."
+
+
+def printable(error: object) -> str:
+    """Words of an error, with escapes for bytes of a path that are no text in this locale."""
+    return str(error).encode(errors="backslashreplace").decode()
 
 
 class FutuShortError(Exception):
@@ -186,6 +192,10 @@ class PositionWarning(UserWarning):
 
 class RankWarning(UserWarning):
     """A rank moved while it was asked for in parts, or is shorter than it says it is."""
+
+
+class UnusablePackageWarning(UserWarning):
+    """An optional package is installed and cannot be imported: what needs it is done without."""
 
 
 def warn(text: str, category: type[Warning]) -> None:

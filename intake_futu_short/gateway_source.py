@@ -8,13 +8,14 @@ import json
 import os
 import threading
 from operator import index
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
 
 from intake.source.base import DataSource, Schema
 
 import intake_futu_short.accessor  # noqa: F401 - df.shortvol on what is read, also without the package
 from intake_futu_short import __version__, arguments, progress, repr_table, source_repr
 from intake_futu_short.reading import gateway_urls, open_gateways, read
+from intake_futu_short.store.urls import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,10 +29,19 @@ if TYPE_CHECKING:
     from intake_futu_short.partitions import Job, Partitions
     from intake_futu_short.progress import Display
 
-__all__ = ["GatewaySource"]
+__all__ = ["Discovered", "GatewaySource"]
 
 
 P = TypeVar("P", bound="Partitions")
+
+
+class Discovered(TypedDict):
+    """What `discover` gives."""
+
+    dtype: dict[str, str]
+    shape: tuple[int, int]
+    npartitions: int
+    metadata: dict[str, Any]
 
 
 class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has no types
@@ -57,11 +67,18 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
     """
 
     call: Call
+    name: str
     version = __version__
     container = "dataframe"
     partition_access = True
     # How many things a long read counts; None counts pages.
     _counted: int | None = None
+    # Intake's base class sets these to None, which is all that a type checker sees there.
+    description: str | None
+    dtype: dict[str, str]
+    npartitions: int | None
+    shape: tuple[int, int] | None
+    metadata: dict[str, Any]
 
     def __init__(
         self, given: dict[str, Any], metadata: Mapping[str, Any] | None, dtype: Mapping[str, str]
@@ -81,7 +98,7 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
         self._gateways = open_gateways(urls, given["timeout"])
         self._display: Display | None = None
         self.dtype = dict(dtype)
-        self.npartitions: int | None = None
+        self.npartitions = None
         self._partitions: P | None = None
 
     # -- what a subclass says -----------------------------------------------------------------
@@ -155,18 +172,18 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
             yield part
             number += 1
 
-    def discover(self, *, callback: Callback | None = None) -> dict[str, Any]:
+    def discover(self, *, callback: Callback | None = None) -> Discovered:
         """Walk to the end, and say what there is.
 
         Returns
         -------
-        dict
-            ``dtype``, ``shape``, ``npartitions`` (exact) and ``metadata``, which holds the same
-            values as ``read().attrs``.
+        Discovered
+            A dict of ``dtype``, ``shape``, ``npartitions`` (exact) and ``metadata``, which holds
+            the same values as ``read().attrs``.
         """
         with self._alone():
             self._load(callback)
-            info: dict[str, Any] = super().discover()
+            info: Discovered = super().discover()
         # What a caller does to it must not change the source.
         return copy.deepcopy(info)
 
@@ -180,7 +197,7 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
         Raises
         ------
         ImportError
-            When Dask is not installed (``pip install "intake-futu-short[dask]"``).
+            When Dask is not installed (``pip install "dask[dataframe]" distributed``).
         """
         from intake_futu_short.dask import carried  # noqa: PLC0415 - heavy, optional
 
@@ -207,6 +224,8 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
         return self.read_partition(i)
 
     def _close(self) -> None:
+        if not self._is_made():
+            return
         # Before the lock: a read that another thread is in ends with this.
         if self._process == os.getpid():
             self._gateways.stop()
@@ -236,14 +255,19 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
     def _shown(self) -> tuple[str, dict[str, str]]:
         """Title and facts. No lock: another thread may be at a long read."""
         title = f"{type(self).__name__}: {self.call.title}"
-        if not hasattr(self, "_partitions"):  # the last that is set: a debugger may look before
-            return title, {"state": "not made, its arguments were refused"}
+        if not self._is_made():
+            return title, {"state": repr_table.REFUSED}
         return title, source_repr.facts(
             self._arguments, self._gateways.origin, self._store_url(), self._partitions
         )
 
+    def _is_made(self) -> bool:
+        """Whether its arguments were taken: debuggers look also at what was refused."""
+        return hasattr(self, "_partitions")  # the last that is set
+
     def _yaml(self) -> dict[str, Any]:
         given = {k: v for k, v in self._captured_init_kwargs.items() if k != "metadata"}
+        given = masked(given)
         # Where a catalog lay is Intake's note for this process; it is of no use to others.
         metadata = {k: v for k, v in self._given_metadata.items() if k != "catalog_dir"}
         return {
@@ -272,7 +296,8 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
 
     def _value(self) -> tuple[str, str]:
         """What it is compared by: two that differ in nothing but an order are the same."""
-        return self.classname, json.dumps(self._arguments, sort_keys=True)
+        given = self._arguments if self._is_made() else id(self)
+        return self.classname, json.dumps(given, sort_keys=True)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, GatewaySource) and self._value() == other._value()

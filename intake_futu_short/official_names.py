@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from intake_futu_short import arguments
 from intake_futu_short.calls import SHORT_SELLING_RANK
+from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.rank_requests import SORTS, request_body
 from intake_futu_short.security import MARKETS, US, Security
@@ -73,7 +74,7 @@ def _number(name: str, value: object, numbers: Mapping[str, int]) -> int | None:
     if value is None:
         return None
     if not isinstance(value, str) or value not in numbers:
-        raise ConfigError(f"{name} must be one of {', '.join(numbers)}, not {value!r}")
+        raise ConfigError(f"{name} must be one of {', '.join(numbers)}, not {described(value)}")
     return numbers[value]
 
 
@@ -84,6 +85,7 @@ def _whole(name: str, value: object, low: int, high: int, unit: str) -> int | No
 def _plates(value: object) -> list[Security]:
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
         raise ConfigError(
-            f"plate_list must be a list of codes of plates such as ['US.BK2024'], not {value!r}"
+            "plate_list must be a list of codes of plates such as ['US.BK2024'], "
+            f"not {described(value)}"
         )
     return [Security.parse(code) for code in value]

@@ -18,7 +18,7 @@ from intake_futu_short.walk import Walk, newest_possible
 if TYPE_CHECKING:
     import datetime as dt
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     import dask.dataframe as dd
     import pandas as pd
@@ -37,12 +37,12 @@ class PagedSource(GatewaySource["TickerPartitions | Panel"]):
 
     def __init__(  # noqa: PLR0917 - the public signature, in its documented order
         self,
-        code: str | Sequence[str],
+        code: str | Iterable[str],
         start: str | dt.date | None = None,
         end: str | dt.date | None = None,
         warmup: int = 0,
         num: int = arguments.MAX_ROWS_A_PAGE,
-        gateway: str | Sequence[str] | None = None,
+        gateway: str | Iterable[str] | None = None,
         store: str | os.PathLike[str] | None = None,
         storage_options: Mapping[str, Any] | None = None,
         refresh: str = "auto",
@@ -119,7 +119,7 @@ class PagedSource(GatewaySource["TickerPartitions | Panel"]):
         Raises
         ------
         ImportError
-            When Dask is not installed (``pip install "intake-futu-short[dask]"``).
+            When Dask is not installed (``pip install "dask[dataframe]" distributed``).
         """
         from intake_futu_short.dask import carried, dask_frame  # noqa: PLC0415 - heavy, optional
 

@@ -9,6 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -182,15 +183,18 @@ class _Bar:
 def _checked(callback: Any) -> Callback:
     if not all(hasattr(callback, name) for name in ("set_size", "absolute_update", "call")):
         raise ConfigError(
-            f"callback must be one of fsspec.callbacks (such as TqdmCallback()), not {callback!r}"
+            "callback must be one of fsspec.callbacks (such as TqdmCallback()), "
+            f"not {described(callback)}"
         )
     return cast("Callback", callback)
 
 
 def _somebody_looks() -> bool:
     """Whether standard error is a terminal, or this is a notebook."""
-    with contextlib.suppress(AttributeError, ValueError, OSError):  # None, closed, or an odd object
+    # Programs put None, closed files and odd objects in the place of both.
+    with contextlib.suppress(Exception):
         if sys.stderr.isatty():
             return True
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return "IPKernelApp" in getattr(shell, "config", {})
+    with contextlib.suppress(Exception):
+        return "IPKernelApp" in sys.modules["IPython"].get_ipython().config
+    return False

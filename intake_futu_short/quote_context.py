@@ -19,6 +19,7 @@ from intake_futu_short.calls import (
     Question,
     Ticker,
 )
+from intake_futu_short.described import described, described_path
 from intake_futu_short.errors import ConfigError, FutuShortError
 from intake_futu_short.official_names import rank_request, whole_code
 from intake_futu_short.opend.address import DEFAULT_PORT, GatewayURL
@@ -83,9 +84,10 @@ class OpenQuoteContext:
         del is_async_connect
         path = arguments.rsa_key(rsa_key)
         if is_encrypt is not None and bool(is_encrypt) != (path is not None):
+            named = None if path is None else described_path(path)
             raise ConfigError(
-                f"is_encrypt={is_encrypt!r} contradicts rsa_key={path!r}: with rsa_key=PATH a "
-                "connection is encrypted, and without it plain"
+                f"is_encrypt={described(is_encrypt)} contradicts rsa_key={named}: with "
+                "rsa_key=PATH a connection is encrypted, and without it plain"
             )
         url = GatewayURL.of(host, port).with_rsa_key(path)
         self._gateways = open_gateways([url], arguments.DEFAULT_TIMEOUT_S)
@@ -104,9 +106,10 @@ class OpenQuoteContext:
 
     def close(self) -> None:
         """Let the connection go. A later call makes a new one."""
-        self._gateways.stop()
-        with self._alone():
-            self._gateways.close()
+        if hasattr(self, "_locks"):  # it was made
+            self._gateways.stop()
+            with self._alone():
+                self._gateways.close()
 
     def get_daily_short_volume(
         self, code: str, next_key: str | None = None, num: int | None = None
@@ -262,7 +265,7 @@ def _check_key(next_key: object) -> None:
     # Any text can be a cursor, but for half a pair of surrogates, which UTF-8 cannot hold.
     is_text = isinstance(next_key, str) and not any("\ud800" <= c <= "\udfff" for c in next_key)
     if next_key is not None and not is_text:
-        raise ConfigError(f"next_key must be that of the page before, not {next_key!r}")
+        raise ConfigError(f"next_key must be that of the page before, not {described(next_key)}")
 
 
 def _official_frame(s2c: Any, table: Table) -> pd.DataFrame:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from intake_futu_short import arguments, schema
 from intake_futu_short.calls import SHORT_SELLING_RANK
+from intake_futu_short.described import described, kind
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.gateway_source import GatewaySource
 from intake_futu_short.rank_requests import SORTS
@@ -16,7 +18,7 @@ from intake_futu_short.security import MARKETS
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     import pandas as pd
     from typing_extensions import Self
@@ -61,7 +63,7 @@ class FutuShortRankSource(GatewaySource[RankedParts]):
         Whether the highest come first.
     rows : int, default 100
         How many at most.
-    plates : str or list of str, optional
+    plates : str or iterable of str, optional
         Only tickers of these plates of the market, such as ``"US.BK2024"``.
     gateway, rsa_key, timeout, metadata
         As of ``intake.open_futu_short``.
@@ -115,8 +117,8 @@ class FutuShortRankSource(GatewaySource[RankedParts]):
         sort: str = "short_ratio",
         descending: bool = True,
         rows: int = arguments.DEFAULT_ROWS,
-        plates: str | Sequence[str] | None = None,
-        gateway: str | Sequence[str] | None = None,
+        plates: str | Iterable[str] | None = None,
+        gateway: str | Iterable[str] | None = None,
         rsa_key: str | os.PathLike[str] | None = None,
         timeout: float = arguments.DEFAULT_TIMEOUT_S,
         metadata: Mapping[str, Any] | None = None,
@@ -163,7 +165,11 @@ class FutuShortRankSource(GatewaySource[RankedParts]):
         try:
             return cls(**options, **asking)
         except ConfigError as error:
-            raise ConfigError(f"watchlist {url!r}: {error}") from error
+            # Every option is known: what is short is no more than `error` says.
+            shown = described(url)
+            raise ConfigError(
+                f"watchlist {shown if shown == repr(url) else _shown(url)}: {error}"
+            ) from error
 
     def _new_partitions(self) -> RankedParts:
         return RankedParts(self._ranking, self._run, time.time)
@@ -203,22 +209,31 @@ class _Further:
         self._display.close()
 
 
+def _shown(url: str) -> str:
+    """URL of a rank for people to read; what is not named here could be a secret."""
+    match = re.match(r"rank://\w{0,10}(?![^/?#])", url.strip(), re.IGNORECASE)
+    if match is None:
+        return f"({kind(url)})"
+    rest = url.strip()[match.end() :]
+    return repr(match[0] + (f"{rest[0]}***" if rest else ""))
+
+
 def _options(url: str) -> dict[str, Any]:
     """Arguments that a watchlist names."""
     try:
         parts = urlsplit(url.strip())
         market = unquote(parts.netloc)
-    except ValueError as error:
-        raise ConfigError(f"watchlist {url!r}: {error}") from error
-    if not market or parts.path.strip("/") or parts.fragment:
-        raise ConfigError(f"watchlist {url!r} must be a market and options, as in {_URL!r}")
+    except ValueError:  # whose words may quote it
+        market = ""
+    if not market or "@" in market or parts.path.strip("/") or parts.fragment:
+        raise ConfigError(f"watchlist {_shown(url)} must be a market and options, as in {_URL!r}")
     given: dict[str, Any] = {"market": market}
     for option in parts.query.split("&") if parts.query else []:
         name, _, value = option.partition("=")
         if name not in _OPTIONS or name in given:
             raise ConfigError(
-                f"watchlist {url!r} has {'twice' if name in given else 'an unknown option'}: "
-                f"{name!r}. There are "
+                f"watchlist {_shown(url)} has {'twice' if name in given else 'an unknown option'}"
+                f": {described(name)}. There are "
                 f"{', '.join(_OPTIONS)}, as in {_URL!r}. The gateway is that of whoever reads it"
             )
         given[name] = unquote(value)

@@ -320,6 +320,6 @@ def _code(item: Any, market: Market, where: str) -> str:
             f"({market.name}). {ADVICE}"
         )
     try:
-        return Security.parse(f"{market.name}.{symbol}").code
+        return Security.known(f"{market.name}.{symbol}").code
     except ConfigError as error:
         raise ProtocolError(f"{where} has the code {symbol!r}, which is none. {ADVICE}") from error

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from intake.readers.datatypes import BaseData
 from intake.readers.readers import BaseReader
 
+from intake_futu_short.pipelines import short_volume
 from intake_futu_short.source import FutuShortSource
+from intake_futu_short.store.urls import masked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     import dask.dataframe as dd
     import pandas as pd
@@ -34,12 +36,12 @@ class FutuShort(BaseData):  # type: ignore[misc]  # Intake has no types
 
     Parameters
     ----------
-    url : str, list of str or None
+    url : str, iterable of str or None
         The gateway's URL, as ``gateway=`` of ``intake.open_futu_short``:
         ``"opend://HOST:PORT"`` or ``"sample://"``; None leaves it to the environment.
-    code : str or list of str
-        ``"US.<symbol>"`` or ``"HK.<symbol>"``, such as ``"HK.00700"``; a list, of one market,
-        makes a panel.
+    code : str or iterable of str
+        ``"US.<symbol>"`` or ``"HK.<symbol>"``, such as ``"HK.00700"``; several, of one
+        market, make a panel.
     metadata : dict, optional
         Kept beside the data.
     **arguments
@@ -72,8 +74,8 @@ class FutuShort(BaseData):  # type: ignore[misc]  # Intake has no types
 
     def __init__(
         self,
-        url: str | Sequence[str] | None,
-        code: str | Sequence[str],
+        url: str | Iterable[str] | None,
+        code: str | Iterable[str],
         start: Any = None,
         end: Any = None,
         metadata: Mapping[str, Any] | None = None,
@@ -81,19 +83,24 @@ class FutuShort(BaseData):  # type: ignore[misc]  # Intake has no types
     ) -> None:
         super().__init__(dict(metadata or {}))
         source = _source(url=url, code=code, start=start, end=end, **arguments)
-        plain = dict(source._captured_init_kwargs)  # what yaml() prints
+        plain = dict(source._captured_init_kwargs)
         self.url = plain.pop("gateway", None)
         self.start = self.end = None
         self.__dict__.update(plain)
 
-    def to_reader_cls(self, outtype: Any = None, reader: Any = None) -> Any:
-        """Choose a reader; pandas unless something else is asked for.
+    def __repr__(self) -> str:
+        # Intake's own would print passwords of the store.
+        arguments = {k: v for k, v in vars(self).items() if not k.startswith("_")}
+        return f"{type(self).__name__}, {masked(arguments)}"
+
+    def to_reader_cls(self, *args: Any, **kwargs: Any) -> Any:
+        """Choose a reader, by Intake's arguments; pandas unless something else is asked for.
 
         Intake looks through an unordered set, and would now take this and now that one.
         """
-        if outtype is None and reader is None:
+        if not any([*args, *kwargs.values()]):
             return PandasFutuShort
-        return super().to_reader_cls(outtype, reader)
+        return super().to_reader_cls(*args, **kwargs)
 
 
 class _Reader(BaseReader):  # type: ignore[misc]  # Intake has no types
@@ -107,9 +114,20 @@ class _Reader(BaseReader):  # type: ignore[misc]  # Intake has no types
         # Catalogs hand it over, and then it counts when readers are compared.
         self.output_instance: str = self.output_instance
 
+    def __getattr__(self, item: str) -> Any:
+        # Of Intake 2.0.4 these are pipelines too, such as the __getstate__ that pickle looks for.
+        if item.startswith("_"):
+            raise AttributeError(item)
+        return super().__getattr__(item)
+
     def _source(self, data: FutuShort, changes: dict[str, Any]) -> FutuShortSource:
         arguments = {k: v for k, v in vars(data).items() if not k.startswith("_")}
         return _source(**{**arguments, **changes, "metadata": data.metadata})
+
+    @property
+    def shortvol(self) -> short_volume:
+        """``df.shortvol`` as a step of a pipeline."""
+        return short_volume(self)
 
     def discover(self, **changes: Any) -> Any:
         """Read the newest page only, which costs one request a ticker."""

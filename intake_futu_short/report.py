@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -132,7 +132,7 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(Path(__file__).with_name(_TEMPLATE).read_text("utf-8"))
+    return environment.from_string((files("intake_futu_short") / _TEMPLATE).read_text("utf-8"))
 
 
 def _row(values: dict[Any, Any], columns: list[Shown], lines: dict[str, Sparkline]) -> _Row:

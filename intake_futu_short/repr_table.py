@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["as_html", "as_text", "counted", "some"]
+__all__ = ["REFUSED", "as_html", "as_text", "counted", "refused", "some"]
+
+REFUSED = "not made, its arguments were refused"
 
 
 def as_text(title: str, facts: Mapping[str, str]) -> str:
@@ -25,6 +27,11 @@ def as_html(title: str, facts: Mapping[str, str]) -> str:
         for name, fact in facts.items()
     )
     return f"<table><caption>{escape(title)}</caption><tbody>{rows}</tbody></table>"
+
+
+def refused(thing: object) -> str:
+    """What is shown of an object whose construction failed: tracebacks may show it all the same."""
+    return f"{type(thing).__name__}: {REFUSED}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -124,7 +124,7 @@ def _kept(store: FutuShortStore, market: str | None) -> tuple[pd.DataFrame, dict
 
 
 def _one_market(store: FutuShortStore, codes: Sequence[str]) -> str:
-    names = sorted({Security.parse(code).market.name for code in codes})
+    names = sorted({Security.known(code).market.name for code in codes})
     if len(names) > 1:
         raise ConfigError(
             f"{store.url} holds {' and '.join(names)}, whose columns differ: name the market, "

@@ -6,10 +6,13 @@ Pure: knows no socket, file or clock.
 from __future__ import annotations
 
 import datetime as dt
+import re
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from zoneinfo import ZoneInfo
 
+from intake_futu_short.described import described, kind
 from intake_futu_short.errors import ConfigError
 
 __all__ = ["HK", "MARKETS", "US", "Market", "Security"]
@@ -58,7 +61,9 @@ US = Market(name="US", number=11, time_zone="America/New_York")
 HK = Market(name="HK", number=1, time_zone="Asia/Hong_Kong")
 MARKETS = {market.name: market for market in (US, HK)}
 
-_REFUSED = ",'\"[]{}"
+# Around a code that was copied: quotes, the = of spreadsheets, bullets, what ends an item.
+_AROUND = " \t\"'`=*,;|\u2018\u2019\u201c\u201d\u3001"
+_REFUSED = ",;|'\"[]{}"
 _ACCEPTED = "a market and a symbol joined by a dot, such as 'US.AAPL', 'US.BRK.B' or 'HK.00700'"
 
 
@@ -87,13 +92,14 @@ class Security:
 
     @classmethod
     def parse(cls, code: object) -> Security:
-        """Split a code at its first dot.
+        """Split a code that somebody wrote at its first dot.
 
         Parameters
         ----------
         code : str
-            ``"US.<symbol>"`` or ``"HK.<symbol>"``. The symbol may hold dots of its own
-            (``US.BRK.B``, ``US..DJI``).
+            ``"US.<symbol>"`` or ``"HK.<symbol>"``, in capitals; five digits or more where a Hong
+            Kong symbol is a number. The symbol may hold dots of its own (``US.BRK.B``,
+            ``US..DJI``).
 
         Raises
         ------
@@ -101,13 +107,34 @@ class Security:
             For anything else, with the accepted form.
         """
         if not isinstance(code, str):
-            raise ConfigError(
-                f"code must be a string, not {code!r} ({type(code).__name__}): {_ACCEPTED}"
-            )
+            shown, what = described(code), kind(code)
+            given = shown if shown == what else f"{shown} ({what})"
+            raise ConfigError(f"code must be a string, not {given}: {_ACCEPTED}")
+        security = cls.known(code)
+        symbol = security.symbol
+        if not symbol.isascii() or _usual(security.market.name, symbol) != symbol:
+            raise _no_code(code)
+        return security
+
+    @classmethod
+    def known(cls, code: str) -> Security:
+        """Split a code that a gateway or a store has, however it is spelled.
+
+        Raises
+        ------
+        ConfigError
+            When it is none.
+        """
         prefix, dot, symbol = code.partition(".")
         if prefix in MARKETS and dot and _is_symbol(symbol):
             return cls(MARKETS[prefix], symbol)
-        raise ConfigError(f"{code!r} is not a code: expected {_ACCEPTED}.{_advice(code)}")
+        raise _no_code(code)
+
+
+def _no_code(code: str) -> ConfigError:
+    shown = described(code)
+    advice = _advice(code) if shown == repr(code) else ""
+    return ConfigError(f"{shown} is not a code: expected {_ACCEPTED}.{advice}")
 
 
 def _is_symbol(text: str) -> bool:
@@ -117,27 +144,70 @@ def _is_symbol(text: str) -> bool:
     )
 
 
+def _usual(market: str, symbol: str) -> str:
+    """A symbol as exchanges write it: what a gateway would not find otherwise."""
+    plain = unicodedata.normalize("NFKC", symbol).upper().rstrip(".")
+    if market == HK.name and plain.isdecimal():
+        return "".join(str(int(digit)) for digit in plain).zfill(5)
+    return plain
+
+
 def _advice(code: str) -> str:  # noqa: PLR0911 - a return a kind of mistake
     """What the user may have meant, as a sentence with a leading blank; or nothing."""
-    prefix, dot, symbol = code.strip().upper().partition(".")
-    if not prefix:
+    text = _tidied(code)
+    if not text:
         return ""
-    if "," in code or prefix.startswith("["):
+    first, *others = text.split()
+    whole = [one for one in (first, *others) if one.startswith(tuple(f"{n}." for n in MARKETS))]
+    if re.search("[,\u3001]", text) or len(whole) > 1 or first.startswith("["):
         return " Several codes are a list: ['US.AAPL', 'US.MSFT']."
+    # A name may stand before the code, too.
+    first = re.split(r"[;|]", whole[0] if whole else first)[0]
+    if len(others) == 1 and re.fullmatch("[A-Z]", others[0]) and first.startswith("US."):
+        first += f".{others[0]}"  # a class of shares
+    exchange, colon, rest = first.partition(":")
+    if colon and exchange in _EXCHANGES and rest:
+        return _suggestion(_EXCHANGES[exchange], rest)
+    prefix, dot, symbol = first.partition(".")
     if not dot:
-        market = next((name for name in MARKETS if prefix.startswith(name)), None)
-        rest = prefix[len(market or "") :].lstrip(":-_/ ")
-        if market is None or not rest:
-            return " The market prefix is missing."
-        return _suggestion(market, rest)
+        return _advice_without_dot(prefix)
     if symbol in MARKETS:
         return _suggestion(symbol, prefix)
+    if re.fullmatch(r"[A-Z]{1,5}\.[AB]", first):
+        return f" The market prefix is missing.{_suggestion('US', first)}"
     if prefix not in MARKETS:
         return f" The gateway has daily short volume of the markets {' and '.join(MARKETS)} only."
     if not symbol:
         return f" The symbol after '{prefix}.' is missing."
-    return _suggestion(prefix, "".join(symbol.split()))
+    return _suggestion(prefix, symbol)
+
+
+def _tidied(code: str) -> str:
+    """What somebody wrote in capitals, without what cannot be seen or stands around it."""
+    text = unicodedata.normalize("NFKC", code).upper()
+    text = "".join(c for c in text if unicodedata.category(c) != "Cf").strip().strip(_AROUND)
+    # Blanks beside the dot are a slip; what follows another one is a name.
+    return re.sub(r"\s*([.:])\s*", r"\1", text.removeprefix("- ").strip(_AROUND).strip())
+
+
+# Names that others have for the markets.
+_EXCHANGES = {
+    **{name: name for name in MARKETS},
+    "NASDAQ": "US", "NYSE": "US", "AMEX": "US", "ARCA": "US", "NYSEARCA": "US", "BATS": "US",
+    "CBOE": "US", "OTC": "US", "HKEX": "HK", "HKG": "HK", "SEHK": "HK",
+}  # fmt: skip
+
+
+def _advice_without_dot(text: str) -> str:
+    market = next((name for name in MARKETS if text.startswith(name)), None)
+    rest = text[len(market or "") :].lstrip(":-_/ ")
+    if market is not None and rest:
+        return _suggestion(market, rest)
+    # A few letters are a symbol in the US, a few digits one in Hong Kong.
+    guess = {"A": "US", "0": "HK"}.get(re.sub(r"[A-Z]{1,5}", "A", re.sub(r"\d{1,5}", "0", text)))
+    return " The market prefix is missing." + (_suggestion(guess, text) if guess else "")
 
 
 def _suggestion(market: str, symbol: str) -> str:
-    return f" Did you mean '{market}.{symbol}'?" if _is_symbol(symbol) else ""
+    usual = _usual(market, symbol)
+    return f" Did you mean '{market}.{usual}'?" if _is_symbol(usual) else ""

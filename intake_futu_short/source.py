@@ -33,9 +33,10 @@ class FutuShortSource(PagedSource):
 
     Parameters
     ----------
-    code : str or list of str
-        ``"US.<symbol>"`` or ``"HK.<symbol>"``, such as ``"HK.00700"``. A list, of one market,
-        makes a panel, which has a first column ``code``; a code named twice is read once.
+    code : str or iterable of str
+        ``"US.<symbol>"`` or ``"HK.<symbol>"``, such as ``"HK.00700"``. Several, of one
+        market, make a panel, which has a first column ``code``; a code named twice is read once.
+        Any iterable is a list of them: a column, an array, a set (sorted).
     start, end : str, date or Timestamp, optional
         First and last trading day wanted, both inclusive, in the market's own calendar:
         ``"2026-01-02"``, ``"20260102"``, ``"2026/01/02"`` or a date object.
@@ -45,7 +46,7 @@ class FutuShortSource(PagedSource):
         windowed metrics answer from that day on. Needs `start`.
     num : int, default 50
         Rows a page, 1 to 50.
-    gateway : str or list of str, optional
+    gateway : str or iterable of str, optional
         ``"opend://HOST:PORT"``, or ``"sample://"`` for the examples that come with the package.
         None takes the environment variable ``FUTU_OPEND``, else ``opend://127.0.0.1:11111``.
         Several share the work, each within its own limit; one that is down is left out.
@@ -53,8 +54,9 @@ class FutuShortSource(PagedSource):
         Directory, or URL of fsspec, where the history is kept (a `FutuShortStore`): each read asks
         the gateway only for what is new. None keeps nothing.
     storage_options : dict, optional
-        What fsspec passes to the file system. ``yaml()`` prints it (``repr`` its names only):
-        leave secrets to the environment or to the file system's own files.
+        What fsspec passes to the file system. ``yaml()`` writes names and ``***`` for values, and
+        so for a password of `store`: a catalog leaves secrets to the environment or to fsspec's
+        configuration. Pickles hold them.
     refresh : {"auto", "always", "full", "never"}, default "auto"
         With a store, when the gateway is asked: when there can be anything new (not within two
         hours, nor while the newest row held is of the newest session); at every first read; for
@@ -64,7 +66,7 @@ class FutuShortSource(PagedSource):
         Read no more than the newest so many pages, those of `warmup` included.
     rsa_key : str or path, optional
         File with the RSA private key (PEM) that OpenD is set to; the connection is then encrypted.
-        The path is what ``yaml()`` and ``repr`` print. Needs the extra ``[encryption]``.
+        The path is what ``yaml()`` and ``repr`` print. Needs the package ``cryptography``.
     timeout : float, default 12
         Seconds to wait for each answer; a connection gets 5 seconds at most.
     errors : {"raise", "warn"}, default "raise"

@@ -8,7 +8,7 @@ import pandas as pd
 
 from intake_futu_short import arguments, progress, schema
 from intake_futu_short.calls import SHORT_VOLUME, Ticker, series
-from intake_futu_short.errors import ConfigError, settle
+from intake_futu_short.errors import ConfigError, printable, settle
 from intake_futu_short.history.ticker_history import days_of
 from intake_futu_short.history.update import Updater
 from intake_futu_short.reading import gateway_urls, open_gateways, read
@@ -19,7 +19,7 @@ from intake_futu_short.stored import Slices
 if TYPE_CHECKING:
     import datetime as dt
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from fsspec.callbacks import Callback
 
@@ -30,9 +30,9 @@ __all__ = ["sync"]
 
 
 def sync(
-    codes: str | Sequence[str],
+    codes: str | Iterable[str],
     store: str | os.PathLike[str] | FutuShortStore,
-    gateway: str | Sequence[str] | None = None,
+    gateway: str | Iterable[str] | None = None,
     *,
     what: str = SHORT_VOLUME.name,
     refresh: str = "auto",
@@ -51,11 +51,11 @@ def sync(
 
     Parameters
     ----------
-    codes : str or sequence of str
+    codes : str or iterable of str
         Tickers of any markets, such as ``["HK.00700", "US.AAPL"]``; one named twice is synced once.
     store : str, path or FutuShortStore
         Where they are kept.
-    gateway : str or sequence of str, optional
+    gateway : str or iterable of str, optional
         As of ``intake.open_futu_short``.
     what : {"short_volume", "short_interest"}, default "short_volume"
         Which series.
@@ -160,7 +160,8 @@ def _frame(
                 [None if o is None else o.history.is_complete for o in done], dtype="boolean"
             ),
             "error": pd.Series(
-                [str(failures[code]) if code in failures else None for code in codes], dtype=text
+                [printable(failures[code]) if code in failures else None for code in codes],
+                dtype=text,
             ),
         }
     )

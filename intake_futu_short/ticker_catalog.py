@@ -6,10 +6,12 @@ import copy
 import errno
 import os
 import re
+import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from intake.catalog.base import Catalog
 from intake.catalog.local import LocalCatalogEntry
 
@@ -17,13 +19,23 @@ from intake_futu_short import __version__, watchlist
 from intake_futu_short.arguments import any_codes
 from intake_futu_short.arguments import metadata as plain_metadata
 from intake_futu_short.arguments import storage_options as plain_options
+from intake_futu_short.described import described, is_like_key
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.rank_source import FutuShortRankSource, is_rank
 from intake_futu_short.security import MARKETS, Security
 from intake_futu_short.source import FutuShortSource
+from intake_futu_short.store.object_store import with_causes
+from intake_futu_short.store.urls import (
+    hide_secrets,
+    is_safe,
+    masked,
+    refuse_masked,
+    refuse_user_of_no_scheme,
+    shown,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from typing_extensions import Self
 
@@ -31,6 +43,8 @@ __all__ = ["ASKING", "FutuShortCatalog", "read_watchlist"]
 
 # Arguments that say how a gateway is asked, for whatever.
 ASKING = ("gateway", "rsa_key", "timeout")
+# The watchlist that is no file.
+STANDARD_INPUT = "-"
 
 
 class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
@@ -41,14 +55,15 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
 
     Parameters
     ----------
-    codes : list of str, optional
+    codes : str or iterable of str, optional
         Such as ``["US.AAPL", "HK.00700"]``.
     watchlist : str, optional
         fsspec URL of a file with codes, instead: a code a line (``#`` begins a comment), or by its
-        suffix CSV with a column ``code``, or a YAML or JSON list. Or the market's short-selling
-        rank, ``rank://US?sort=short_ratio&rows=200``, with the arguments `sort`, `descending`,
-        `rows` and `plates` of ``intake.open_futu_short_rank``; the entries' gateway is asked for
-        it. It is read when an entry is first wanted, and again by `reload`.
+        suffix CSV with a column ``code``, or a YAML or JSON list; ``-`` is standard input, a code a
+        line. Or the market's short-selling rank, ``rank://US?sort=short_ratio&rows=200``, with the
+        arguments `sort`, `descending`, `rows` and `plates` of ``intake.open_futu_short_rank``; the
+        entries' gateway is asked for it. It is read when an entry is first wanted, and again by
+        `reload`; standard input is read once.
     storage_options : dict, optional
         For the file system of the watchlist, and of ``store=`` when that is given.
     metadata : dict, optional
@@ -67,12 +82,12 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         When the rank cannot be asked for; likewise.
     """
 
-    name = "futu_short_catalog"
-    version = __version__
+    name: str = "futu_short_catalog"
+    version: str = __version__
 
     def __init__(
         self,
-        codes: Sequence[str] | str | None = None,
+        codes: str | Iterable[str] | None = None,
         watchlist: str | os.PathLike[str] | None = None,
         *,
         storage_options: Mapping[str, Any] | None = None,
@@ -86,11 +101,12 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
                 + ("not both" if url else "and neither was given")
             )
         options, notes = plain_options(storage_options), plain_metadata(metadata)
+        refuse_masked("storage_options", options)
         if options and arguments.get("store"):
             arguments["storage_options"] = options
         # Arguments are checked now, whatever the list will hold, and kept as plain values.
         checked = FutuShortSource(code="US.AAPL", **arguments)
-        plain = dict(checked._captured_init_kwargs)  # what yaml() prints
+        plain = dict(checked._captured_init_kwargs)  # as plain values
         del plain["code"]
         self._arguments = {k: plain[k] for k in plain if k in arguments}
         self._asking = {k: plain[k] for k in ASKING if k in plain}
@@ -98,8 +114,8 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
             FutuShortRankSource.of_url(url, **self._asking)
             if plain.get("refresh") == "never":
                 raise ConfigError(
-                    f"watchlist {url!r} asks a gateway, and refresh='never' asks none: name the "
-                    "codes, or a file with them"
+                    f"watchlist {shown(url)!r} asks a gateway, and refresh='never' asks none: name "
+                    "the codes, or a file with them"
                 )
         self._watchlist = url
         self._watchlist_options = options or {}
@@ -122,10 +138,13 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
 
     def __getitem__(self, key: Any) -> Any:
         if not isinstance(key, str):  # Intake's paths through catalogs of catalogs
-            return super().__getitem__(key)
+            try:
+                return super().__getitem__(key)
+            except KeyError:  # whose words are the key
+                raise KeyError(f"no entry {described(key)}") from None
         name = key if key in self._entries else self._entries.aliases().get(key)
         if name is None:
-            raise KeyError(f"no entry {key!r}: there are {', '.join(self._entries)}")
+            raise KeyError(f"no entry {described(key)}: there are {', '.join(self._entries)}")
         return self._entries[name]()
 
     def __dir__(self) -> list[str]:
@@ -133,6 +152,19 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
 
     def __enter__(self) -> Self:
         return self  # Intake would look for a schema, which catalogs have none of
+
+    def _yaml(self) -> dict[str, Any]:
+        written: dict[str, Any] = super()._yaml()
+        source = written["sources"][self.name]
+        source["args"] = masked(source["args"])
+        return written
+
+    def serialize(self) -> str:
+        """Entries as YAML, as Intake saves them; secrets are left out, as by `yaml`."""
+        written = yaml.safe_load(super().serialize())
+        for entry in written["sources"].values():
+            entry["args"] = masked(entry["args"])
+        return str(yaml.dump(written, default_flow_style=False))
 
     # -- Intake's hooks ---------------------------------------------------------------------
 
@@ -143,7 +175,8 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         self._entries.forget()
 
     def _close(self) -> None:
-        self._entries.close()
+        if "_entries" in vars(self):  # it was made
+            self._entries.close()
 
     # Intake's own reload the catalog whenever it is looked at.
     def _get_entries(self) -> _Entries:
@@ -158,11 +191,13 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         if codes is None:
             assert self._watchlist is not None  # noqa: S101 - one of the two is there
             codes = read_watchlist(self._watchlist, self._watchlist_options, **self._asking)
+            if self._watchlist == STANDARD_INPUT:
+                self._codes = codes  # nothing comes from there a second time
         entries = {
             code: self._new_entry(code, f"Daily short volume of {code}", code) for code in codes
         }
         for market in MARKETS:
-            members = [code for code in codes if Security.parse(code).market.name == market]
+            members = [code for code in codes if Security.known(code).market.name == market]
             if members:
                 what = f"Daily short volume of the {market} tickers of this catalog"
                 entries[market] = self._new_entry(market, what, members)
@@ -183,6 +218,11 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
 
 class _Entry(LocalCatalogEntry):  # type: ignore[misc]  # Intake has no types
     """An entry whose arguments are values: what a watchlist holds is never run as a template."""
+
+    def describe(self) -> dict[str, Any]:
+        """Give what Intake prints of an entry, without secrets."""
+        said: dict[str, Any] = super().describe()
+        return {**said, "args": masked(said["args"])}
 
     def _create_open_args(self, changes: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         arguments = {"metadata": dict(self._metadata), **self._open_args, **changes}
@@ -250,15 +290,20 @@ def _codes(given: object) -> list[str] | None:
 def _url(watchlist: object) -> str | None:
     if watchlist is None or (isinstance(watchlist, str) and not watchlist.strip()):
         return None
-    if isinstance(watchlist, (str, os.PathLike)):
-        return os.fspath(watchlist)
-    raise ConfigError(f"watchlist must be the URL or path of a file, not {watchlist!r}")
+    path = os.fspath(watchlist) if isinstance(watchlist, os.PathLike) else watchlist
+    if not isinstance(path, str) or ("://" not in path and is_like_key(path)):
+        raise ConfigError(
+            f"watchlist must be the URL or path of a file, not {described(watchlist)}"
+        )
+    refuse_user_of_no_scheme("watchlist", path)
+    refuse_masked("watchlist", path)
+    return path
 
 
 def read_watchlist(
     url: str, storage_options: Mapping[str, Any] | None = None, **asking: Any
 ) -> list[str]:
-    """Codes of the watchlist at an fsspec URL, or of a rank.
+    """Codes of the watchlist at an fsspec URL, of a rank, or of standard input (``-``).
 
     Parameters
     ----------
@@ -284,23 +329,50 @@ def read_watchlist(
         with FutuShortRankSource.of_url(url, **asking) as source:
             codes: list[str] = source.read()["code"].tolist()
         if not codes:
-            raise ConfigError(f"watchlist {url} holds no codes: the gateway's rank is empty now")
+            raise ConfigError(
+                f"watchlist {shown(url)} holds no codes: the gateway's rank is empty now"
+            )
         return codes
+    if url == STANDARD_INPUT:
+        return watchlist.parse(_standard_input(), url)
     import fsspec  # noqa: PLC0415 - not everybody has a file
 
     try:
         with fsspec.open(url, "rb", **(storage_options or {})) as file:
             data: bytes = file.read()
-    except ValueError as error:  # fsspec knows no such protocol
-        raise ConfigError(f"watchlist {url!r} cannot be opened: {error}") from error
-    except FileNotFoundError as error:  # of which some file systems say no more than the name
-        raise FileNotFoundError(errno.ENOENT, "There is no such watchlist", url) from error
-    except (ImportError, OSError):
-        raise
-    except Exception as error:  # some file systems have errors of their own kind
-        raise OSError(f"watchlist {url!r} cannot be read: {error}") from error
+    except Exception as error:  # noqa: BLE001 - whatever a file system has
+        told = _unread(error, url, storage_options)
+        raise told from told.__cause__
+    return watchlist.parse(watchlist.decoded(data, shown(url)), shown(url))
+
+
+def _unread(error: Exception, url: str, options: Mapping[str, Any] | None) -> Exception:
+    """What is said of a watchlist that cannot be read: never what is secret in its URL."""
+    reason = hide_secrets(str(error), url, options)
+    told: Exception
+    if isinstance(error, ValueError):  # fsspec knows no such protocol
+        told = ConfigError(f"watchlist {shown(url)!r} cannot be opened: {reason}")
+    elif isinstance(error, FileNotFoundError):  # some file systems say no more than the name
+        told = FileNotFoundError(errno.ENOENT, "There is no such watchlist", shown(url))
+    elif isinstance(error, (ImportError, OSError)):
+        # Its kind, so that whoever expects that is answered, without a class of its own.
+        kind = next(each for each in type(error).__mro__ if each.__module__ == "builtins")
+        told = kind(f"watchlist {shown(url)!r} cannot be read: {reason}")
+    else:  # some file systems have errors of their own kind
+        told = OSError(f"watchlist {shown(url)!r} cannot be read: {reason}")
+    # A traceback shows causes as they are.
+    told.__cause__ = error if is_safe(with_causes(error), url, options) else None
+    return told
+
+
+def _standard_input() -> str:
+    """Text of the watchlist ``-``."""
     try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"watchlist {url} is not text in UTF-8: {error}") from error
-    return watchlist.parse(text, url)
+        given = getattr(sys.stdin, "buffer", sys.stdin)
+        data: bytes | str = given.read()
+    except (AttributeError, ValueError) as error:  # there is none; it is closed
+        raise ConfigError(
+            "watchlist '-' is standard input, which is closed: name a file, or pipe the codes in"
+        ) from error
+    # In a test or a notebook it may be something that holds text.
+    return data if isinstance(data, str) else watchlist.decoded(data, "-")

@@ -8,11 +8,11 @@ import pandas as pd
 
 from intake_futu_short import arguments, checks, schema
 from intake_futu_short.calls import SHORT_VOLUME, Ticker, series
-from intake_futu_short.errors import ConfigError, FutuShortError, StoreError
+from intake_futu_short.errors import ConfigError, FutuShortError, StoreError, printable
 from intake_futu_short.security import Security
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from intake_futu_short.history.ticker_history import TickerHistory
     from intake_futu_short.store import FutuShortStore
@@ -33,7 +33,7 @@ class _Verified(NamedTuple):
 
 def verify(
     store: FutuShortStore,
-    codes: str | Sequence[str] | None = None,
+    codes: str | Iterable[str] | None = None,
     market: str | None = None,
     *,
     what: str = SHORT_VOLUME.name,
@@ -66,7 +66,7 @@ def verify(
     ------
     ConfigError
         For an argument that cannot work.
-    StoreError
+    StoreError, printable
         When nothing is kept, or the store as a whole cannot be read.
     """
     # A store that cannot be listed is no store; without this each ticker would fail by itself.
@@ -76,7 +76,7 @@ def verify(
         none = f"no {call.title}" if market is None else f"no {call.title} of {market}"
         raise StoreError(f"{store.url}: {none} is kept there; sync some tickers first")
     wanted = kept if codes is None else _of_market(arguments.any_codes(codes), market)
-    tickers = [Ticker(Security.parse(code), call) for code in wanted]
+    tickers = [Ticker(Security.known(code), call) for code in wanted]
     verified = [_verified(store, ticker) for ticker in tickers]
     columns = zip(*verified, strict=True)
     text = schema.text_dtype()
@@ -102,9 +102,9 @@ def _verified(store: FutuShortStore, ticker: Ticker) -> _Verified:
     try:
         history = store.load(ticker)
     except StoreError as error:
-        return _Verified(ticker.code, sound=False, problem=str(error))
+        return _Verified(ticker.code, sound=False, problem=printable(error))
     if history is None:
-        problem = f"{store.url} holds nothing of {ticker}"
+        problem = printable(f"{store.url} holds nothing of {ticker}")
         return _Verified(ticker.code, sound=False, problem=problem)
     if ticker.call is not SHORT_VOLUME:
         return _Verified(

@@ -13,6 +13,7 @@ from operator import ge, gt
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from intake_futu_short.described import described
 from intake_futu_short.errors import (
     PaginationError,
     ProtocolError,
@@ -217,22 +218,22 @@ class Walk:
     def _lost(self, why: str) -> PaginationError:
         self.is_lost = True
         return PaginationError(
-            f"{self._asked_for}: the cursor {self.next_key!r} leads nowhere any more ({why}), and "
-            "the page before it cannot be found again. The gateway that issued it is gone or was "
-            "started again: close the source and read again"
+            f"{self._asked_for}: the cursor {described(self.next_key)} leads nowhere any more "
+            f"({why}), and the page before it cannot be found again. The gateway that issued it is "
+            "gone or was started again: close the source and read again"
         )
 
     def _refuse_to_loop(self) -> None:
         now = self._progress
         if now.next_key in now.asked:
             raise PaginationError(
-                f"{self._asked_for}: the cursor {now.next_key!r} came a second time, after "
-                f"{len(now.asked) + 1} pages; the history would never end. {ADVICE}"
+                f"{self._asked_for}: the cursor {described(now.next_key)} came a second time, "
+                f"after {len(now.asked) + 1} pages; the history would never end. {ADVICE}"
             )
         if now.stale >= MAX_STALE_PAGES:
             raise PaginationError(
                 f"{self._asked_for}: {now.stale} pages in a row brought no new trading day, and "
-                f"there are still cursors (the last is {now.next_key!r}). {ADVICE}"
+                f"there are still cursors (the last is {described(now.next_key)}). {ADVICE}"
             )
 
     def _answer(self, reply: Reply) -> Page:

@@ -25,8 +25,8 @@ ROWS = {"US.A": 7, "US.B": 5, "US.C": 12}
 def histories() -> dict[str, History]:
     us = {code: History("US", make_rows("US", n, seed=n)) for code, n in ROWS.items()}
     hk = {
-        "HK.1": History("HK", make_rows("HK", 3, seed=1), AGGREGATES),
-        "HK.2": History("HK", make_rows("HK", 2, seed=2)),
+        "HK.00001": History("HK", make_rows("HK", 3, seed=1), AGGREGATES),
+        "HK.00002": History("HK", make_rows("HK", 2, seed=2)),
     }
     return {**us, **hk}
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def ticker(code: str) -> Ticker:
-    return Ticker(Security.parse(code), SHORT_VOLUME)
+    return Ticker(Security.known(code), SHORT_VOLUME)
 
 
 TENCENT = ticker("HK.00700")
@@ -583,9 +583,9 @@ class StoreContract:
             ({"market": "HK", "columns": "turnover"}, "list of names"),
             (
                 {"market": "HK", "columns": 5},
-                r"columns must be a list, such as \['volume'\], not 5",
+                r"columns must be a list of names, such as \['volume'\], not 5",
             ),
-            ({"codes": 5}, r"codes must be a list, such as \['HK.00700'\], not 5"),
+            ({"codes": 5}, "code must be a string, not 5"),
             ({"market": "HK", "start": "2026-02-01", "end": "2026-01-01"}, "is after end"),
             ({"market": "HK", "errors": "ignore"}, "errors must be"),
             ({"market": "HK", "errors": ["warn"]}, "errors must be"),

@@ -19,6 +19,8 @@ from intake_futu_short.dask import ByTicker, DaskShortVolumeAccessor
 from intake_futu_short.errors import ConfigError, FutuShortError, NotShortVolumeError
 from intake_futu_short.metrics import registry
 
+pytestmark = pytest.mark.compat
+
 DATA = Path(__file__).parent / "data"
 DOCUMENTED = {
     "code": "HK.00700",

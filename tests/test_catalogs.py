@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import intake
 import pytest
@@ -10,45 +10,66 @@ from rank_gateway import RankGateway, codes_of, make_rank
 import intake_futu_short
 from intake_futu_short.errors import ConfigError, PanelWarning
 from intake_futu_short.gateway import Gateway, sample_histories
+from intake_futu_short.gateway_source import GatewaySource
 
-if TYPE_CHECKING:
-    from pathlib import Path
+pytestmark = pytest.mark.compat
 
 
-@pytest.mark.parametrize("name", ["sample", "opend"])
-def test_each_catalog_has_an_entry_a_market_with_the_code_as_a_parameter(name: str) -> None:
-    catalog = intake.open_catalog(intake_futu_short.catalog_path(name))
-    assert sorted(catalog) == ["hk", "hk_interest", "panel", "rank", "us", "us_interest"]
-    for entry, code in (("us", "US.AAPL"), ("hk", "HK.00700")):
-        parameters = {p["name"]: p for p in catalog[entry].describe()["user_parameters"]}
-        assert parameters["code"]["default"] == code
-        assert all(p["description"] for p in parameters.values())
+@pytest.mark.parametrize("catalog_name", ["sample", "opend"])
+def test_each_catalog_has_an_entry_a_market_whose_code_can_be_another(catalog_name: str) -> None:
+    catalog = intake.open_catalog(intake_futu_short.catalog_path(catalog_name))
+    prefix = "sample_" if catalog_name == "sample" else ""
+    entries = ["us", "hk", "panel", "rank", "hk_interest", "us_interest"]
+    assert list(catalog) == [prefix + entry for entry in entries]
+    for name, code in (("us", "US.AAPL"), ("hk", "HK.00700")):
+        entry = catalog[prefix + name]
+        assert f"code: {code}" in entry.yaml()
+        assert "code: US.SAMPLE" in entry(code="US.SAMPLE", start="2026-01-02").yaml()
+
+
+def test_both_catalogs_open_together_and_say_nothing(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Intake warns of each text that is a parameter's default, and that would be an error here."""
+    monkeypatch.setenv("FUTU_OPEND", "sample://")
+    directory = Path(intake_futu_short.catalog_path("sample")).parent
+    for place in (f"{directory}/*.yaml", sorted(map(str, directory.glob("*.yaml")))):
+        catalog = intake.open_catalog(place)
+        assert len(set(catalog)) == len(list(catalog)) == 12
+        for entry in catalog:
+            with catalog[entry] as source:
+                assert isinstance(source, GatewaySource)
+        with catalog.hk(start="2026-05-06", num=3) as live, catalog.sample_hk as sample:
+            assert len(live.read()) == 3 < len(sample.read())
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_samples_entries_read_what_they_name() -> None:
     catalog = intake.open_catalog(intake_futu_short.catalog_path("sample"))
-    with catalog.us as us, catalog.hk(code="HK.SAMPLE", num=40) as hk:
+    with catalog.sample_us as us, catalog.sample_hk(code="HK.SAMPLE", num=40) as hk:
         assert len(us.read()) == 29
         assert hk.read().attrs["code"] == "HK.SAMPLE"
         assert hk.npartitions == 38
 
 
-@pytest.mark.parametrize("name", ["sample", "opend"])
-def test_the_rank_takes_the_arguments_of_its_source(name: str) -> None:
+@pytest.mark.parametrize(("name", "entry"), [("sample", "sample_rank"), ("opend", "rank")])
+def test_the_rank_takes_the_arguments_of_its_source(name: str, entry: str) -> None:
     catalog = intake.open_catalog(intake_futu_short.catalog_path(name))
     rows = make_rank(4, market="HK")
     with (
         RankGateway(rows) as gateway,
-        catalog.rank(market="HK", rows=3, gateway=gateway.url) as source,
+        catalog[entry](market="HK", rows=3, gateway=gateway.url) as source,
     ):
         assert source.read()["code"].tolist() == codes_of(rows, "HK")[:3]
 
 
 def test_a_panels_codes_are_a_parameter_whose_list_comes_through() -> None:
     catalog = intake.open_catalog(intake_futu_short.catalog_path("sample"))
-    with catalog.panel as us, catalog.panel(codes=["HK.SAMPLE", "HK.00700"]) as hk:
+    panel = catalog.sample_panel
+    with panel as us, catalog.sample_panel(codes=["HK.SAMPLE", "HK.00700"]) as hk:
         assert us.read()["code"].value_counts().to_dict() == {"US.AAPL": 29, "US.SAMPLE": 1500}
         assert hk.read()["code"].unique().tolist() == ["HK.SAMPLE", "HK.00700"]
+    assert "- US.SAMPLE\n" in panel(code=["US.SAMPLE", "US.AAPL"]).yaml()  # as its driver says it
 
 
 def test_a_live_panel_reads_from_one_gateway_or_several() -> None:
@@ -69,7 +90,7 @@ def test_the_live_entries_take_their_gateway_from_a_parameter_or_the_environment
 ) -> None:
     monkeypatch.delenv("FUTU_OPEND", raising=False)
     catalog = intake.open_catalog(intake_futu_short.catalog_path("opend"))
-    assert "gateway" not in catalog.us().yaml()  # which means the usual one
+    assert "gateway" not in catalog.us.yaml()  # which means the usual one
     assert "gateway: opend://10.1.2.3:11111" in catalog.us(gateway="opend://10.1.2.3").yaml()
     monkeypatch.setenv("FUTU_OPEND", "opend://[::1]:22222")
     assert "gateway: opend://[::1]:22222" in catalog.hk(code="HK.00005").yaml()
@@ -106,6 +127,8 @@ def test_an_unknown_catalog_is_refused_with_the_known_ones() -> None:
         intake_futu_short.catalog_path("missing")
 
 
+# Intake says so of the text "today", as of each that is a parameter's default.
+@pytest.mark.filterwarnings("ignore:Shell command not executed:UserWarning")
 def test_a_datetime_of_a_catalogs_parameter_is_its_day(tmp_path: Path) -> None:
     """Intake's parameters of this type know ``today``, which has a time of day."""
     parameter = {"description": "", "type": "datetime", "default": "today"}

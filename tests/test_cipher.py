@@ -172,4 +172,4 @@ def test_what_is_no_key_is_refused_and_not_shown(make: Callable[[], bytes], says
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     (frame,) = (f for f in shown.stack if f.filename == cipher.__file__)
     assert frame.name == "__init__"
-    assert set(frame.locals or {}) <= {"self", "key", "padding"}
+    assert set(frame.locals or {}) <= {"self", "key", "padding", "ciphers", "serialization"}

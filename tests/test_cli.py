@@ -22,6 +22,8 @@ from intake_futu_short.cli import main
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.gateway import Gateway, sample_histories
 
+pytestmark = pytest.mark.compat
+
 # Where pip puts it, which is on the PATH of an activated environment only. A process of its own is
 # for what only a process shows; the other commands run in that of the tests.
 FUTU_SHORT = str(Path(sysconfig.get_path("scripts"), "futu-short"))
@@ -308,7 +310,7 @@ def test_without_matplotlib_nothing_is_asked_for_a_figure(tmp_path: Path) -> Non
         assert gateway.requests == []
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith("Error: plots need matplotlib (")
-    assert result.stderr.endswith("pip install 'intake-futu-short[plot]'\n")
+    assert result.stderr.endswith("pip install matplotlib\n")
 
 
 def test_whatever_can_be_read_can_be_drawn() -> None:
@@ -365,3 +367,26 @@ def test_at_a_terminal_what_failed_stands_below_the_table(tmp_path: Path) -> Non
     assert [line.split()[0] for line in lines[:3]] == ["code", "US.NOSUCH", "US.AAPL"]
     assert lines[-1].startswith("Error: US.NOSUCH")
     assert max(map(len, lines[:3])) < 80
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "says"),
+    [
+        (b"US.AAPL\nHK.00700 # ours\n", 0, "HK.00700,"),
+        (b"\xef\xbb\xbfUS.AAPL\r", 0, "US.AAPL,"),
+        (b"", 1, "watchlist - holds no codes"),
+        ("US.AAPL # \u817e\u8baf\n".encode("gbk"), 1, "GBK"),
+        (None, 1, "watchlist '-' is standard input, which is closed"),
+    ],
+)
+def test_codes_come_from_standard_input(
+    given: bytes | None, code: int, says: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "intake_futu_short", "sync", "--watchlist", "-"]
+    command += ["--store", str(tmp_path / "kept"), "--gateway", "sample://"]
+    if given is None:  # the shell closes it before the command starts
+        command = ["sh", "-c", 'exec "$@" <&-', "sh", *command]
+    done = subprocess.run(command, input=given, capture_output=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert says in (done.stderr if code else done.stdout).decode()
+    assert b"Traceback" not in done.stderr

@@ -15,6 +15,8 @@ from intake_futu_short.gateway import Gateway, sample_histories
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.compat
+
 WINDOWED = [
     f"{name}_{n}"
     for n in (5, 20)

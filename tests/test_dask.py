@@ -279,6 +279,6 @@ def test_without_dask_the_error_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.delitem(sys.modules, "intake_futu_short.dask")
     with (
         FutuShortSource("US.AAPL", gateway="sample://") as source,
-        pytest.raises(ImportError, match=r"intake-futu-short\[dask\]"),
+        pytest.raises(ImportError, match=r"pip install \"dask\[dataframe\]\" distributed"),
     ):
         source.to_dask()

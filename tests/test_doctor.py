@@ -23,6 +23,7 @@ from second_gateway import (
 from intake_futu_short.cli.doctor import examine
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.gateway import Gateway, sample_histories
+from intake_futu_short.optional import DASK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,9 +205,12 @@ def test_a_clock_behind_the_newest_trading_day_is_told() -> None:
     assert "before the newest trading day" in findings["clock"][1]
 
 
-def test_what_is_missing_of_the_extras_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intake_futu_short.cli.doctor.OPTIONAL", {"no-such-package": "dask"})
-    assert "no no-such-package (extra [dask])" in found("sample://")["versions"][1]
+def test_an_optional_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("intake_futu_short.cli.doctor.OPTIONAL", {"no-such-package": DASK})
+    assert (
+        'no no-such-package (pip install "dask[dataframe]" distributed)'
+        in found("sample://")["versions"][1]
+    )
 
 
 def test_another_ticker_can_be_asked_for() -> None:

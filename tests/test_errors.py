@@ -51,7 +51,7 @@ def kind_of(name: str) -> type[FutuShortError]:
 
 def test_the_tree_is_as_promised_and_drawn() -> None:
     assert sorted(errors.__all__) == sorted(
-        [*TREE, "PanelWarning", "PositionWarning", "RankWarning"]
+        [*TREE, "PanelWarning", "PositionWarning", "RankWarning", "UnusablePackageWarning"]
     )
     for name, parents in TREE.items():
         assert tuple(parent.__name__ for parent in kind_of(name).__bases__) == parents

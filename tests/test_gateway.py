@@ -10,9 +10,11 @@ import sys
 import threading
 import time
 import weakref
+from collections import ChainMap, UserDict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -389,6 +391,16 @@ def test_arguments_that_cannot_work_are_refused_at_once(arguments: dict[str, Any
 def test_histories_must_stand_under_their_own_code(histories: Any) -> None:
     with pytest.raises(ConfigError, match="histories"):
         Gateway(histories)
+
+
+@pytest.mark.parametrize("kind", [MappingProxyType, ChainMap, UserDict])
+@pytest.mark.parametrize("name", ["histories", "short_interest"])
+def test_every_mapping_that_is_at_hand_is_looked_through(kind: type[Any], name: str) -> None:
+    mixed = kind({"US.A": sample()["US.AAPL"]})
+    given: dict[str, Any] = {"histories": {}, name: mixed}
+    with pytest.raises(ConfigError, match=f"^{name} "):
+        Gateway(**given)
+    assert Gateway(kind(sample())).requests == []
 
 
 def test_histories_that_load_what_is_asked_for_are_not_looked_through() -> None:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from official_client import OfficialClient
     from second_gateway import Row
 
+pytestmark = pytest.mark.compat
+
 COLUMN_DTYPES = {"timestamp": "int64", "timestampStr": str(pd.Series([""]).dtype)}
 
 

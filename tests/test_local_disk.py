@@ -7,6 +7,8 @@ import gc
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -266,3 +268,52 @@ def test_a_link_to_a_disk_that_is_not_there_is_an_error(tmp_path: Path, name: st
         with pytest.raises(StoreError, match=f"cannot list .*{name}"):
             look()
     assert store.codes("US") == ["US.AAPL"]
+
+
+HAMMER = """
+import sys
+from pathlib import Path
+from intake_futu_short.store import local_disk
+taken = 0
+for _ in range(1500):
+    lock = local_disk.try_lock(Path(sys.argv[1]))
+    if lock is not None:
+        with lock:
+            taken += 1
+print(taken)
+"""
+
+
+@pytest.mark.compat
+def test_many_take_and_drop_one_lock(tmp_path: Path) -> None:
+    """filelock 3.21 and its next versions remove the file as they let go of it."""
+    command = [sys.executable, "-c", HAMMER, str(tmp_path / "US.AAPL")]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    hammers = [subprocess.Popen(command, **pipes) for _ in range(3)]
+    for hammer in hammers:
+        taken, error = hammer.communicate()
+        assert error == ""
+        assert int(taken) > 0
+
+
+def test_a_lock_file_that_goes_as_it_is_looked_at_is_another_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What those versions do in the moment between the two looks."""
+    writer = tmp_path / "US.AAPL"
+    writer.with_name("US.AAPL.lock").touch()
+    created = local_disk._created
+
+    def gone_after(file: Path) -> int:
+        try:
+            return created(file)
+        finally:
+            file.unlink()
+
+    monkeypatch.setattr(local_disk, "_created", gone_after)
+    assert local_disk.try_lock(writer) is None
+    monkeypatch.undo()
+    lock = local_disk.try_lock(writer)
+    assert lock is not None
+    with lock:
+        pass

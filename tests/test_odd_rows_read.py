@@ -230,25 +230,25 @@ def test_frames_over_a_store_have_no_moment_in_columns_and_the_newest_report(
         "aggregatedShort": 51_480_638, "aggregatedShortRatio": 0.56, "newTimeStr": "2024-10-04",
     }  # fmt: skip
     rows = make_rows("HK", 7, seed=1, newest="2024-10-11")
-    with SecondGateway({"HK.1": History("HK", rows, report)}) as gateway:
-        with source(gateway, "HK.1", store=tmp_path) as src:
+    with SecondGateway({"HK.00001": History("HK", rows, report)}) as gateway:
+        with source(gateway, "HK.00001", store=tmp_path) as src:
             read, part, lazy = src.read(), src.read_partition(1), src.to_dask().compute()
             columns = list(src.dtype)
             assert src.discover()["metadata"] == read.attrs
-        with source(gateway, ["HK.1"], store=tmp_path, refresh="never") as src:
+        with source(gateway, ["HK.00001"], store=tmp_path, refresh="never") as src:
             panel = src.read()
     for frame in (read, part, lazy, panel.drop(columns="code")):
         assert list(frame) == columns
         assert "first_seen" not in {*frame.columns, *frame.attrs}
     assert json.loads(panel.attrs["aggregates"]) == {
-        "HK.1": {
+        "HK.00001": {
             "aggregated_short": 51_480_638, "aggregated_short_ratio": 0.56,
             "new_time_str": "2024-10-04",
         }
     }  # fmt: skip
     assert panel.attrs["aggregates_history"] == read.attrs["aggregates_history"]
     [row] = json.loads(read.attrs["aggregates_history"])
-    assert (row[:2], row[3:]) == (["HK.1", "2024-10-04"], [51_480_638, 0.56])
+    assert (row[:2], row[3:]) == (["HK.00001", "2024-10-04"], [51_480_638, 0.56])
 
 
 def test_metrics_do_not_mind_when_rows_were_first_seen() -> None:

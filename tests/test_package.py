@@ -19,8 +19,8 @@ ROOT = Path(__file__).parent.parent
 # The floors of the package from the ground up: a module knows only those before it.
 FLOORS: dict[str, list[str]] = {
     "ground": [
-        "errors", "days", "security", "calendars", "progress", "catalog_files", "watchlist",
-        "repr_table",
+        "described", "errors", "optional", "days", "security", "calendars", "progress",
+        "catalog_files", "watchlist", "repr_table",
     ],
     "bytes and messages": [
         "opend.messages_pb2", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
@@ -57,7 +57,8 @@ FLOORS: dict[str, list[str]] = {
     "one read": ["history.update", "partitions", "ranking", "stored", "reading"],
     "who asks": [
         "official_names", "quote_context", "syncing", "source_repr", "gateway_source",
-        "paged_source", "interest_source", "source", "rank_source", "reader", "ticker_catalog",
+        "paged_source", "interest_source", "source", "rank_source", "pipelines", "reader",
+        "ticker_catalog",
     ],
     "screens": ["screening", "screen_columns", "sparklines", "report"],
     "command line": [
@@ -82,7 +83,8 @@ BESIDE = [
 
 # They are handed bytes, replies, rows and moments; they fetch none themselves.
 PURE = [
-    "errors", "days", "security", "calendars", "calls", "rank_requests", "pages", "walk", "schema",
+    "described", "errors", "optional", "days", "security", "calendars", "calls", "rank_requests",
+    "pages", "walk", "schema",
     "opend.wire", "opend.cipher", "opend.connection", "opend.replies", "opend.address",
     "repr_table", "accessor_repr", "partitions", "ranking",
     *FLOORS["rules of a history"],
@@ -182,7 +184,7 @@ def test_pure_modules_look_at_no_clock_and_open_no_file(module: str) -> None:
         ("socket", ["opend.dial", "gateway.server", "gateway", "cli.doctor"]),
         ("asyncio", []),
         ("sqlite3", ["opend.limit_file"]),
-        ("intake", ["gateway_source", "reader", "ticker_catalog", "cli"]),
+        ("intake", ["gateway_source", "pipelines", "reader", "ticker_catalog", "cli"]),
         ("dask", ["dask"]),
     ],
 )

@@ -56,7 +56,7 @@ def test_a_list_of_one_is_a_panel(gateway: SecondGateway) -> None:
 def test_the_attributes_of_a_panel_are_the_same_when_one_ticker_is_read(
     gateway: SecondGateway,
 ) -> None:
-    with panel(gateway, ["HK.1"]) as src:
+    with panel(gateway, ["HK.00001"]) as src:
         assert set(src.read().attrs) == {"aggregates", "market"}
         assert src.discover()["metadata"] == src.read().attrs
     with panel(gateway, ["US.A", "US.NOPE"]) as src:
@@ -70,15 +70,15 @@ def test_hk_aggregates_come_as_one_json_string(gateway: SecondGateway) -> None:
     first = {"aggregated_short": 51_480_638, "aggregated_short_ratio": 0.56,
              "new_time_str": "2026-04-30"}  # fmt: skip
     none = dict.fromkeys(first)
-    with panel(gateway, ["HK.1", "HK.2"]) as src:
-        assert src.aggregates() == {"HK.1": first, "HK.2": none}
-        assert pages_asked(gateway) == {"HK.1": 1, "HK.2": 1}
+    with panel(gateway, ["HK.00001", "HK.00002"]) as src:
+        assert src.aggregates() == {"HK.00001": first, "HK.00002": none}
+        assert pages_asked(gateway) == {"HK.00001": 1, "HK.00002": 1}
         frame = src.read()
         assert frame.attrs["market"] == "HK"
-        assert json.loads(frame.attrs["aggregates"]) == {"HK.1": first, "HK.2": none}
-        assert frame.shortvol.aggregates["code"].tolist() == ["HK.1"]
+        assert json.loads(frame.attrs["aggregates"]) == {"HK.00001": first, "HK.00002": none}
+        assert frame.shortvol.aggregates["code"].tolist() == ["HK.00001"]
         assert src.discover()["metadata"] == frame.attrs
-    assert pages_asked(gateway) == {"HK.1": 1, "HK.2": 1}
+    assert pages_asked(gateway) == {"HK.00001": 1, "HK.00002": 1}
 
 
 def test_us_has_no_aggregates_and_is_not_asked(gateway: SecondGateway) -> None:

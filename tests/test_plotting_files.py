@@ -152,7 +152,7 @@ def test_a_file_needs_no_pyplot(tmp_path: Path) -> None:
     assert (result.stdout.strip(), result.stderr) == ("False", "")
 
 
-def test_without_matplotlib_the_extra_is_named(tmp_path: Path) -> None:
+def test_without_matplotlib_the_package_is_named(tmp_path: Path) -> None:
     code = READ + (
         "assert not any(name.startswith('matplotlib') for name in sys.modules)\n"
         "sys.modules['matplotlib'] = None\n"
@@ -162,7 +162,7 @@ def test_without_matplotlib_the_extra_is_named(tmp_path: Path) -> None:
     result = run(code, tmp_path)
     assert result.stderr == ""
     assert result.stdout.startswith("plots need matplotlib (")
-    assert result.stdout.endswith("pip install 'intake-futu-short[plot]'\n")
+    assert result.stdout.endswith("pip install matplotlib\n")
 
 
 def test_the_examples_of_the_docstrings_run() -> None:

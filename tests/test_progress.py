@@ -36,7 +36,7 @@ def arguments(gateway: Gateway, code: object) -> list[str]:
     return [sys.executable, "-W", "error", "-c", READ, f"{gateway.url}?limit=2/1.2", repr(code)]
 
 
-def seen_on_a_terminal(gateway: Gateway, code: object) -> str:
+def seen_on_a_terminal(gateway: Gateway, code: object, **environment: str) -> str:
     """What somebody sees on a terminal while another process reads."""
     import fcntl  # noqa: PLC0415 - POSIX only
     import pty  # noqa: PLC0415 - likewise
@@ -44,7 +44,10 @@ def seen_on_a_terminal(gateway: Gateway, code: object) -> str:
 
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, 120, 0, 0))
-    process = subprocess.Popen(arguments(gateway, code), stdout=subprocess.PIPE, stderr=slave)
+    process = subprocess.Popen(
+        arguments(gateway, code), stdout=subprocess.PIPE, stderr=slave,
+        env={**os.environ, **environment},
+    )  # fmt: skip
     os.close(slave)
     seen = b""
     while True:
@@ -147,6 +150,54 @@ def test_a_bar_that_cannot_be_drawn_is_left_away(monkeypatch: pytest.MonkeyPatch
         assert display is not None
         display.show(0, 1, 50, 600.0)
         display.show(0, 2, 100, 0.0)
+
+
+@posix
+@pytest.mark.parametrize(
+    "setting",
+    ["TQDM_DISABLE=1", "TQDM_MININTERVAL=often", "TQDM_NCOLS=x", "TQDM_BAR_FORMAT={nonsense}"],
+)
+def test_a_bar_that_the_environment_forbids_is_left_away(setting: str) -> None:
+    name, _, value = setting.partition("=")
+    with Gateway(sample_histories(), limit=LIMIT) as gateway:
+        assert "pages" not in seen_on_a_terminal(gateway, "US.AAPL", **{name: value})
+
+
+class Odd:
+    """Stands where a file does, or IPython, and raises whatever is asked of it."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class Unlike:
+    isatty = get_ipython = True
+
+
+def raising() -> Any:
+    raise RuntimeError("there is no shell")
+
+
+@pytest.mark.parametrize("stream", [None, Odd(), Unlike(), io.BytesIO()], ids=range(4))
+@pytest.mark.parametrize(
+    "ipython",
+    [
+        None,
+        Odd(),
+        Unlike(),
+        SimpleNamespace(get_ipython=raising),
+        SimpleNamespace(get_ipython=lambda: None),
+        SimpleNamespace(get_ipython=lambda: SimpleNamespace(config=5)),
+    ],
+    ids=range(6),
+)
+def test_nobody_looks_at_what_is_odd(
+    stream: Any, ipython: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    with progress.shown(None, tickers=None) as display:
+        assert display is None
 
 
 def test_nothing_is_shown_where_nobody_looks() -> None:

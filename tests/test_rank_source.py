@@ -180,7 +180,7 @@ def test_a_partition_asks_for_its_own_rows_and_nothing_twice() -> None:
         with pytest.raises(IndexError, match="counts from 0"):
             source.read_partition(-1)
         source.close()
-        assert (source.npartitions, source.shape, source.metadata) == (None, None, {})
+        assert [source.npartitions, source.shape, source.metadata] == [None, None, {}]
         source.read_partition(0)
         assert gateway.offsets == [0, 0, 35, 70]
 

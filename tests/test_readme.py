@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.compat
+
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
@@ -19,7 +23,7 @@ def test_the_python_blocks_run_one_after_the_other(
 ) -> None:
     script = "\n".join(blocks("python"))
     result = subprocess.run(
-        [sys.executable, "-W", "error", "-W", "ignore:Shell command not executed", "-c", script],
+        [sys.executable, "-W", "error", "-c", script],
         capture_output=True,
         text=True,
         check=False,

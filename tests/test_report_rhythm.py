@@ -181,7 +181,7 @@ class Year:
 
     def __post_init__(self) -> None:
         self.rows.sort()
-        self.security = Security.parse(f"{self.market.name}.700")
+        self.security = Security.parse(f"{self.market.name}.00700")
 
     @classmethod
     def of_reports(cls, market: Market, late_days: float = 0.0) -> Year:

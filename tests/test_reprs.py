@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,19 @@ import intake
 import pandas as pd
 import pytest
 
-from intake_futu_short import sample
-from intake_futu_short.errors import ConfigError
+from intake_futu_short import (
+    FutuShort,
+    FutuShortCatalog,
+    FutuShortInterestSource,
+    FutuShortRankSource,
+    FutuShortStore,
+    OpenQuoteContext,
+    sample,
+)
+from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.gateway import Gateway, sample_histories
 from intake_futu_short.source import FutuShortSource
+from intake_futu_short.store.file_system import StoreFileSystem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -218,3 +228,56 @@ def test_a_frame_that_was_changed_in_place_can_still_be_shown() -> None:
     accessor = frame.shortvol
     del frame["total_shares_short"]
     assert shown_twice(accessor)["market"].startswith("unknown: the frame holds no daily short")
+
+
+# -- what was never made ---------------------------------------------------------------------
+
+
+REFUSED: dict[str, Any] = {
+    "source": lambda: FutuShortSource("BAD"),
+    "source with a store": lambda: FutuShortSource("US.AAPL", store="nosuch://x"),
+    "interest": lambda: FutuShortInterestSource("BAD"),
+    "rank": lambda: FutuShortRankSource("BAD"),
+    "catalog": lambda: FutuShortCatalog(codes=["BAD"]),
+    "store": lambda: FutuShortStore("nosuch://x"),
+    "context": lambda: OpenQuoteContext(host=""),
+    "gateway": lambda: Gateway(5),  # type: ignore[arg-type]  # refused
+    "data": lambda: FutuShort("sample://", "BAD"),
+    "accessor": lambda: pd.DataFrame({"a": [1]}).shortvol,
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_tracebacks_that_show_locals_show_what_was_refused(what: str) -> None:
+    with pytest.raises((ConfigError, NotShortVolumeError)) as caught:
+        REFUSED[what]()
+    lines = traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
+    assert "repr() failed" not in "".join(lines)
+    seen = [
+        thing
+        for frame, _ in traceback.walk_tb(caught.value.__traceback__)
+        for thing in frame.f_locals.values()
+        if type(thing).__module__.startswith("intake_futu_short")
+    ]
+    for thing in seen:
+        repr(thing), str(thing)
+        if type(thing).__hash__ is not None:
+            hash(thing)
+        if hasattr(type(thing), "close"):
+            thing.close()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        FutuShortSource, FutuShortInterestSource, FutuShortRankSource, FutuShortCatalog,
+        FutuShortStore, StoreFileSystem, OpenQuoteContext, Gateway, FutuShort,
+    ],
+)  # fmt: skip
+def test_what_was_never_made_can_be_shown_hashed_and_closed(kind: Any) -> None:
+    unmade = kind.__new__(kind)
+    assert repr(unmade)
+    if kind is not FutuShort:  # Intake's own
+        hash(unmade)
+    if hasattr(kind, "close"):
+        unmade.close()

@@ -182,10 +182,10 @@ def test_an_empty_cursor_is_none_and_the_end_leads_to_an_empty_page(gateway: Gat
 def test_a_zero_is_sent_and_an_empty_history_is_an_empty_page() -> None:
     security = Security.parse("US.Z")
     rows = [{"timestamp": 1781755200, "volume": 0, "close_price": 0.0, "nyse_shares_short": None}]
-    histories = {"US.Z": History(security, rows), "HK.0": history("HK.0", [])}
+    histories = {"US.Z": History(security, rows), "HK.00000": history("HK.00000", [])}
     with Gateway(histories) as running, Peer(running) as peer:
         item = peer.page(code="Z").s2c.usItemList[0]
-        empty = peer.page(code="0", market=1)
+        empty = peer.page(code="00000", market=1)
     assert {field.name for field, _ in item.ListFields()} == {"timestamp", "volume", "closePrice"}
     assert (item.timestamp, item.volume, item.closePrice) == (1781755200, 0, 0.0)
     assert (empty.retType, days(empty), empty.s2c.nextKey) == (0, [], "-1")

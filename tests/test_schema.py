@@ -14,6 +14,8 @@ from intake_futu_short.opend.messages_pb2 import DailyShortVolume
 from intake_futu_short.pages import Page
 from intake_futu_short.security import HK, US, Security
 
+pytestmark = pytest.mark.compat
+
 US_TABLE, HK_TABLE = SHORT_VOLUME.table(US), SHORT_VOLUME.table(HK)
 TEXT = pd.Series(["a string"]).dtype
 

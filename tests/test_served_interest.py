@@ -148,8 +148,8 @@ def test_the_official_client_reads_the_reports(gateway: Gateway) -> None:
             {"US.A": volume("US.A", 1)},
             "histories of short interest, and has under 'US.A' one of daily",
         ),
-        ({"US.A": reports("US.B", 1)}, "not the History of US.A, but of US.B"),
-        ({"US.A": None}, "not the History of US.A"),
+        ({"US.A": reports("US.B", 1)}, "not the History of it, but of US.B"),
+        ({"US.A": None}, "not the History of it"),
     ],
 )
 def test_wrong_histories_of_short_interest_are_refused(histories: Any, words: str) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,7 @@ import pandas as pd
 import pytest
 from frames import hand, real, same, us
 
-from intake_futu_short import metrics
+from intake_futu_short import metrics, sample
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.metrics import sessions
 
@@ -177,3 +179,36 @@ def test_metrics_of_by_date_are_those_of_the_frame(frame: pd.DataFrame) -> None:
 def test_by_date_keeps_the_order_of_rows_of_one_day() -> None:
     frame = us([1, 2, 3], [4, 4, 4]).assign(timestamp_str="2026-01-02")
     assert sessions.by_date(frame)["total_shares_short"].tolist() == [1, 2, 3]
+
+
+# --- numbers that no float is
+
+
+NO_FLOATS = [10**400, -(10**400), 10**309, Fraction(10**400), Decimal("sNaN"), 1j, object()]
+
+
+@pytest.mark.parametrize("number", NO_FLOATS, ids=lambda number: f"{number!r:.20}")
+@pytest.mark.parametrize("name", ["volume", "total_shares_short", "close_price"])
+def test_a_number_that_no_float_is_is_named(name: str, number: Any) -> None:
+    frame = sample.frame("US.AAPL").astype({name: object})
+    frame.loc[3, name] = number
+    with pytest.raises(ConfigError, match=f"^{name} holds something that is not a number: "):
+        metrics.metrics(frame)
+    with pytest.raises(ConfigError, match=f"^{name} holds something that is not a number: "):
+        metrics.resample(frame, "W")
+
+
+@pytest.mark.parametrize("number", NO_FLOATS, ids=lambda number: f"{number!r:.20}")
+def test_a_report_that_no_float_is_is_named(number: Any) -> None:
+    frame = sample.frame("HK.SAMPLE")
+    frame.attrs["aggregated_short"] = number
+    with pytest.raises(ConfigError, match="aggregated_short"):
+        metrics.days_to_cover(frame)
+
+
+@pytest.mark.parametrize("code", [10**400, ["US.AAPL"], object()])
+def test_attrs_that_name_no_code_name_none(code: Any) -> None:
+    frame = sample.frame("US.AAPL")
+    frame.attrs["code"] = code
+    assert sessions.code_of(frame) is None
+    assert "unknown" in repr(frame.shortvol)

@@ -26,6 +26,8 @@ from intake_futu_short.source import FutuShortSource
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.compat
+
 SAMPLE = Path(intake_futu_short.__file__).parent / "sample"
 
 
@@ -186,7 +188,7 @@ def test_an_empty_read_has_the_columns_and_dtypes_of_a_full_one(gateway: Gateway
 
 def test_sources_that_differ_in_the_order_of_options_alone_are_one(tmp_path: Path) -> None:
     one, other = (
-        FutuShortSource("HK.1", store=tmp_path, storage_options={"config": config})
+        FutuShortSource("HK.00001", store=tmp_path, storage_options={"config": config})
         for config in ({"a": 1, "b": 2}, {"b": 2, "a": 1})
     )
     assert one == other
@@ -196,7 +198,7 @@ def test_sources_that_differ_in_the_order_of_options_alone_are_one(tmp_path: Pat
 
 def test_a_source_shares_nothing_with_the_dicts_it_was_made_with(tmp_path: Path) -> None:
     mine, options = {"desk": {"name": "a"}}, {"config": {"auto_mkdir": True}}
-    src = FutuShortSource("HK.1", store=tmp_path, storage_options=options, metadata=mine)
+    src = FutuShortSource("HK.00001", store=tmp_path, storage_options=options, metadata=mine)
     before = src.yaml()
     mine["desk"]["name"] = "b"
     options["config"]["auto_mkdir"] = False

@@ -111,8 +111,8 @@ def test_a_partition_past_the_end_ends_the_walk_and_closes_the_connection(
 
 
 def test_the_newest_page_alone_is_asked_over_a_connection_that_stays() -> None:
-    with SecondGateway({"HK.1": History("HK", make_rows("HK", 25))}) as gateway:
-        src = source_of(gateway, "HK.1")
+    with SecondGateway({"HK.00001": History("HK", make_rows("HK", 25))}) as gateway:
+        src = source_of(gateway, "HK.00001")
         src.aggregates()
         assert len(gateway.open_connections) == 1
         src.close()

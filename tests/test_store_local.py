@@ -44,6 +44,8 @@ from intake_futu_short.store.parquet import encode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.compat
+
 TESTS = Path(__file__).parent
 
 
@@ -360,6 +362,18 @@ def test_arguments_that_cannot_work_are_said_at_once(url: Any, options: Any, wor
     with pytest.raises(ConfigError, match=words) as caught:
         FutuShortStore(url, options)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["~/short", "file://~/short", "~no-such-user/short", "~"])
+def test_without_a_home_directory_none_is_made(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as without $HOME and a user
+    with pytest.raises(ConfigError, match="there is no home directory '~"):
+        FutuShortStore(url)
+    assert list(tmp_path.iterdir()) == []
+    assert FutuShortStore("./~").url == str(tmp_path / "~")
 
 
 @pytest.mark.parametrize(

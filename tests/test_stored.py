@@ -418,21 +418,21 @@ def test_hk_reports_become_a_series(
         model.aggregates = {
             "aggregated_short": short, "aggregated_short_ratio": 0.5, "new_time_str": day,
         }  # fmt: skip
-        histories.update(served(model, "HK.1"))
-        frame = read(gateway, tmp_path, "HK.1", refresh="always")
+        histories.update(served(model, "HK.00001"))
+        frame = read(gateway, tmp_path, "HK.00001", refresh="always")
     assert frame.attrs["aggregated_short"] == 120
     told = json.loads(frame.attrs["aggregates_history"])
     assert [[*row[:2], *row[3:]] for row in told] == [
-        ["HK.1", "2026-04-10", 100, 0.5], ["HK.1", "2026-04-17", 120, 0.5],
+        ["HK.00001", "2026-04-10", 100, 0.5], ["HK.00001", "2026-04-17", 120, 0.5],
     ]  # fmt: skip
     assert "first_seen" not in frame.attrs
-    with FutuShortSource("HK.1", gateway=NOWHERE, store=tmp_path, refresh="never") as src:
+    with FutuShortSource("HK.00001", gateway=NOWHERE, store=tmp_path, refresh="never") as src:
         assert src.aggregates()["new_time_str"] == "2026-04-17"
         assert src.discover()["metadata"] == frame.attrs
         series = src.aggregates_history()
         days = {name: series[name].dt.strftime("%Y-%m-%d") for name in ("as_of", "published")}
         assert series.assign(**days).drop(columns="first_seen").to_dict("list") == {
-            "code": ["HK.1", "HK.1"],
+            "code": ["HK.00001", "HK.00001"],
             "as_of": ["2026-04-10", "2026-04-17"],
             "published": ["2026-04-17", "2026-04-24"],
             "aggregated_short": [100, 120], "aggregated_short_ratio": [0.5, 0.5],
@@ -441,11 +441,11 @@ def test_hk_reports_become_a_series(
     pd.testing.assert_frame_equal(
         FutuShortStore(str(tmp_path)).read().shortvol.aggregates_history(), series
     )
-    panel = read(gateway, tmp_path, ["HK.00700", "HK.1"])
+    panel = read(gateway, tmp_path, ["HK.00700", "HK.00001"])
     assert [row[:2] for row in json.loads(panel.attrs["aggregates_history"])] == [
-        ["HK.00700", "2026-04-30"], ["HK.1", "2026-04-10"], ["HK.1", "2026-04-17"],
+        ["HK.00700", "2026-04-30"], ["HK.00001", "2026-04-10"], ["HK.00001", "2026-04-17"],
     ]  # fmt: skip
-    assert "aggregates_history" not in read(gateway, None, "HK.1").attrs
+    assert "aggregates_history" not in read(gateway, None, "HK.00001").attrs
     assert "aggregates_history" not in read(gateway, tmp_path).attrs
 
 
@@ -594,7 +594,7 @@ def test_without_dask_to_dask_says_how_to_have_it(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "dask.dataframe", None)
     with (
         FutuShortSource("US.AAPL", gateway=NOWHERE) as src,
-        pytest.raises(ImportError, match=r"pip install .intake-futu-short\[dask\]"),
+        pytest.raises(ImportError, match=r"pip install .dask\[dataframe\]. distributed"),
     ):
         src.to_dask()
 

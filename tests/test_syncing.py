@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from intake_futu_short.gateway import Request
 
+pytestmark = pytest.mark.compat
+
 PATIENCE_S = 30.0
 
 
@@ -47,11 +49,11 @@ def unlimited(gateway: Gateway) -> str:
 
 def test_a_row_a_ticker_says_what_was_done(tmp_path: Path) -> None:
     us, hk = ModelGateway(120), ModelGateway(60, "HK")
-    histories = served(US_A=us, HK_1=hk)
+    histories = served(US_A=us, HK_00001=hk)
     with Gateway(histories) as gateway:
-        first = sync(["HK.1", "US.A", "HK.1"], tmp_path, unlimited(gateway))
+        first = sync(["HK.00001", "US.A", "HK.00001"], tmp_path, unlimited(gateway))
         assert first.drop(columns="error").to_dict("list") == {
-            "code": ["HK.1", "US.A"], "rows": [60, 120], "new_rows": [60, 120],
+            "code": ["HK.00001", "US.A"], "rows": [60, 120], "new_rows": [60, 120],
             "requests": [2, 3], "revised": [0, 0], "complete": [True, True],
         }  # fmt: skip
         assert first["error"].isna().all()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import sys
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import fsspec
@@ -19,6 +22,8 @@ from intake_futu_short.ticker_catalog import read_watchlist
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.compat
 
 
 def sample(codes: Any = ("US.AAPL", "HK.00700", "US.SAMPLE"), **arguments: Any) -> FutuShortCatalog:
@@ -312,3 +317,46 @@ def test_entries_added_by_hand_are_there_until_the_catalog_is_read_again() -> No
     assert list(catalog) == ["US.AAPL", "mine"]
     catalog.reload()
     assert list(catalog) == ["US.AAPL", "US"]
+
+
+class _Bytes:
+    def __init__(self, data: bytes) -> None:
+        self.buffer = io.BytesIO(data)
+
+
+@pytest.mark.parametrize(
+    "given", [_Bytes(b"US.AAPL # ours\nHK.00700\n"), io.StringIO("US.AAPL\nHK.00700")]
+)
+def test_standard_input_is_a_watchlist_and_read_once(
+    given: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", given)
+    catalog = FutuShortCatalog(watchlist="-", gateway="sample://")
+    assert "watchlist: '-'" in catalog.yaml()
+    assert list(catalog) == ["US.AAPL", "HK.00700", "US", "HK"]
+    catalog.reload()
+    assert list(catalog) == ["US.AAPL", "HK.00700", "US", "HK"]
+
+
+def _closed() -> io.StringIO:
+    text = io.StringIO()
+    text.close()
+    return text
+
+
+@pytest.mark.parametrize("given", [None, _closed()])
+def test_standard_input_that_is_closed_is_named(
+    given: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", given)
+    with pytest.raises(ConfigError, match="standard input, which is closed"):
+        read_watchlist("-")
+
+
+def test_a_file_in_an_archive_is_read_by_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile("list.zip", "w") as archive:
+        archive.writestr("codes.csv", "name,code\nApple,US.AAPL\n")
+    assert read_watchlist("zip://codes.csv::list.zip") == ["US.AAPL"]

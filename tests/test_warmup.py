@@ -271,6 +271,8 @@ def test_yaml_pickles_and_comparisons_have_the_warmup(gateway: Gateway, tmp_path
     assert src.configure_new(warmup=0) == october(gateway)
 
 
+# Intake says it of every string parameter that a user's catalog has.
+@pytest.mark.filterwarnings("ignore:Shell command not executed")
 def test_catalogs_hand_over_strings(gateway: Gateway, tmp_path: Path) -> None:
     path = tmp_path / "catalog.yaml"
     names = ("start", "warmup")

@@ -14,7 +14,7 @@ import sys
 import threading
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
@@ -36,6 +36,8 @@ from intake_futu_short.cli.reading import read_rows
 from intake_futu_short.errors import FutuShortError, PanelWarning, StoreError
 
 if TYPE_CHECKING:
+    from io import TextIOWrapper
+
     import pandas as pd
 
     from intake_futu_short.source import FutuShortSource
@@ -48,6 +50,14 @@ __all__ = ["main"]
 
 class _Commands(click.Group):
     """Commands whose errors of ours end in one line instead of a traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            # A text of the gateway, or a path, may have characters that the encoding has not: they
+            # are escaped. What a program has put there may not be able to, or be closed.
+            with contextlib.suppress(AttributeError, ValueError, OSError):
+                cast("TextIOWrapper", stream).reconfigure(errors="backslashreplace")
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -147,7 +157,8 @@ def _format(output: str | None) -> str:
 @click.argument("codes", metavar="[CODE]...", nargs=-1)
 @click.option(
     "--watchlist",
-    help="fsspec URL of a file with codes, a code a line; or rank://US?sort=short_ratio&rows=200.",
+    help="fsspec URL of a file with codes, a code a line (- is standard input); or "
+    "rank://US?sort=short_ratio&rows=200.",
 )
 @what_option
 @click.option("--store", required=True, help="fsspec URL of the history to keep.")
@@ -243,7 +254,9 @@ def screen(
     if output is None:
         click.echo(found.text, nl=False)
     else:
-        Path(output).write_text(found.text, encoding="utf-8", newline="\n")
+        Path(output).write_text(
+            found.text, encoding="utf-8", errors="backslashreplace", newline="\n"
+        )
         click.echo(f"{output}: {found.summary}", err=True)
     for note in found.notes:
         click.echo(note, err=True)
@@ -320,12 +333,9 @@ def demo() -> None:
 
     path = catalog_path("sample")
     click.echo(f"Catalog {path}, read from the sample gateway on a loopback port.\n")
-    with warnings.catch_warnings():
-        # Intake says so of every string parameter of every catalog.
-        warnings.filterwarnings("ignore", message="Shell command not executed")
-        catalog = intake.open_catalog(path)
-        _show(catalog.us(code="US.AAPL", num=10), "real rows, 2024-09-03 to 2024-10-11")
-        _show(catalog.hk(code="HK.SAMPLE"), "SYNTHETIC rows, made up; there is no such security")
+    catalog = intake.open_catalog(path)
+    _show(catalog.sample_us(code="US.AAPL", num=10), "real rows, 2024-09-03 to 2024-10-11")
+    _show(catalog.sample_hk(code="HK.SAMPLE"), "SYNTHETIC rows, made up; there is no such security")
 
 
 @main.command()

@@ -31,6 +31,7 @@ from intake_futu_short.opend.connection import Answer, Connection, Failed, Ready
 from intake_futu_short.opend.dial import host_at, read_key
 from intake_futu_short.opend.limit import HostLimit
 from intake_futu_short.opend.line import CONNECT_S
+from intake_futu_short.optional import CRYPTOGRAPHY, DASK, EXCHANGE_CALENDARS, MATPLOTLIB
 from intake_futu_short.pages import page_of
 from intake_futu_short.security import Security
 
@@ -41,8 +42,12 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "examine"]
 
 NEEDED = ("intake-futu-short", "intake", "pandas", "protobuf", "fsspec")
-# Distribution → the extra that brings it.
-OPTIONAL = {"dask": "dask", "cryptography": "encryption", "matplotlib": "plot"}
+OPTIONAL = {
+    "dask": DASK,
+    "cryptography": CRYPTOGRAPHY,
+    "matplotlib": MATPLOTLIB,
+    "exchange_calendars": EXCHANGE_CALENDARS,
+}
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,7 @@ class _Examination:
     def _versions(self) -> str:
         found = [f"Python {platform.python_version()}"]
         found += [f"{name} {importlib.metadata.version(name)}" for name in NEEDED]
-        found += [_version(name, extra) for name, extra in OPTIONAL.items()]
+        found += [_version(name, package.install) for name, package in OPTIONAL.items()]
         return ", ".join(found)
 
     def _gateway(self) -> str:
@@ -152,7 +157,7 @@ class _Examination:
             self._socket = self._opened.enter_context(
                 socket.create_connection((address.host, address.port), CONNECT_S)
             )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # IDNA refuses some labels
             raise GatewayUnreachableError(
                 f"no TCP connection to {address.host}, port {address.port}: {error}. Start OpenD, "
                 f"log in, and compare host and port with its settings (api_ip, api_port)"
@@ -271,8 +276,8 @@ class _Examination:
         return text
 
 
-def _version(name: str, extra: str) -> str:
+def _version(name: str, install: str) -> str:
     try:
         return f"{name} {importlib.metadata.version(name)}"
     except importlib.metadata.PackageNotFoundError:
-        return f"no {name} (extra [{extra}])"
+        return f"no {name} ({install})"

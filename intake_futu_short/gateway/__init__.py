@@ -11,12 +11,15 @@ import math
 import socket
 import threading
 import time
+from collections import ChainMap, UserDict
 from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from intake_futu_short import arguments
 from intake_futu_short.calls import SHORT_INTEREST, SHORT_VOLUME
+from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError, GatewayError
 from intake_futu_short.gateway.histories import History, read_histories, sample_histories
 from intake_futu_short.gateway.request_log import Request
@@ -37,6 +40,8 @@ __all__ = ["Gateway", "History", "Request", "read_histories", "sample_gateway", 
 
 # OpenD takes as many.
 MAX_CONNECTIONS = 128
+# Mappings that cost nothing to look through.
+_AT_HAND = (dict, MappingProxyType, ChainMap, UserDict)
 # Connections that wait to be taken. A client that finds no room tries again after a second.
 BACKLOG = 1024
 
@@ -89,8 +94,11 @@ class Gateway:
     Raises
     ------
     ConfigError
-        When an argument cannot work, or a dict has a history under the code of another.
+        When an argument cannot work, or a history stands under the code of another. A mapping of
+        the caller's own class is not looked through: it may load what it is asked for.
     """
+
+    _server: Server | None = None
 
     def __init__(
         self,
@@ -115,19 +123,23 @@ class Gateway:
         served = {SHORT_VOLUME: histories, SHORT_INTEREST: positions}
         _check_host(host, allow_remote=allow_remote)
         if type(port) is not int or not 0 <= port <= 65535:
-            raise ConfigError(f"port must be a whole number from 0 to 65535, not {port!r}")
+            raise ConfigError(f"port must be a whole number from 0 to 65535, not {described(port)}")
         match limit:
             case None:
                 pass
             case (count, seconds) if _is_at_least(count, 1) and _is_at_least(seconds, 1e-6):
                 pass
             case _:
-                raise ConfigError(f"limit must be (requests, seconds), both above 0, not {limit!r}")
+                raise ConfigError(
+                    f"limit must be (requests, seconds), both above 0, not {described(limit)}"
+                )
         bounds = Bounds(latency_s, max_connections, handshake_s, idle_s)
         for name, number in vars(bounds).items():
             least = 1 if name == "max_connections" else 0
             if not _is_at_least(number, least):
-                raise ConfigError(f"{name} must be a number, {least} or more, not {number!r}")
+                raise ConfigError(
+                    f"{name} must be a number, {least} or more, not {described(number)}"
+                )
         self.host = host
         self._wanted_port = port
         self._bounds = bounds
@@ -135,7 +147,6 @@ class Gateway:
         self._rsa_key = arguments.rsa_key(rsa_key)
         self._aes_cbc = aes_cbc
         self._starting = threading.Lock()
-        self._server: Server | None = None
 
     @property
     def port(self) -> int:
@@ -212,18 +223,19 @@ def _sample(call: Call) -> Mapping[str, History]:
 
 def _check_histories(name: str, histories: object, call: Call) -> None:
     if not isinstance(histories, Mapping):
-        raise ConfigError(f"{name} must map codes to History objects, not {histories!r:.60}")
+        raise ConfigError(f"{name} must map codes to History objects, not {described(histories)}")
     # Another mapping may load what it is asked for.
-    for code, history in histories.items() if isinstance(histories, dict) else ():
+    for code, history in histories.items() if isinstance(histories, _AT_HAND) else ():
         security = getattr(history, "security", None)
         if security is not None and history.call is not call:
             raise ConfigError(
-                f"{name} takes histories of {call.title}, and has under {code!r} one of "
+                f"{name} takes histories of {call.title}, and has under {described(code)} one of "
                 f"{history.call.title}"
             )
         if str(security) != code:
             raise ConfigError(
-                f"{name} has under {code!r} what is not the History of {code}, but of {security}"
+                f"{name} has under {described(code)} what is not the History of it, "
+                f"but of {security}"
             )
 
 
@@ -238,7 +250,8 @@ def _check_host(host: object, *, allow_remote: bool) -> None:
         is_loopback = host == "localhost"
     if not is_loopback:
         raise ConfigError(
-            f"host must be a loopback address such as '127.0.0.1', not {host!r}: this gateway "
+            "host must be a loopback address such as '127.0.0.1', "
+            f"not {described(host)}: this gateway "
             "asks nobody for a password. allow_remote=True (--allow-remote of futu-short serve) "
             "listens there all the same"
         )

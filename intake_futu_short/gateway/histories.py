@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import io
 import json
 import math
 from dataclasses import dataclass, field
+from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ from intake_futu_short.security import HK, Security
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from importlib.abc import Traversable
 
     from intake_futu_short.calls import Call, Column, Table
     from intake_futu_short.security import Market
@@ -142,9 +145,9 @@ def _is_day(value: object) -> bool:
         return False
 
 
-def sample_directory() -> Path:
-    """Directory of the rows behind ``sample://``."""
-    return Path(__file__).parent.with_name("sample")
+def sample_directory() -> Traversable:
+    """Directory of the rows behind ``sample://``; in a zip file where the package lies in one."""
+    return files("intake_futu_short") / "sample"
 
 
 def sample_histories(call: Call = SHORT_VOLUME) -> dict[str, History]:
@@ -153,7 +156,7 @@ def sample_histories(call: Call = SHORT_VOLUME) -> dict[str, History]:
     ``README.md`` in `sample_directory` says where each comes from.
     """
     directory = sample_directory()
-    return read_histories(directory if call is SHORT_VOLUME else directory / call.name, call)
+    return _histories(directory if call is SHORT_VOLUME else directory / call.name, call)
 
 
 def read_histories(directory: str | Path, call: Call = SHORT_VOLUME) -> dict[str, History]:
@@ -180,17 +183,30 @@ def read_histories(directory: str | Path, call: Call = SHORT_VOLUME) -> dict[str
     StoreError
         When the directory holds no such file, or a file cannot be served; it names the file.
     """
-    directory = Path(directory)
-    files = sorted(directory.glob("*.csv"))
-    if not files:
+    return _histories(Path(directory), call)
+
+
+def _histories(directory: Traversable, call: Call) -> dict[str, History]:
+    found = directory.iterdir() if directory.is_dir() else ()
+    by_code = {
+        file.name.removesuffix(".csv"): file
+        for file in sorted(found, key=lambda file: file.name)
+        if file.name.endswith(".csv")
+    }
+    if not by_code:
         raise StoreError(f"{directory}: no file named like US.AAPL.csv is there")
-    aggregates = _read_aggregates(directory / AGGREGATES_FILE, {file.stem for file in files})
-    return {file.stem: _read_history(file, call, aggregates.get(file.stem, {})) for file in files}
+    aggregates = _read_aggregates(directory / AGGREGATES_FILE, {*by_code})
+    return {
+        code: _read_history(code, file, call, aggregates.get(code, {}))
+        for code, file in by_code.items()
+    }
 
 
-def _read_history(file: Path, call: Call, aggregates: Mapping[str, Any]) -> History:
+def _read_history(
+    code: str, file: Traversable, call: Call, aggregates: Mapping[str, Any]
+) -> History:
     try:
-        security = Security.parse(file.stem)
+        security = Security.parse(code)
         rows = _read_rows(file, call.table(security.market))
         rows.sort(key=lambda row: _day_of(security.market, row), reverse=True)
         return History(security, tuple(rows), **aggregates, call=call)
@@ -198,28 +214,28 @@ def _read_history(file: Path, call: Call, aggregates: Mapping[str, Any]) -> Hist
         raise StoreError(f"{file}: {error}") from error
 
 
-def _read_rows(file: Path, table: Table) -> list[dict[str, Value]]:
+def _read_rows(file: Traversable, table: Table) -> list[dict[str, Value]]:
     columns = {column.name: column for column in table.columns}
     rows: list[dict[str, Value]] = []
     # utf-8-sig: spreadsheets put a mark before the first name.
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.reader(lines, strict=True)
-        header = next(reader, [])
-        if not header or len(set(header)) < len(header) or not set(header) <= set(columns):
-            raise ConfigError(
-                f"the first line names the columns, each once, out of {', '.join(columns)}; "
-                f"it is {','.join(header)!r}"
-            )
-        for cells in reader:
-            if not cells:  # an empty line
-                continue
-            if len(cells) != len(header):
-                raise ConfigError(f"line {reader.line_num} has {len(cells)} cells of {len(header)}")
-            row = {}
-            for name, cell in zip(header, cells, strict=True):
-                if cell:
-                    row[name] = _value(columns[name], cell, reader.line_num)
-            rows.append(row)
+    lines = io.StringIO(file.read_bytes().decode("utf-8-sig"), newline="")
+    reader = csv.reader(lines, strict=True)
+    header = next(reader, [])
+    if not header or len(set(header)) < len(header) or not set(header) <= set(columns):
+        raise ConfigError(
+            f"the first line names the columns, each once, out of {', '.join(columns)}; "
+            f"it is {','.join(header)!r}"
+        )
+    for cells in reader:
+        if not cells:  # an empty line
+            continue
+        if len(cells) != len(header):
+            raise ConfigError(f"line {reader.line_num} has {len(cells)} cells of {len(header)}")
+        row = {}
+        for name, cell in zip(header, cells, strict=True):
+            if cell:
+                row[name] = _value(columns[name], cell, reader.line_num)
+        rows.append(row)
     return rows
 
 
@@ -237,7 +253,7 @@ def _value(column: Column, cell: str, line: int) -> Value:
     return value
 
 
-def _read_aggregates(file: Path, codes: set[str]) -> dict[str, dict[str, Any]]:
+def _read_aggregates(file: Traversable, codes: set[str]) -> dict[str, dict[str, Any]]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -78,7 +78,7 @@ class StoredHistories(Mapping[str, History]):
             the whole.
         """
         try:
-            security = Security.parse(code)
+            security = Security.known(code)
         except ConfigError as error:
             raise KeyError(code) from error
         now_s = self._clock()
@@ -113,7 +113,7 @@ class StoredHistories(Mapping[str, History]):
         StoreError
             When the store cannot be read.
         """
-        return self._store.version(Ticker(Security.parse(code), self._call))
+        return self._store.version(Ticker(Security.known(code), self._call))
 
     def newest(self, code: str, rows: int) -> History | None:
         """Load a history with so many of its newest rows only; it is not kept.
@@ -130,7 +130,7 @@ class StoredHistories(Mapping[str, History]):
         StoreError
             When its file is damaged or incomplete.
         """
-        return self._load(Security.parse(code), rows)
+        return self._load(Security.known(code), rows)
 
     def _load(self, security: Security, newest: int | None = None) -> History | None:
         stored = self._store.load(Ticker(security, self._call))

@@ -204,7 +204,7 @@ class _Connection(threading.Thread):
             elif self._late_bytes > MAX_LATE_BYTES:
                 time.sleep(min(due_s - now_s, TICK_S))
             elif (frame := next(frames, None)) is not None:
-                self._handle(frame)
+                self._take(frame)
             else:
                 self.sock.settimeout(min(due_s, self._deadline_s) - now_s)
                 with contextlib.suppress(TimeoutError):
@@ -213,7 +213,7 @@ class _Connection(threading.Thread):
                         return
                     frames = reader.feed(data)
 
-    def _handle(self, frame: Frame) -> None:
+    def _take(self, frame: Frame) -> None:
         cipher = self.client.cipher  # the handshake, which is still RSA's, changes it
         asked = frame.body if cipher is None else cipher.decrypt(frame.body)
         if asked is None or not frame.is_intact(asked):

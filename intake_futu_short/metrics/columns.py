@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.metrics.registry import POSITION_ROLES
 from intake_futu_short.metrics.sessions import market_of, numbers
@@ -170,4 +171,6 @@ def whole_number(name: str, value: Any, least: int, most: int | None) -> int:
         if number >= least and (most is None or number <= most):
             return number
     span = f"of at least {least}" if most is None else f"from {least} to {most}"
-    raise ConfigError(f"{name} must be a whole number {span} (trading days), not {value!r}")
+    raise ConfigError(
+        f"{name} must be a whole number {span} (trading days), not {described(value)}"
+    )

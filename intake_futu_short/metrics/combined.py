@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.metrics.answers import daily, shown
 from intake_futu_short.metrics.columns import Columns, whole_number
@@ -169,7 +170,9 @@ def lengths(windows: Any) -> list[int]:
     """Check lengths of windows, one or several; each once, in the order given."""
     several = (windows,) if isinstance(windows, Integral) else windows
     if isinstance(several, (str, bytes)) or not hasattr(several, "__iter__"):
-        raise ConfigError(f"windows must be whole numbers such as (5, 20), not {windows!r}")
+        raise ConfigError(
+            f"windows must be whole numbers such as (5, 20), not {described(windows)}"
+        )
     return list(dict.fromkeys(whole_number("windows", n, 1, None) for n in several))
 
 
@@ -190,7 +193,8 @@ def by_name(frame: pd.DataFrame, metric: Any) -> pd.Series[float]:
         return frame[metric]
     of_a_day = [one.name for one in METRICS.values() if not one.has_window]
     raise ConfigError(
-        f"there is no metric and no column {metric!r}. Metrics: {', '.join(of_a_day)}; with a "
+        "there is no metric and no column "
+        f"{described(metric)}. Metrics: {', '.join(of_a_day)}; with a "
         "number of days, as short_ratio_mean_20: "
         f"{', '.join(one.name for one in windowed())}"
     )

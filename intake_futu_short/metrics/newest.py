@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.metrics.columns import ROLES, whole_number
 from intake_futu_short.metrics.combined import by_name, lengths, metrics
@@ -93,7 +94,7 @@ def latest(
     2  US.B 2026-06-18                0    1000          0.1
     """
     if not isinstance(by, str):
-        raise ConfigError(f"by must be the name of a metric or column, not {by!r}")
+        raise ConfigError(f"by must be the name of a metric or column, not {described(by)}")
     if by not in frame.columns:
         by = _as_named(by)
     if n is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.metrics.aggregates import as_of_days, by_code
 from intake_futu_short.metrics.known import Reports, dated
@@ -54,7 +55,7 @@ def of_one(asked: Asked, given: Mapping[str, Any], roles: Mapping[str, bool]) ->
 def _numbers(name: str, values: list[Any]) -> list[float]:
     try:
         return [np.nan if pd.isna(value) else float(value) for value in values]
-    except (TypeError, ValueError) as error:
+    except (ArithmeticError, TypeError, ValueError) as error:
         raise ConfigError(f"{name} is not a number: {error}") from error
 
 
@@ -94,7 +95,9 @@ def _given(tickers: list[Any], metric: str, name: str, value: Any) -> list[Any]:
     if isinstance(value, (Mapping, pd.Series)):
         return [value.get(code) for code in tickers]
     if len(tickers) > 1:
-        raise ConfigError(f"{metric}: {name} of a panel is a mapping, code to value, not {value!r}")
+        raise ConfigError(
+            f"{metric}: {name} of a panel is a mapping, code to value, not {described(value)}"
+        )
     return [value] * len(tickers)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from intake_futu_short.calls import SHORT_VOLUME
+from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.metrics.sessions import RESAMPLED, Sessions, market_of, numbers
 from intake_futu_short.metrics.windows import are_counts, quotient
@@ -127,10 +128,13 @@ def _labels(days: NDArray[np.datetime64], freq: Any) -> tuple[NDArray[np.datetim
         _check_length(offset)
         periods = pd.Series(1, index=pd.DatetimeIndex(distinct)).resample(freq).count()
     except (AttributeError, IndexError, NotImplementedError, TypeError, ValueError) as error:
+        shown = described(freq)
+        # Words of pandas quote it.
+        is_shown = shown == repr(freq)
         raise ConfigError(
-            f"{freq!r} is not a period that this pandas knows, such as 'W', 'ME', 'QE', 'YE': "
-            f"{error}"
-        ) from error
+            f"{shown} is not a period that this pandas knows, such as 'W', 'ME', 'QE', 'YE'"
+            f"{f': {error}' if is_shown else ''}"
+        ) from (error if is_shown else None)
     labels = pd.DatetimeIndex(periods.index).as_unit("ns").to_numpy()
     return np.repeat(labels, periods.to_numpy())[which], spelt
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -98,7 +98,8 @@ def code_of(frame: pd.DataFrame) -> str | None:
     """Give the one code that all rows have; of a frame without codes, what ``attrs`` says."""
     codes = labels_of(frame, "code")
     if codes is None or not len(codes):
-        return cast("str | None", frame.attrs.get("code"))
+        code = frame.attrs.get("code")
+        return code if isinstance(code, str) else None
     return str(codes[0]) if codes.nunique() == 1 and not codes.hasnans else None
 
 
@@ -320,7 +321,8 @@ def floats(name: str, column: pd.Series[Any] | pd.Index[Any]) -> NDArray[np.floa
     """Values as floats, as `numbers` gives them; `name` is for messages."""
     try:
         values: NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
+    # Python's whole numbers can be larger than every float, and decimals signal.
+    except (ArithmeticError, TypeError, ValueError) as error:
         raise ConfigError(f"{name} holds something that is not a number: {error}") from error
     finite = np.isfinite(values)
     return values if finite.all() else np.where(finite, values, np.nan)

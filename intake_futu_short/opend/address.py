@@ -11,6 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
+from intake_futu_short.described import (
+    described,
+    described_path,
+    is_like_key,
+    is_like_secret,
+    kind,
+)
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.opend.cipher import Algorithm
 
@@ -30,6 +37,14 @@ SAMPLE_URL = "sample://"
 ENVIRONMENT_VARIABLE = "FUTU_OPEND"
 
 _LIMIT_FORM = re.compile(r"(\d{1,6})/(\d{1,6}(?:\.\d{1,6})?)")
+# What of a URL may be shown beside its scheme: a host, and a port that is a number.
+_PLACE = re.compile(r"(?:\[[0-9A-Fa-f:.]*\]?|[\w.-]{0,60})(?::\d{0,6}(?![^/?#]))?")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,15}")
+_HOST = re.compile(r"[\w.:%-]{1,253}")
+# Names of hosts are shorter, and labels so long are written in small letters.
+_LONG_LABEL = 40
+_OPTION_NAME = re.compile(r"[A-Za-z][A-Za-z_-]{0,19}")
+_OPTIONS = "rsa_key=PATH, cipher=AES_CBC, limit=N/SECONDS and limit=off"
 _ACCEPTED = f"'opend://HOST:PORT' (OpenD, such as {DEFAULT_URL!r}) or {SAMPLE_URL!r} (examples)"
 
 
@@ -58,7 +73,7 @@ class Limit:
         if match is None or int(match[1]) == 0 or float(match[2]) == 0:
             raise ConfigError(
                 f"limit must be 'N/SECONDS' (30/30: 30 requests in any 30 seconds) or 'off', "
-                f"not {text!r}"
+                f"not {described(text)}"
             )
         return cls(int(match[1]), float(match[2]))
 
@@ -125,7 +140,8 @@ class GatewayURL:
             return self
         if self.rsa_key not in {None, path}:
             raise ConfigError(
-                f"rsa_key is {path!r}, but the gateway's URL names {self.rsa_key!r}: one of them"
+                f"rsa_key is {described_path(path)}, but the gateway's URL names "
+                f"{described_path(self.rsa_key or '')}: one of them"
             )
         return replace(self, rsa_key=path)
 
@@ -138,10 +154,10 @@ class GatewayURL:
         ConfigError
             When one of them cannot be.
         """
-        if not isinstance(host, str) or not host or any(c.isspace() or c in "/@?#" for c in host):
-            raise ConfigError(f"host must be a host name or an address, not {host!r}")
+        if not isinstance(host, str) or not _HOST.fullmatch(host) or _is_no_host(host):
+            raise ConfigError(f"host must be a host name or an address, not {described(host)}")
         if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
-            raise ConfigError(f"port must be a whole number from 1 to 65535, not {port!r}")
+            raise ConfigError(f"port must be a whole number from 1 to 65535, not {described(port)}")
         return cls(host, port)
 
     @classmethod
@@ -151,30 +167,34 @@ class GatewayURL:
         Raises
         ------
         ConfigError
-            For anything but the accepted forms. Of a URL with a user or a password only the rest
-            is repeated in the message.
+            For anything but the accepted forms. Of a URL the message repeats the host and the
+            port, and of an option its name: what is mistyped may hold a password or a key.
         """
         if not isinstance(url, str):
-            raise ConfigError(f"gateway must be a URL, not {url!r}: {_ACCEPTED}")
+            raise ConfigError(f"gateway must be a URL, not {described(url)}: {_ACCEPTED}")
         if url.lower().rstrip("/") == SAMPLE_URL.rstrip("/"):
             return cls("", 0, "off")
         if "@" in url:
             raise ConfigError(f"a gateway URL takes no user or password: expected {_ACCEPTED}")
         if "://" not in url:
-            raise ConfigError(f"gateway {url!r} has no scheme: expected {_ACCEPTED}")
+            raise ConfigError(f"gateway {_shown(url)} has no scheme: expected {_ACCEPTED}")
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise ConfigError(f"gateway {url!r}: {error}; expected {_ACCEPTED}") from error
+        except ValueError:  # its words are of the URL
+            raise ConfigError(
+                f"gateway {_shown(url)} has no port from 1 to 65535, or its brackets do not match: "
+                f"expected {_ACCEPTED}"
+            ) from None
         if parts.scheme != "opend":
             raise ConfigError(
-                f"gateway {url!r} has the unknown scheme {parts.scheme!r}: expected {_ACCEPTED}"
+                f"gateway {_shown(url)} has the unknown scheme {described(parts.scheme)}: expected "
+                f"{_ACCEPTED}"
             )
         if parts.fragment or parts.path not in {"", "/"}:
-            raise ConfigError(f"gateway {url!r} has more than a host and a port: {_ACCEPTED}")
+            raise ConfigError(f"gateway {_shown(url)} has more than a host and a port: {_ACCEPTED}")
         if not host:
-            raise ConfigError(f"gateway {url!r} names no host: expected {_ACCEPTED}")
+            raise ConfigError(f"gateway {_shown(url)} names no host: expected {_ACCEPTED}")
         address = cls.of(host, DEFAULT_PORT if port is None else port)
         return replace(address, **_options(url, parts.query))
 
@@ -188,11 +208,11 @@ def key_path(value: object) -> str:
         When it is no path. The message does not repeat a key given in its place.
     """
     if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"rsa_key must be the path of a file, not {value!r}")
-    if "-----" in value or "\n" in value:
+        raise ConfigError(f"rsa_key must be the path of a file, not {described(value)}")
+    if is_like_key(value):
         raise ConfigError(
             "rsa_key must be the path of the file with the key, not the key itself, which a "
-            "catalog would print"
+            f"catalog would print ({described(value)} was given)"
         )
     return str(value)  # a string of another class, such as numpy's, is no plain YAML value
 
@@ -210,14 +230,36 @@ def _options(url: str, query: str) -> dict[str, Any]:
         elif name == "cipher" and "algorithm" not in options:
             options["algorithm"] = _algorithm(value)
         else:
+            # A password may have an ampersand in it, and what follows is no name then.
+            is_name = "=" in option and _OPTION_NAME.fullmatch(name)
             raise ConfigError(
-                f"gateway {url!r} has options that are not known, or one twice: there are "
-                "rsa_key=PATH, cipher=AES_CBC, limit=N/SECONDS and limit=off"
+                f"gateway {_shown(url)} has {'twice' if name in options else 'an unknown option'}"
+                f"{f': {name!r}' if is_name else ''}. There are {_OPTIONS}"
             )
     return options
 
 
+def _shown(url: str) -> str:
+    """Scheme, host and port of a URL; asterisks stand for the rest, which may be a secret."""
+    scheme, mark, rest = url.partition("://") if "://" in url else ("", "", url)
+    place = _PLACE.match(rest)
+    end = 0 if place is None else place.end()
+    is_plain = rest[end : end + 1] in {"", ":", "/", "?", "#"} and (
+        not mark or _SCHEME.fullmatch(scheme)
+    )
+    # A slash may be one of a key.
+    if not is_plain or is_like_secret(re.split("[?#]", url, maxsplit=1)[0]):
+        return f"({kind(url)})"
+    return repr(scheme + mark + rest[: end + 1] + ("***" if rest[end:] else ""))
+
+
+def _is_no_host(text: str) -> bool:
+    return is_like_secret(text) and max(map(len, text.split("."))) >= _LONG_LABEL
+
+
 def _algorithm(name: str) -> Algorithm:
     if name not in Algorithm.__members__:
-        raise ConfigError(f"cipher must be one of {', '.join(Algorithm.__members__)}, not {name!r}")
+        raise ConfigError(
+            f"cipher must be one of {', '.join(Algorithm.__members__)}, not {described(name)}"
+        )
     return Algorithm[name]

@@ -2,7 +2,7 @@
 
 Both sides hold the same RSA private key. The handshake travels enciphered with it and brings the
 AES key of the connection, which enciphers everything that follows. ``cryptography`` does the
-arithmetic; it comes with the extra ``[encryption]`` and is imported when a key is.
+arithmetic; it is optional, and imported when a key is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 from typing import TYPE_CHECKING, Protocol
 
 from intake_futu_short.errors import ConfigError
+from intake_futu_short.optional import CRYPTOGRAPHY
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -72,13 +73,12 @@ class RsaKey:
 
     def __init__(self, pem: bytes) -> None:
         try:
-            from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415 - optional
+            with CRYPTOGRAPHY:  # all that `_load` and `Aes` import too
+                from cryptography.hazmat.primitives import ciphers, serialization  # noqa: F401, PLC0415 - optional
+                from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415 - optional
         except ImportError as error:
             del pem  # here and below: a traceback that shows local variables must not show a key
-            raise ConfigError(
-                "an RSA key needs the package cryptography: pip install "
-                '"intake-futu-short[encryption]"'
-            ) from error
+            raise ConfigError(str(error)) from error
         key = _load(pem)
         del pem
         if isinstance(key, str):

@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from intake_futu_short.described import described_path
 from intake_futu_short.errors import ConfigError, GatewayUnreachableError
 from intake_futu_short.opend.address import ENVIRONMENT_VARIABLE, SAMPLE_URL
 from intake_futu_short.opend.cipher import RsaKey
@@ -226,13 +227,16 @@ def read_key(path: str) -> RsaKey:
     ConfigError
         When the file cannot be read or holds no usable key, or ``cryptography`` is missing.
     """
+    shown = described_path(path)
     try:
         file = Path(path).expanduser()
         with file.open("rb") as opened:
             is_public = bool(os.fstat(opened.fileno()).st_mode & stat.S_IROTH)
             key = RsaKey(opened.read(_MAX_KEY_BYTES))
     except (OSError, RuntimeError, ValueError) as error:  # ~ of a user who is none, a NUL in a path
-        raise ConfigError(f"rsa_key {path!r}: {error}") from error
+        # The words of the system quote the path.
+        why = (isinstance(error, OSError) and error.strerror) or error
+        raise ConfigError(f"rsa_key {shown}: {why}") from (error if shown == repr(path) else None)
     # Windows keeps its permissions elsewhere, and this bit is always set.
     if is_public and os.name == "posix":
         # In one step, as a lock would: but a child may be forked while a lock is held.

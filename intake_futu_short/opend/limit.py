@@ -111,7 +111,7 @@ class _Call:
             del self.slots[oldest]
 
 
-# By path of the file (None: there is no home) and name of the call.
+# By path of the file (None: there can be none) and name of the call.
 _calls: dict[tuple[Path | None, str], _Call] = {}
 
 
@@ -163,6 +163,7 @@ class HostLimit:
         self._name = name
         self._clock = clock
         self._folder = folder
+        self._why_no_file = "there is no home directory"
         self._busy_since = self._busy_last = -math.inf
         self._process = os.getpid()
         self._reserved: list[int] = []  # marks of slots taken ahead, for requests alike
@@ -244,19 +245,22 @@ class HostLimit:
             When it cannot be.
         """
         if self._file is None:
-            raise OSError("there is no home directory")
+            raise OSError(self._why_no_file)
         with process_lock, contextlib.suppress(BusyError):  # others use it, so it works
             self._file.transact(lambda _db, _now: None)
         return self._file.path
 
     @functools.cached_property
     def _file(self) -> LimitFile | None:
-        """The file; None where there is no home directory."""
+        """The file; None where there can be none."""
         folder = self._folder
         if folder is None:
             try:
                 folder = _cache_folder(*(os.environ.get(name) for name in _PLACES))
             except RuntimeError:
+                return None
+            except Exception as error:  # noqa: BLE001 - what a broken platformdirs may raise
+                self._why_no_file = f"platformdirs cannot: {error!r}"
                 return None
             if not folder.is_absolute():  # without a home, older ones give "~/.cache"
                 return None
@@ -335,7 +339,7 @@ class HostLimit:
     def _in_file(self, timeout: float | None) -> tuple[float, int | None]:
         call, file = self._call, self._file
         if file is None:
-            raise OSError("there is no home directory")
+            raise OSError(self._why_no_file)
         wait, taken, expired = file.transact(
             lambda db, now: self._write(db, now, timeout, file.identity)
         )

@@ -113,8 +113,8 @@ class LimitFile:
         """
         try:
             import sqlite3  # noqa: PLC0415 - some Pythons lack it
-        except ImportError as error:
-            raise OSError(f"this Python has no SQLite: {error}") from error
+        except Exception as error:  # a library of another version may raise anything
+            raise OSError(f"this Python has no SQLite: {error!r}") from error
         try:
             try:
                 return self._transact(work)

@@ -1,11 +1,13 @@
 """Figures of daily short volume: what ``df.shortvol.plot`` shows, and `save` for files.
 
-`figure_data` works out what is drawn and `drawing` puts it on axes. matplotlib, the extra
-``[plot]``, is imported when a figure is asked for.
+`figure_data` works out what is drawn and `drawing` puts it on axes. matplotlib, which is optional,
+is imported when a figure is asked for.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
@@ -14,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import pandas as pd
 
-from intake_futu_short.errors import ConfigError
+from intake_futu_short.described import described
+from intake_futu_short.errors import ConfigError, UnusablePackageWarning, warn
+from intake_futu_short.optional import HVPLOT, MATPLOTLIB
 from intake_futu_short.plotting.figure_data import heading_of, tickers_of
 from intake_futu_short.plotting.shown import LAST, shown
 from intake_futu_short.plotting.step import WINDOW
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Sequence
     from types import ModuleType
 
@@ -45,6 +48,7 @@ Kind = Literal["panels", "heatmap"]
 
 MOST_PANELS = 12
 FORMATS = ("png", "pdf", "svg")
+_BACKEND = "MPLBACKEND"
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,13 @@ class Options:
         from intake_futu_short import arguments  # noqa: PLC0415 - not at import
 
         if self.kind not in {None, "panels", "heatmap"}:
-            raise ConfigError(f"kind must be 'panels' or 'heatmap', not {self.kind!r}")
+            raise ConfigError(f"kind must be 'panels' or 'heatmap', not {described(self.kind)}")
         is_number = isinstance(self.last, Integral) and not isinstance(self.last, bool)
         is_word = self.last is None or (isinstance(self.last, str) and self.last == "all")
         if not is_word and not (is_number and cast("int", self.last) >= 1):
             raise ConfigError(
                 "last must be 'all' or a whole number of at least 1 (trading days), not "
-                f"{self.last!r}"
+                f"{described(self.last)}"
             )
         return arguments.interval(self.start, self.end)
 
@@ -103,12 +107,29 @@ def plot(
             )
         return _on_axes(frame, options, ax)
     kind, tickers = _for_new_figure(frame, options, figsize)
-    drawing = _drawing()
-    import matplotlib.pyplot as plt  # noqa: PLC0415 - see the module's docstring
-
-    # Of pyplot, so that a notebook shows it; which backend that takes is the user's choice.
-    figure = plt.figure(figsize=figsize or _usual_size(kind, tickers), layout="constrained")
+    drawing = _drawing(shows=True)
+    figure = _shown_figure(figsize or _usual_size(kind, tickers))
     return _fill(drawing, figure, kind, tickers)
+
+
+def _shown_figure(figsize: tuple[float, float]) -> Figure:
+    """Figure of pyplot, so that a notebook shows it; which backend that takes is the user's choice.
+
+    One that is not shown where the backend cannot work, without a display say.
+    """
+    try:
+        import matplotlib.pyplot as plt  # noqa: PLC0415 - see the module's docstring
+
+        return plt.figure(figsize=figsize, layout="constrained")
+    except Exception as error:  # noqa: BLE001 - a backend is any module
+        from matplotlib.figure import Figure  # noqa: PLC0415 - see the module's docstring
+
+        warn(
+            f"matplotlib cannot show figures here ({error}): this one can be saved only, with "
+            "savefig() of its figure. $MPLBACKEND or matplotlib.use() name another backend",
+            UnusablePackageWarning,
+        )
+        return Figure(figsize=figsize, layout="constrained")
 
 
 def save(
@@ -162,12 +183,8 @@ def interactive(frame: pd.DataFrame, options: Options = Options(), **style: Any)
     `intake_futu_short.accessor` describes it to users.
     """
     _, tickers = _shown(frame, options, lambda _: "panels")
-    try:
+    with HVPLOT:
         import hvplot.pandas  # noqa: F401, PLC0415 - adds DataFrame.hvplot; optional and heavy
-    except ImportError as error:
-        raise ImportError(f"hvplot() needs the package hvplot ({error}): pip install hvplot") from (
-            error
-        )
     names = {"short_ratio": "Short ratio", "pooled": tickers[0].step.pooled}
     table = pd.concat(
         [t.days[list(names)].rename(columns=names).assign(ticker=t.name) for t in tickers]
@@ -182,13 +199,25 @@ def interactive(frame: pd.DataFrame, options: Options = Options(), **style: Any)
     return cast("Any", table).hvplot.line(y=list(names.values()), **by, **{**looks, **style})
 
 
-def _drawing() -> ModuleType:
+def _drawing(*, shows: bool = False) -> ModuleType:
+    """Import what draws, and matplotlib with it; `shows`: to show something, not for a file."""
+    # The import would fail of a backend that matplotlib does not know, and could not be done again.
+    # A notebook names its own there for every command that is run from it.
+    backend = None if "matplotlib" in sys.modules else os.environ.pop(_BACKEND, None)
     try:
-        from intake_futu_short.plotting import drawing  # noqa: PLC0415 - see the module's docstring
-    except ImportError as error:
-        raise ImportError(
-            f"plots need matplotlib ({error}): pip install 'intake-futu-short[plot]'"
-        ) from error
+        with MATPLOTLIB:
+            import matplotlib as mpl  # noqa: PLC0415 - see the module's docstring
+
+            from intake_futu_short.plotting import drawing  # noqa: PLC0415 - see the module's docstring
+    finally:
+        if backend is not None:
+            os.environ[_BACKEND] = backend
+    if backend:
+        try:
+            mpl.rcParams["backend"] = backend
+        except ValueError as error:
+            if shows:
+                warn(f"${_BACKEND} is left out of account: {error}", UnusablePackageWarning)
     return drawing
 
 
@@ -226,7 +255,9 @@ def _check_size(figsize: Any) -> None:
     except (TypeError, ValueError):
         width = height = 0.0
     if not (0 < width < np.inf and 0 < height < np.inf):
-        raise ConfigError(f"figsize must be (width, height) in inches, above 0, not {figsize!r}")
+        raise ConfigError(
+            f"figsize must be (width, height) in inches, above 0, not {described(figsize)}"
+        )
 
 
 def _usual_size(kind: Kind, tickers: Sequence[Ticker]) -> tuple[float, float]:
@@ -251,7 +282,7 @@ def _on_axes(frame: pd.DataFrame, options: Options, ax: Any) -> Any:
 
     axes: NDArray[Any] = np.asarray(ax, dtype=object).ravel()
     if not len(axes) or not all(isinstance(each, Axes) for each in axes):
-        raise ConfigError(f"ax must be one matplotlib Axes or several, not {ax!r}")
+        raise ConfigError(f"ax must be one matplotlib Axes or several, not {described(ax)}")
     if len(axes) == 1:
         kind, tickers = _shown(frame, options, lambda n: "heatmap" if n > 1 else "panels")
         if kind == "heatmap":

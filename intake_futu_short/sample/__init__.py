@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 import pandas as pd
@@ -62,15 +62,17 @@ def frame(code: str, what: str = SHORT_VOLUME.name) -> pd.DataFrame:
     1    2026-05-15      15065436 2026-05-28
     """
     call = calls.series(what)
-    folder = Path(__file__).parent
+    folder = files("intake_futu_short") / "sample"
     place = folder if call is SHORT_VOLUME else folder / call.name
-    known = sorted(file.stem for file in place.glob("*.csv"))
+    names = [file.name for file in place.iterdir()]
+    known = sorted(name.removesuffix(".csv") for name in names if name.endswith(".csv"))
     if code not in known:
         raise ConfigError(
             f"there is no sample of {call.title} of {code!r}, only of {', '.join(known)}"
         )
     table = call.table(Security.parse(code).market)
-    text = pd.read_csv(place / f"{code}.csv", dtype=object)
+    with (place / f"{code}.csv").open("rb") as file:
+        text = pd.read_csv(file, dtype=object)
     columns = {}
     for column in table.columns:
         values = text.get(column.name, pd.Series(index=text.index, dtype=object))

@@ -16,11 +16,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
-from intake_futu_short import arguments
+from intake_futu_short import arguments, repr_table
 from intake_futu_short.calls import SERIES, SHORT_VOLUME, Ticker, series
+from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError, StoreError
 from intake_futu_short.history.ticker_history import DAY, FIRST_SEEN
 from intake_futu_short.security import MARKETS, Security
@@ -32,7 +32,7 @@ from intake_futu_short.store.file_system import StoreFileSystem
 if TYPE_CHECKING:
     import datetime as dt
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import dask.dataframe as dd
@@ -68,6 +68,8 @@ class FutuShortStore:
         self._files = StoreFileSystem(url, storage_options)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_files"):
+            return repr_table.refused(self)
         return f"{type(self).__name__}({self.url!r})"
 
     @property
@@ -146,11 +148,11 @@ class FutuShortStore:
 
     def read(
         self,
-        codes: str | Sequence[str] | None = None,
+        codes: str | Iterable[str] | None = None,
         market: str | None = None,
         start: str | dt.date | None = None,
         end: str | dt.date | None = None,
-        columns: Sequence[str] | None = None,
+        columns: Iterable[str] | None = None,
         *,
         what: str = SHORT_VOLUME.name,
         as_of: str | dt.date | None = None,
@@ -161,13 +163,13 @@ class FutuShortStore:
 
         Parameters
         ----------
-        codes : str or sequence of str, optional
+        codes : str or iterable of str, optional
             None: every ticker of the market that the store has, sorted by code.
         market : {"HK", "US"}, optional
             Needed only where neither `codes` nor what is in the store tells it.
         start, end : str, date or Timestamp, optional
             First and last trading day, both inclusive.
-        columns : sequence of str, optional
+        columns : iterable of str, optional
             Of the market's columns, in the order wanted, and perhaps ``first_seen`` (Unix seconds
             at which the store first saw a row; NaN for one that was public before the first
             fill). They come after ``code`` and ``timestamp_str``, which are always there. None: the
@@ -221,11 +223,11 @@ class FutuShortStore:
 
     def to_dask(
         self,
-        codes: str | Sequence[str] | None = None,
+        codes: str | Iterable[str] | None = None,
         market: str | None = None,
         start: str | dt.date | None = None,
         end: str | dt.date | None = None,
-        columns: Sequence[str] | None = None,
+        columns: Iterable[str] | None = None,
         *,
         what: str = SHORT_VOLUME.name,
         as_of: str | dt.date | None = None,
@@ -247,7 +249,7 @@ class FutuShortStore:
         Raises
         ------
         ImportError
-            When Dask is not installed (``pip install "intake-futu-short[dask]"``).
+            When Dask is not installed (``pip install "dask[dataframe]" distributed``).
         """
         tickers, wanted = self._wanted(
             series(what),
@@ -263,7 +265,7 @@ class FutuShortStore:
 
     def revisions(
         self,
-        codes: str | Sequence[str] | None = None,
+        codes: str | Iterable[str] | None = None,
         market: str | None = None,
         *,
         what: str = SHORT_VOLUME.name,
@@ -303,7 +305,7 @@ class FutuShortStore:
 
     def verify(
         self,
-        codes: str | Sequence[str] | None = None,
+        codes: str | Iterable[str] | None = None,
         market: str | None = None,
         *,
         what: str = SHORT_VOLUME.name,
@@ -414,13 +416,13 @@ class FutuShortStore:
     def _wanted(
         self,
         call: Call,
-        codes: str | Sequence[str] | None,
+        codes: str | Iterable[str] | None,
         market: str | None,
         *,
         errors: str,
         start: str | dt.date | None = None,
         end: str | dt.date | None = None,
-        columns: Sequence[str] | None = None,
+        columns: Iterable[str] | None = None,
         as_of: str | dt.date | None = None,
     ) -> tuple[list[Ticker], store_many.Selection]:
         """Check the arguments of a reading, and find out which tickers it means."""
@@ -473,10 +475,9 @@ def _sources(tickers: Iterable[Ticker]) -> list[tuple[Ticker, str]]:
     return [(ticker, store_paths.file_path(ticker)) for ticker in tickers]
 
 
-def _of_codes(call: Call, codes: str | Sequence[str], tables: Sequence[Table]) -> list[Ticker]:
+def _of_codes(call: Call, codes: object, tables: Sequence[Table]) -> list[Ticker]:
     """The tickers named, which must be of one market; of that of `tables`, where it is one."""
-    given = _each("codes", codes, "['HK.00700']") if not isinstance(codes, str) else [codes]
-    securities = list(dict.fromkeys(Security.parse(code) for code in given))
+    securities = [Security.parse(code) for code in arguments.any_codes(codes)]
     named = [table.market for table in tables] if len(tables) == 1 else []
     markets = list(dict.fromkeys([*(security.market for security in securities), *named]))
     if len(markets) != 1 or not securities:
@@ -492,27 +493,24 @@ def _tables(call: Call, market: object) -> list[Table]:
     if market is None:
         return list(call.tables.values())
     if not isinstance(market, str) or market not in MARKETS:
-        raise ConfigError(f"market must be one of {', '.join(sorted(MARKETS))}, not {market!r}")
+        raise ConfigError(
+            f"market must be one of {', '.join(sorted(MARKETS))}, not {described(market)}"
+        )
     return [call.table(MARKETS[market])]
 
 
-def _columns(columns: Sequence[str] | None, table: Table) -> tuple[str, ...]:
+def _columns(columns: Iterable[str] | None, table: Table) -> tuple[str, ...]:
     if columns is None:
         return tuple(table.frame_names)
-    if isinstance(columns, str):
-        raise ConfigError(f"columns must be a list of names, such as [{columns!r}]")
-    given = _each("columns", columns, "['volume']")
+    given = arguments.listed(columns)
+    if given is None:
+        raise ConfigError(f"columns must be a list of names, such as ['volume'], not {columns!r}")
     # The code is always there, and so is the day.
     wanted: tuple[Any, ...] = tuple(name for name in given if name not in ("code", DAY))
     known = [*table.frame_names, FIRST_SEEN]
     if any(name not in known for name in wanted) or len(set(wanted)) < len(wanted):
         raise ConfigError(
-            f"columns must be names out of {', '.join(known)}, each once, not {given!r}"
+            f"columns must be names out of {', '.join(known)}, each once, not "
+            f"{', '.join(map(described, given[:5]))}"
         )
     return (DAY, *wanted)
-
-
-def _each(name: str, values: object, example: str) -> list[object]:
-    if not isinstance(values, Iterable):
-        raise ConfigError(f"{name} must be a list, such as {example}, not {values!r}")
-    return list(values)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import fsspec.core
 from fsspec.utils import tokenize
 
+from intake_futu_short import repr_table
+from intake_futu_short.described import described, is_like_key
 from intake_futu_short.errors import ConfigError, FutuShortError, StoreError
 from intake_futu_short.store import local_disk, object_store, process_lock, urls
 
@@ -45,10 +47,11 @@ class StoreFileSystem:
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         plain: object = os.fspath(url) if isinstance(url, os.PathLike) else url
-        if not isinstance(plain, str) or not plain.strip():
+        is_path = isinstance(plain, str) and ("://" in plain or not is_like_key(plain))
+        if not isinstance(plain, str) or not plain.strip() or not is_path:
             raise ConfigError(
                 "store must be the URL or the path of a directory, such as 's3://bucket/short' or "
-                f"'~/short', not {url!r}"
+                f"'~/short', not {described(url)}"
             )
         options: object = {} if storage_options is None else storage_options
         if not isinstance(options, Mapping) or not all(isinstance(key, str) for key in options):
@@ -56,12 +59,17 @@ class StoreFileSystem:
                 "storage_options must be a mapping of names to values, not "
                 f"{type(storage_options).__name__}"
             )
+        urls.refuse_user_of_no_scheme("store", plain)
+        urls.refuse_masked("store", plain)
+        urls.refuse_masked("storage_options", options)
         self._options = dict(options)
         local = urls.local_path(plain.strip(), self._options)
         self.is_local = local is not None
         self._url = plain.strip() if local is None else local
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_url"):
+            return repr_table.refused(self)
         return f"{type(self).__name__}({self.url!r})"
 
     @property
@@ -284,13 +292,12 @@ class StoreFileSystem:
             raise told from told.__cause__
 
     def _error(self, verb: str, path: str, error: Exception) -> StoreError:
-        reason = urls.hide_secrets(_reason(error), self._url)
+        reason = urls.hide_secrets(_reason(error), self._url, self._options)
         advice = _advice(verb, error, is_local=self.is_local)
         told = StoreError(f"cannot {verb} {self.show(path)}: {reason}{advice}")
         # A traceback shows causes as they are.
-        causes = [repr(each) for each in object_store.with_causes(error)]
-        is_safe = causes == [urls.hide_secrets(each, self._url) for each in causes]
-        told.__cause__ = error if is_safe else None
+        causes = object_store.with_causes(error)
+        told.__cause__ = error if urls.is_safe(causes, self._url, self._options) else None
         return told
 
 

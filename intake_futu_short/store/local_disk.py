@@ -98,12 +98,13 @@ def try_lock(writer: Path) -> AbstractContextManager[None] | None:
     _make_directory(file.parent)
     with contextlib.suppress(FileExistsError):
         os.close(_created(file))
-    # Some versions give the file the mode that they are told at each locking. The one who lets go
-    # may be another thread than the one who took the lock.
-    lock = FileLock(file, mode=stat.S_IMODE(file.stat().st_mode), thread_local=False)
     try:
+        # Some versions give the file the mode that they are told at each locking. The one who lets
+        # go may be another thread than the one who took the lock.
+        lock = FileLock(file, mode=stat.S_IMODE(file.stat().st_mode), thread_local=False)
         lock.acquire(timeout=0)
-    except Timeout:
+    except (FileNotFoundError, Timeout):
+        # Not found: some versions remove the file as they let go. Another one held it until now.
         return None
     return _held(lock)
 

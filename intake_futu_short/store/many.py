@@ -175,7 +175,7 @@ class _Part:
             wanted = replace(wanted, columns=tuple(n for n in wanted.columns if n in read_too))
         code, begin = part
         call = CALLS[self.wanted.table.call_name]
-        tickers = [Ticker(Security.parse(code), call)] if code else []
+        tickers = [Ticker(Security.known(code), call)] if code else []
         sources = [(ticker, store_paths.file_path(ticker)) for ticker in tickers]
         try:
             frame = read(self.files, sources, wanted, "raise")

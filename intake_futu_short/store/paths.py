@@ -50,7 +50,7 @@ def ticker_at(path: str, call: Call) -> Ticker | None:
     """Whose file it is; None when the path is none that `file_path` gives."""
     _, _, directory = path.rpartition(f"/{FILE_NAME}")[0].rpartition("/code=")
     try:
-        ticker = Ticker(Security.parse(unquote(directory)), call)
+        ticker = Ticker(Security.known(unquote(directory)), call)
     except ConfigError:
         return None
     return ticker if file_path(ticker) == path else None

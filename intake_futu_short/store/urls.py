@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import fsspec
 from fsspec.implementations.cached import CachingFileSystem
@@ -12,44 +14,158 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import get_protocol
 
+from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["hide_secrets", "local_path", "shown"]
+__all__ = [
+    "hide_secrets",
+    "is_safe",
+    "local_path",
+    "masked",
+    "refuse_masked",
+    "refuse_user_of_no_scheme",
+    "shown",
+]
 
 # A name and a password reach up to the last @, since a password may have an @ or a slash in it;
 # a name alone ends at the first slash.
 _USER = re.compile(r"(?<=://)(?:[^:/@]*:.*@|[^/@]*@)")
-_QUERY = re.compile(r"\?.+")
+_QUERY = re.compile(r"[?#].+")
+# A user and a password before a host, without the scheme that would tell them from a path.
+_USER_OF_NO_SCHEME = re.compile(r"[^/\\:]{2,}:(?![:/\\]).+@[^/\\]")
+# A local path below a home directory.
+_HOME = re.compile(r"(?:(?:file|local):(?://)?)?(~[^/\\]*)")
 _HIDDEN = "***"
+# Shorter values of options are no secrets, and stand in words.
+_SHORT = 3
 
 
 def shown(url: str) -> str:
-    """URL for people to read, without passwords and without what stands after a question mark."""
+    """URL for people to read, without passwords and without its query and fragment."""
     if "://" not in url:
         return url
-    links = [_USER.sub(f"{_HIDDEN}@", _QUERY.sub(f"?{_HIDDEN}", link)) for link in _links(url)]
-    return "::".join(links)
+    links = _links(url)
+    # With two colons in a password the links are none, and neither is there a query before an @.
+    is_torn = any("@" in link and "://" not in link for link in links)
+    users = [user[0] for user in map(_USER.search, links) if user]
+    if is_torn or any(_QUERY.search(user) for user in users):
+        return f"{url.partition('://')[0]}://{_HIDDEN}"
+    return "::".join(
+        _USER.sub(f"{_HIDDEN}@", _QUERY.sub(lambda query: f"{query[0][0]}{_HIDDEN}", link))
+        for link in links
+    )
 
 
-def hide_secrets(text: str, url: str) -> str:
-    """Leave out of a text what is secret in a URL."""
+def masked(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments as they may be written down: secrets of URLs and of options are asterisks.
+
+    `refuse_masked` says so to whoever reads them again.
+    """
+    found = dict(arguments)
+    for name in {"store", "watchlist"} & found.keys():
+        # The options of a rank are known, and none is a secret.
+        if not found[name].strip().lower().startswith("rank:"):
+            found[name] = shown(found[name])
+    if "storage_options" in found:
+        found["storage_options"] = _masked(found["storage_options"])
+    return found
+
+
+def refuse_masked(name: str, value: object) -> None:
+    """Refuse what `masked` has written.
+
+    Raises
+    ------
+    ConfigError
+        When there are asterisks in place of a secret.
+    """
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            refuse_masked(f"{name}[{described(key)}]", each)
+    elif isinstance(value, list):
+        for each in value:
+            refuse_masked(name, each)
+    elif isinstance(value, str) and (value == _HIDDEN or ("://" in value and _HIDDEN in value)):
+        raise ConfigError(
+            f"{name} has *** in the place of a secret, which yaml() does not write: give the value "
+            "itself, or leave it to the environment or to the configuration of fsspec "
+            "(~/.config/fsspec)"
+        )
+
+
+def refuse_user_of_no_scheme(name: str, url: str) -> None:
+    """Refuse what looks like a path and begins with a user and a password.
+
+    Raises
+    ------
+    ConfigError
+        Which repeats neither.
+    """
+    if "://" not in url and _USER_OF_NO_SCHEME.match(url):
+        raise ConfigError(
+            f"{name} has a user and a password, and no scheme: expected a URL such as "
+            "'ftp://USER:PASSWORD@HOST/PATH', or a path"
+        )
+
+
+def hide_secrets(text: str, url: str, options: Mapping[str, Any] | None = None) -> str:
+    """Leave out of a text what is secret in a URL, and what options say."""
+    secrets = {*_secrets_in(url), *_values(options)}
+    secrets |= {form for secret in secrets for form in (unquote(secret), repr(secret)[1:-1])}
+    # The longest first: a part of one may be another.
+    for secret in sorted(secrets - {""}, key=len, reverse=True):
+        text = text.replace(secret, _HIDDEN)
+    return text
+
+
+def is_safe(
+    errors: Iterable[BaseException], url: str, options: Mapping[str, Any] | None = None
+) -> bool:
+    """Whether no error, as a traceback shows it, quotes a secret."""
+    said = [text for error in errors for text in (repr(error), str(error))]
+    return said == [hide_secrets(text, url, options) for text in said]
+
+
+def _secrets_in(url: str) -> Iterator[str]:
     if "://" not in url:
-        return text
-    for link in _links(url):
+        return
+    for link in {url, *_links(url)}:
         user = _USER.search(link)
         query = _QUERY.search(link)
         found = user[0][:-1] if user else ""
-        secrets = [found, found.partition(":")[2], query[0][1:] if query else ""]
-        secrets += [
-            value.partition("=")[2] for value in re.split("[?&]", query[0] if query else "")
-        ]
-        for secret in secrets:
-            if secret:
-                text = text.replace(secret, _HIDDEN)
-    return text
+        yield from (found, found.partition(":")[2], query[0][1:] if query else "")
+        # A file system may take a password apart.
+        yield from (part for part in re.split("[:@/?#]", found) if len(part) > _SHORT)
+        for value in re.split("[?&#]", query[0] if query else ""):
+            yield value.partition("=")[2] if "=" in value else value
+
+
+def _values(options: object) -> Iterator[str]:
+    """What options say, at any depth; of a URL only what is secret in it."""
+    if isinstance(options, Mapping):
+        options = list(options.values())
+    if isinstance(options, (list, tuple, set, frozenset)):
+        for option in options:
+            yield from _values(option)
+    elif isinstance(options, bytes):
+        yield from _values(options.decode("utf-8", "replace"))
+    elif isinstance(options, str) and "://" in options:
+        yield from _secrets_in(options)
+    elif isinstance(options, (str, int, float)) and not isinstance(options, bool):
+        yield from [str(options)] if len(str(options)) > _SHORT else []
+
+
+def _masked(option: Any) -> Any:
+    if isinstance(option, Mapping):
+        return {name: _masked(each) for name, each in option.items()}
+    if isinstance(option, list):
+        return [_masked(each) for each in option]
+    if isinstance(option, str) and "://" in option:
+        return shown(option)
+    return option if option is None or isinstance(option, bool) else _HIDDEN
 
 
 def local_path(url: str, options: Mapping[str, Any]) -> str | None:
@@ -72,6 +188,12 @@ def local_path(url: str, options: Mapping[str, Any]) -> str | None:
         )
     if len(links) > 1 or not issubclass(classes[0], LocalFileSystem):
         return None
+    home = _HOME.match(url)
+    if home and os.path.expanduser(home[1]) == home[1]:
+        raise ConfigError(
+            f"store {shown(url)!r}: there is no home directory {home[1]!r}. Write the path out; "
+            f"a directory that is named so is './{home[1]}'"
+        )
     # Absolute from now on: a worker may have another working directory.
     return str(classes[0]._strip_protocol(url))
 
@@ -93,12 +215,13 @@ def _class(protocol: str, url: str) -> type[Any]:
         )
     try:
         found: type[Any] = fsspec.get_filesystem_class(protocol)
-    except ImportError as error:
-        raise ConfigError(f"store {shown(url)!r}: {hide_secrets(str(error), url)}") from error
-    except ValueError as error:
+    except Exception as error:
+        # What is installed for a protocol may be broken, and raise anything when it is imported.
+        if protocol in fsspec.available_protocols():
+            raise ConfigError(f"store {shown(url)!r}: {hide_secrets(str(error), url)}") from error
         raise ConfigError(
-            f"store {shown(url)!r}: fsspec knows no protocol {protocol!r}. Accepted are a local "
-            "path and the URLs of fsspec's file systems, such as 's3://bucket/short'"
+            f"store {shown(url)!r}: fsspec knows no protocol {described(protocol)}. Accepted are a "
+            "local path and the URLs of fsspec's file systems, such as 's3://bucket/short'"
         ) from error
     return found
 
