@@ -2,7 +2,7 @@
 
 ::
 
-    source.py  reader.py  syncing.py  cli/  quote_context.py     who asks
+    source.py  reader.py  syncing.py  cli/  quote_context.py     the ways to ask
        │
        ▼
     reading.py        one read: runs the generators, shows progress
@@ -15,20 +15,20 @@
        ▼
       TCP
 
-A read is a function call: the caller's own thread asks, listens and returns. A walk is a generator
-that yields the question it wants asked and is sent the reply. ``calls.py`` describes each call of
-the gateway, ``pages.py`` finds the rows and days of an answer. ``schema.py`` makes frames of its
-messages, ``partitions.py`` and ``stored.py`` cut them into pages, ``store/`` keeps them as Parquet,
-and ``verifying.py`` looks whether what is kept is sound. ``accessor.py`` is ``df.shortvol``, over
-``metrics/``, ``checks.py`` and ``plotting/``; ``dask.py`` is ``ddf.shortvol``. ``screening.py``
-reads what a screen of a store needs, and ``report.py`` makes a page of it. ``rank_requests.py``
-asks for a market's rank, and ``ranking.py`` knows what came of it. ``days.py`` and
-``arguments.py`` read what users pass, ``repr_table.py`` is how objects show themselves.
-``gateway/`` serves rows over the same protocol (``sample://``, replay, tests).
+A read is a function call: the caller's own thread asks, listens and returns. A walk is a generator:
+it yields a question and is sent the reply. ``calls.py`` describes each call of the gateway, and
+``pages.py`` finds the rows and days of an answer. ``schema.py`` makes frames of the messages,
+``partitions.py`` and ``stored.py`` cut them into pages, ``store/`` keeps them as Parquet, and
+``verifying.py`` checks a store. ``accessor.py`` is ``df.shortvol``, which uses ``metrics/``,
+``checks.py`` and ``plotting/``; ``dask.py`` is ``ddf.shortvol``. ``screening.py`` reads what a
+screen of a store needs, and ``report.py`` makes an HTML page of it. ``rank_requests.py`` asks for a
+market's rank, and ``ranking.py`` puts the answers together. ``days.py`` and ``arguments.py`` check
+what users pass, and ``repr_table.py`` makes the reprs of objects. ``gateway/`` serves rows over the
+same protocol, for ``sample://``, replay and tests.
 
-Importing this package registers ``df.shortvol`` and does nothing else; the rest is imported when it
-is first used. Dask frames have ``ddf.shortvol`` after ``import intake_futu_short.dask``, and when
-they come from `to_dask`.
+Importing this package only registers ``df.shortvol``. Everything else is imported when it is first
+used. Dask frames have ``ddf.shortvol`` after ``import intake_futu_short.dask``; frames from
+`to_dask` have it without that.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ __all__ = [
     "sync",
 ]
 
-# Intake and protobuf are not loaded for the accessor's sake.
+# Imported at first use: the accessor needs neither Intake nor protobuf.
 _HOMES = {
     "Discovered": "intake_futu_short.gateway_source",
     "FutuShort": "intake_futu_short.reader",
@@ -127,7 +127,7 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # to which every name, also a mistyped one, would be there
+if not TYPE_CHECKING:  # a type checker would accept every name, even a mistyped one
 
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:

@@ -1,6 +1,6 @@
-"""``df.shortvol``: what a frame of daily short volume tells, beyond its columns.
+"""``df.shortvol``: metrics, checks and figures of a frame of daily short volume.
 
-Importing this module registers the accessor, and loads nothing but numpy and pandas.
+Importing this module registers the accessor, and loads only numpy and pandas.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ R = TypeVar("R")
 def _method(
     function: Callable[Concatenate[pd.DataFrame, P], R],
 ) -> Callable[Concatenate[ShortVolumeAccessor, P], R]:
-    """Make a function of a frame a method of the frame's accessor, with its description."""
+    """Turn a function of a frame into a method of the accessor, with the same docstring."""
 
     @wraps(function)
     def method(self: ShortVolumeAccessor, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -42,24 +42,26 @@ def _method(
 class ShortVolumeAccessor:
     """Attributes, checks and metrics of daily short volume, as ``df.shortvol``.
 
-    Works on the frame of one ticker, or of several that a column or index level ``code`` tells
-    apart (a panel), with the rows in any order. The frame is never changed. A metric needs only
-    the columns that it names, and one of those that tell the market: ``total_shares_short`` (US),
-    ``short_sell_shares_traded`` or ``short_sell_turnover`` (HK). It answers a float64 Series in
-    the frame's own index and order, named after the metric, unless it says otherwise.
+    The frame holds one ticker, or several that a column or index level ``code`` tells apart (a
+    panel). Its rows may be in any order, and it is never changed. A metric needs only the columns
+    that it names, and one column that shows the market: ``total_shares_short`` (US), or
+    ``short_sell_shares_traded`` or ``short_sell_turnover`` (HK). Unless its description says
+    otherwise, a metric returns a float64 Series with the frame's index and order, named after the
+    metric.
 
-    Ratios are fractions: 0.14 where the gateway's own columns say 14 (percent).
+    Ratios are fractions: 0.14 where the gateway's own columns have 14 (percent).
 
-    The trading day is ``timestamp_str``, where that is missing ``timestamp`` in the market's time
-    zone, and where both are missing ``date`` (each a column or an index level), at last a
-    DatetimeIndex of any name. A window of ``n`` days is ``n`` rows of the ticker; a session that
-    the frame lacks is not counted.
+    The trading day comes from the first of these that the frame has: ``timestamp_str``;
+    ``timestamp``, in the market's time zone; ``date`` (each a column or an index level); a
+    DatetimeIndex of any name. A window of ``n`` days is ``n`` rows of the ticker. Sessions that
+    are missing from the frame are not counted.
 
-    The methods are the functions of `intake_futu_short.metrics`, which takes plain Series too.
+    The methods are the functions of `intake_futu_short.metrics`. Its function `rows_of` makes a
+    frame for them out of plain Series.
 
-    It needs ``import intake_futu_short`` once, or that a source or store of it was used. Also what
-    ``pd.read_csv`` makes of rows written as CSV has it, whatever dtypes it found: ``code`` is a
-    column then, and days are text.
+    Frames have the accessor after ``import intake_futu_short``, or after a source or store of the
+    package was used. It also works on rows that were written as CSV and read with ``pd.read_csv``,
+    whatever dtypes that chose: ``code`` is then a column, and days are text.
 
     Parameters
     ----------
@@ -69,14 +71,14 @@ class ShortVolumeAccessor:
     Raises
     ------
     NotShortVolumeError
-        When the frame holds no daily short volume, or that of two markets. It is an
-        AttributeError, so ``hasattr(df, "shortvol")`` is False there.
+        When the frame holds no daily short volume, or that of two markets. The error is an
+        AttributeError, so ``hasattr(df, "shortvol")`` is then False.
     """
 
-    # pandas 2 keeps an accessor with its frame and pandas 3 makes one at every access: what is
-    # worked out here would be stale in the one and be wasted in the other.
+    # pandas 2 keeps an accessor with its frame: values computed here would become stale. pandas 3
+    # makes a new one at every access: they would be wasted.
     def __init__(self, frame: pd.DataFrame) -> None:
-        self._frame = frame  # first: a debugger shows also what was refused
+        self._frame = frame  # first, because a debugger also shows an accessor that was refused
         sessions.market_of(frame)
 
     def __repr__(self) -> str:
@@ -87,32 +89,32 @@ class ShortVolumeAccessor:
 
     @property
     def market(self) -> str:
-        """``"US"`` or ``"HK"``, told by the columns."""
+        """``"US"`` or ``"HK"``, according to the columns."""
         return sessions.market_of(self._frame).name
 
     @property
     def code(self) -> str | None:
-        """The ticker, such as ``"HK.00700"``; None for a panel of several and when unknown."""
+        """The ticker, such as ``"HK.00700"``; None for a panel of several, or when unknown."""
         return sessions.code_of(self._frame)
 
     @property
     def next_key(self) -> str | None:
-        """Cursor of the page after the frame's last, ``"-1"`` when there is none; from attrs."""
+        """Cursor of the page after the frame's last one; ``"-1"`` if there is none. From attrs."""
         return cast("str | None", self._frame.attrs.get("next_key"))
 
     @property
     def aggregated_short(self) -> int | None:
-        """Reported open short position, in shares; from attrs. The SFC publishes it, weekly."""
+        """Reported open short position, in shares. From attrs. The SFC publishes it every week."""
         return cast("int | None", self._frame.attrs.get("aggregated_short"))
 
     @property
     def aggregated_short_ratio(self) -> float | None:
-        """The open short position in percent of the gateway's share base; from attrs."""
+        """The open short position in percent of the gateway's share base. From attrs."""
         return cast("float | None", self._frame.attrs.get("aggregated_short_ratio"))
 
     @property
     def new_time_str(self) -> str | None:
-        """As-of date of the open short position, ``YYYY-MM-DD``; from attrs."""
+        """As-of date of the open short position, ``YYYY-MM-DD``. From attrs."""
         return cast("str | None", self._frame.attrs.get("new_time_str"))
 
     aggregates = property(_method(functions.aggregates))
@@ -124,16 +126,16 @@ class ShortVolumeAccessor:
         Returns
         -------
         pandas.DataFrame
-            Indexed by ``date`` (datetime64[ns], without time zone), a panel by ``code`` and
-            ``date``. The frame's own index is not kept; columns named ``code`` and ``date`` become
-            the index. Rows of the same day keep their order. ``attrs`` are kept.
+            Indexed by ``date`` (datetime64[ns], without time zone); a panel by ``code`` and
+            ``date``. The frame's own index is dropped, and columns named ``code`` and ``date``
+            become the index. Rows of the same day keep their order. ``attrs`` are kept.
 
         Raises
         ------
         NotShortVolumeError
-            When no column or index level says the days.
+            When no column or index level holds the days.
         ConfigError
-            When a row has no day, or one that cannot be read.
+            When a row has no day, or a day that cannot be read.
 
         Examples
         --------
@@ -144,7 +146,7 @@ class ShortVolumeAccessor:
         """
         return sessions.by_date(self._frame)
 
-    # What is known of the metrics, which are added below, without running the code.
+    # For type checkers: the metrics are added below, when the module is run.
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Callable[..., pd.Series[float]]: ...
@@ -160,68 +162,71 @@ class ShortVolumeAccessor:
     with_positions = _method(functions.with_positions)
 
     def check(self) -> pd.DataFrame:
-        """List what does not add up.
+        """List the values that contradict one another.
 
         ``what`` is one of
 
         ``timestamp``
-            It (``reported``, Unix seconds) is not a moment of the row's day in the market's time
-            zone, which begins at ``computed``. ``timestamp_str`` counts as the day.
+            The timestamp (``reported``, Unix seconds) lies outside the row's day, which begins at
+            ``computed`` in the market's time zone. The day is the one of ``timestamp_str``.
         ``total_shares_short``
             US. It is not ``nasdaq_shares_short`` + ``nyse_shares_short``.
         ``short_percent``
             US. It is not 100 * ``total_shares_short`` / ``volume`` truncated to 3 decimals.
         ``daily_trade_avg_ratio``
-            US. It is not the percentage of the 20 trading days' short shares in their volume
-            truncated to 2 decimals. Looked at where the frame holds the whole window unbroken:
+            US. It is not the short shares of 20 trading days in percent of their volume, truncated
+            to 2 decimals. This is checked only if the frame holds the whole window without a gap:
             each row's ``last_close_price`` is the ``close_price`` of the row before it, at most 5
-            calendar days earlier. What this column means for HK is not known, so it is not checked
-            there.
+            calendar days earlier. The meaning of this column for HK is not known, so it is not
+            checked there.
         ``last_close_price``
-            It is not the ``close_price`` of the row before. Looked at where that row is at most 5
-            calendar days earlier; after a longer gap the rows between are taken to be missing from
-            the frame. A finding means that a price is wrong, that the two rows are of different
+            It is not the ``close_price`` of the row before. This is checked only if that row is at
+            most 5 calendar days earlier; after a longer gap, rows are taken to be missing from the
+            frame. A finding means that a price is wrong, that the two rows have different
             adjustments, or that a session between them is missing.
         ``short_above_volume``
-            More shares sold short (``reported``) than traded (``computed``).
+            More shares were sold short (``reported``) than traded (``computed``).
         ``short_turnover_above_turnover``
-            HK. More turnover sold short (``reported``) than traded (``computed``).
+            HK. The short turnover (``reported``) is above the turnover (``computed``).
         ``duplicate_day``
-            The ticker has ``reported`` rows of that day and not 1. Where days are compared with
-            days, the first of them in the frame stands for all.
+            The ticker has more than one row for that day: ``reported`` rows. Checks that compare
+            days with one another use the first of these rows in the frame.
         ``missing_day``
-            A session of the exchange between the ticker's first and last row of which it has no
-            row (``reported`` 0, ``computed`` 1). A ticker whose trading was halted has none.
+            The exchange had a session that day, between the ticker's first and last row, but the
+            ticker has no row (``reported`` 0, ``computed`` 1). A halt in trading also shows as
+            this.
         ``no_session``
-            ``reported`` rows of a day on which the exchange did not trade (``computed`` 0).
+            The ticker has ``reported`` rows for a day on which the exchange did not trade
+            (``computed`` 0).
         ``nothing_to_check``
-            Of the ticker's ``computed`` rows no value (``reported`` 0) could be compared with
-            another: the columns are missing or empty. On the day of its newest row. That
-            nothing else is found says nothing of these rows.
+            No value (``reported`` 0) of the ticker's ``computed`` rows could be compared with
+            another, because columns are missing or empty. The finding has the day of the newest
+            row. If there is no other finding, this does not mean that the rows are right.
 
         ``missing_day`` and ``no_session`` need the package ``exchange_calendars`` (XNYS
-        and XHKG, days from 2000 to 2049) and are not looked for without it.
-        Closures at short notice, such as a typhoon, count as sessions when they are younger than
-        its installed version.
+        and XHKG, days from 2000 to 2049); without it they are not checked. A closure at short
+        notice, for a typhoon say, counts as a session if it is newer than the installed version
+        of that package.
 
-        Prices and percentages that differ in floating point only are equal, also where truncation
-        in floating point has taken one from the last decimal (32.299 for 32.3). Columns of float32
-        are compared within their precision; of counts in float32 the last decimal of a percentage
-        may be another one. What a row or the frame lacks is not checked.
+        Prices and percentages are equal if they differ only by floating-point error, even if
+        truncation in floating point has lowered the last decimal by one (32.299 for 32.3). Columns
+        of float32 are compared within their precision, and a percentage of float32 counts may be
+        off by one in its last decimal. Values that are missing are not checked.
 
         Returns
         -------
         pandas.DataFrame
-            A row a finding, by code and day: ``date`` (datetime64[ns]), ``code`` (missing when
-            unknown), ``what``, ``reported``, ``computed`` and ``difference`` (reported - computed;
-            float64, in the unit of the column). Without rows when all adds up.
+            One row per finding, sorted by code and day: ``date`` (datetime64[ns]), ``code``
+            (missing when unknown), ``what``, ``reported``, ``computed`` and ``difference``
+            (reported - computed; float64, in the unit of the column). No rows if everything adds
+            up.
 
         Raises
         ------
         NotShortVolumeError
-            When no column or index level says the days, and on what `resample` gave.
+            When no column or index level holds the days, and for a frame that `resample` made.
         ConfigError
-            When a row has no day, or one that cannot be read.
+            When a row has no day, or a day that cannot be read.
 
         Examples
         --------
@@ -251,65 +256,68 @@ class ShortVolumeAccessor:
     ) -> Any:
         """Draw the short volume; needs matplotlib.
 
-        One ticker is drawn as panels above each other that share the dates:
+        One ticker is drawn as panels, one above the other, with the same dates:
 
-        1. The close and, as bars on a scale of their own, the short value: the turnover sold short
-           (HK), short shares times close (US, where share counts are raw and prices adjusted, so
-           that it is too low before a split).
-        2. The short ratio of each day, light, and the pooled ratio of the last 20 trading days, on
-           the range from one standard deviation (ddof 1) below to one above the mean of the 20
-           trading days *before*. So many days that a line would fill the panel are small dots, and
-           more than these are left out.
-        3. Only where there is more than one: the open short positions that the SFC (HK) or FINRA
-           (US, which is inferred) published, each from its publication on, or from when it was
-           known if that is another day. They are ``positions``, else those of
-           ``attrs["aggregates_history"]``. A single one is written below the panels.
+        1. The close, and the short value as bars on a scale of their own. The short value is the
+           turnover sold short (HK), or short shares times close (US). US share counts are raw and
+           US prices adjusted, so the US value is too low before a split.
+        2. The short ratio of each day, in a light colour, and the pooled ratio of the last 20
+           trading days. Behind them is a band: the mean of the 20 trading days *before* each day,
+           plus and minus one standard deviation (ddof 1). If there are so many days that a line
+           would fill the panel, the daily ratios become small dots; with even more days they are
+           left out.
+        3. The open short positions that the SFC (HK) or FINRA (US, which is inferred) published,
+           each drawn from its publication on, or from the day on which it was known if that is
+           another day. They come from ``positions``, or else from ``attrs["aggregates_history"]``.
+           This panel is drawn only if there is more than one report; a single report is written
+           below the panels.
 
-        Several tickers are drawn as the second panel of each, all on one scale, or as a heat map
-        of the short ratio by date and ticker, whose missing days are hatched. Panels share their
-        dates, unless more than half of one would be blank: then each has its own.
+        Several tickers are drawn as small panels, each with the second of these and all on one
+        scale, or as a heat map of the short ratio by date and ticker, in which missing days are
+        hatched. Panels share their dates, unless more than half of one panel would be blank: then
+        each has its own.
 
-        Windows look back at rows that are not shown; of what `resample` gave they are 20 periods,
-        and the figure says which. What the frame lacks is said in the figure, and where the
-        numbers come from.
-        The backend is the user's: nothing is switched, shown or closed.
+        Windows also use rows before those shown. For a frame that `resample` made, a window is 20
+        periods, and the figure says which. The figure also says which columns are missing, and
+        where the numbers come from. matplotlib's backend stays as you have set it; the figure is
+        neither shown nor closed.
 
         Parameters
         ----------
         kind : {"panels", "heatmap"}, optional
-            By default panels of up to 12 tickers, else a heat map.
+            By default panels for up to 12 tickers, and a heat map for more.
         start, end : str or date, optional
-            Trading days, both included. ``start`` is by default ``attrs["start"]``, which a
-            source sets that was given ``start`` and ``warmup``.
+            First and last trading day to show, both included. ``start`` is by default
+            ``attrs["start"]``, which a source sets if it was given ``start`` and ``warmup``.
         last : int or "all", optional
-            The newest trading days of the frame, of those from ``start`` to ``end``; panels that
-            have dates of their own show the newest of each ticker. By default 250, and all where
-            there is a ``start``.
+            How many of the newest trading days from ``start`` to ``end`` to show. If panels have
+            their own dates, this counts the days of each ticker. By default 250, or all if there
+            is a ``start``.
         positions : pandas.DataFrame, optional
-            Reported open positions, as of `days_to_cover`, such as
+            Reported open positions, as for `days_to_cover`, such as
             ``intake.open_futu_short_interest(code).read()``. By default those of ``attrs``, which
             HK rows have.
         ax : matplotlib.axes.Axes or sequence of them, optional
-            Where to draw, instead of a new figure. One Axes: the short ratio of a ticker, the heat
-            map of several. A sequence: 2 or 3 for the panels of one ticker in the order above, or
-            one a ticker.
+            Where to draw, instead of on a new figure. On one Axes: the short ratio of one ticker,
+            or the heat map of several. On a sequence: the panels of one ticker in the order above
+            (2 or 3 Axes), or one Axes per ticker.
         figsize : (float, float), optional
             Width and height of a new figure in inches.
 
         Returns
         -------
         numpy.ndarray of Axes, or Axes
-            What was drawn on: the panels in order, from the top, or one Axes for a heat map and
-            where ``ax`` is one. The scale of the short value is a twin of the first panel.
+            The Axes drawn on: the panels from top to bottom; or one Axes for a heat map, or if
+            ``ax`` is one. The scale of the short value is a twin of the first panel.
 
         Raises
         ------
         ConfigError
-            For an option or a number of axes that cannot be, when there are no rows from ``start``
-            to ``end``, when a ticker has a day twice, or a row has no day; when ``positions`` are
-            not reports, or those of another ticker.
+            For an option or a number of axes that cannot work; when there are no rows from
+            ``start`` to ``end``; when a ticker has a day twice, or a row has no day; when
+            ``positions`` are not reports, or are reports of another ticker.
         NotShortVolumeError
-            When no column or index level says the days.
+            When no column or index level holds the days.
         ImportError
             When matplotlib is not installed.
 
@@ -342,14 +350,14 @@ class ShortVolumeAccessor:
     ) -> Any:
         """Draw the short ratio and its 20-day pooled ratio with hvplot, for notebooks.
 
-        Both are fractions, as `short_ratio` and `pooled_short_ratio` give them. Of several tickers
-        one is shown at a time, with a widget to choose. hvplot is no dependency of this package:
-        ``pip install hvplot``.
+        Both are fractions, as `short_ratio` and `pooled_short_ratio` give them. If there are
+        several tickers, a widget chooses which one is shown. hvplot is not a dependency of this
+        package; install it with ``pip install hvplot``.
 
         Parameters
         ----------
         start, end, last
-            Which days, as for `plot`.
+            Which days to show, as for `plot`.
         **style
             Options of ``DataFrame.hvplot.line``, such as ``width``.
 

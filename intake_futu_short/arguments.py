@@ -1,9 +1,9 @@
-"""Arguments as users and catalogs write them → plain YAML values, or a `ConfigError`. Pure.
+"""Turns arguments of users and catalogs into plain YAML values, or raises a `ConfigError`. Pure.
 
-Catalogs hand over what their templates give, which is strings: ``""`` for a variable that is not
-set, ``"50"`` for a number, ``"2026-01-02 00:00:00"`` for a date, ``"['US.A', 'US.B']"`` for a list.
+Templates of catalogs give strings: ``""`` for a variable that is not set, ``"50"`` for a number,
+``"2026-01-02 00:00:00"`` for a date, ``"['US.A', 'US.B']"`` for a list.
 
-Days are read by `intake_futu_short.days.date`, which is here too.
+`intake_futu_short.days.date` reads days; this module exports it too.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from intake_futu_short.described import described, is_like_key
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.opend.address import GatewayURL, key_path
 from intake_futu_short.security import Security
+from intake_futu_short.wording import argument, keyword
 
 if TYPE_CHECKING:
     from intake_futu_short.security import Market
@@ -180,7 +181,8 @@ def seconds(value: object) -> float:
     number = _number(value)
     if number is None or not 0 < number < math.inf:
         raise ConfigError(
-            f"timeout must be a number of seconds greater than 0, not {described(value)}"
+            f"{argument('timeout')} must be a number of seconds greater than 0, "
+            f"not {described(value)}"
         )
     return number
 
@@ -189,7 +191,7 @@ def interval(start: object, end: object) -> tuple[str | None, str | None]:
     """``start`` and ``end``, in order."""
     first, last = date("start", start), date("end", end)
     if first is not None and last is not None and first > last:
-        raise ConfigError(f"start ({first}) is after end ({last})")
+        raise ConfigError(f"{argument('start')} ({first}) is after {argument('end')} ({last})")
     return first, last
 
 
@@ -201,7 +203,7 @@ def warmup(value: object, start: str | None) -> int | None:
     sessions = 0 if _is_open(value) else whole("warmup", value, 0, None, "sessions before start")
     if sessions and start is None:
         raise ConfigError(
-            f"warmup={sessions} asks for the sessions before start=, and start= is left open"
+            f"warmup={sessions} asks for the sessions before start=, but no start= is given"
         )
     return sessions or None
 
@@ -236,8 +238,8 @@ def moment(name: str, value: Any, market: Market) -> float | None:
 
 def _a_moment(name: str) -> str:
     return (
-        f"{name} must be a time with a zone such as '2026-01-02T18:00+08:00', or a date such as "
-        "'2026-01-02' or '20260102' (the end of that day in the market)"
+        f"{argument(name)} must be a time with a zone such as '2026-01-02T18:00+08:00', or a date "
+        "such as '2026-01-02' or '20260102' (the end of that day in the market)"
     )
 
 
@@ -252,7 +254,7 @@ def gateways(value: object) -> str | list[str] | None:
         raise ConfigError("gateway is an empty list: name one gateway or more, or leave it out")
     urls = list(dict.fromkeys(GatewayURL.parse(item) for item in given))
     if len(urls) > 1 and any(url.is_sample for url in urls):
-        raise ConfigError("gateway names the sample beside others; its rows do not mix with theirs")
+        raise ConfigError("gateway names the sample beside others: their rows must not be mixed")
     places = [(url.host, url.port) for url in urls]
     twice = next((place for place in places if places.count(place) > 1), None)
     if twice is not None:
@@ -266,7 +268,7 @@ def errors(value: object) -> str | None:
         return None
     if not isinstance(value, str) or value not in {"raise", "warn"}:
         raise ConfigError(
-            "errors must be 'raise' or 'warn' (what one failed ticker of many does), "
+            "errors must be 'raise' or 'warn' (what to do if a ticker of many fails), "
             f"not {described(value)}"
         )
     return None if value == "raise" else "warn"
@@ -286,7 +288,7 @@ def store(value: object) -> str | None:
     path = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(path, str) or ("://" not in path and is_like_key(path)):
         raise ConfigError(
-            "store must be a directory or a URL such as 's3://bucket/short', "
+            f"{argument('store')} must be a directory or a URL such as 's3://bucket/short', "
             f"not {described(value)}"
         )
     return path.strip()
@@ -330,9 +332,13 @@ def refresh(value: object, store: str | None) -> str | None:
     if _is_open(value):
         return None
     if not isinstance(value, str) or value not in REFRESHES:
-        raise ConfigError(f"refresh must be one of {', '.join(REFRESHES)}, not {described(value)}")
+        raise ConfigError(
+            f"{argument('refresh')} must be one of {', '.join(REFRESHES)}, not {described(value)}"
+        )
     if value == "never" and store is None:
-        raise ConfigError("refresh='never' reads a store alone, and store= names none")
+        raise ConfigError(
+            f"{argument('refresh', 'never')} reads only a store, but no {keyword('store')} is given"
+        )
     return None if value == "auto" else str(value)
 
 
@@ -350,9 +356,9 @@ def _is_open(value: object) -> bool:
 
 
 def listed(value: Any) -> list[Any] | None:
-    """Items of anything that can be gone through, also of a list that a template wrote as text.
+    """Items of any iterable, or of a list that a template wrote as text.
 
-    None for what is one thing. Sets have no order and are sorted.
+    None for a single value. Sets have no order and are sorted.
     """
     if isinstance(value, str) and value.strip()[:1] in {"[", "("}:
         try:

@@ -1,9 +1,8 @@
 """Trading days of the markets, where ``exchange_calendars`` is installed. Pure: reads no clock.
 
-It knows the holidays that were announced when its
-installed version was made, and works out later ones by rule: a closure of a single day after that,
-a typhoon say, still counts as a session here. It is imported when it is first needed, and asked
-for once a market.
+That package knows the holidays that were announced when its installed version was made, and derives
+later ones by rule. A later closure of a single day, for a typhoon say, still counts as a session
+here. The package is imported when it is first needed, and makes each market's calendar once.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = [
     "FIRST",
     "LAST",
-    "LEARNT_LATE",
     "Report",
     "close_s",
     "newest_report",
@@ -36,16 +34,16 @@ __all__ = [
     "sessions",
 ]
 
-# The package's own span ends a year from now: asked for by name, answers do not depend on the day.
-# Its calendar of Hong Kong ends in 2049 (the lunar holidays are a table).
+# By default the package's calendars end a year from now. With fixed bounds, results do not depend
+# on today's date. Its calendar of Hong Kong ends in 2049 (it has a table of lunar holidays).
 FIRST, LAST = pd.Timestamp("2000-01-01"), pd.Timestamp("2049-12-31")
 
 # Hong Kong was closed for typhoon Saola and for a black rainstorm, which releases of the package up
-# to 4.13.2 do not know. Rows made up by one of those, the sample's, have these days.
-LEARNT_LATE = {"HK": pd.DatetimeIndex(["2023-09-01", "2023-09-08"]), "US": pd.DatetimeIndex([])}
+# to 4.13.2 do not know.
+_LEARNT_LATE = {"HK": pd.DatetimeIndex(["2023-09-01", "2023-09-08"]), "US": pd.DatetimeIndex([])}
 
 _EXCHANGES = {"US": "XNYS", "HK": "XHKG"}
-# Where no calendar says so. Both markets close at four on a whole day.
+# Used where no calendar is available. Both markets close at four on a full day.
 _CLOSING_TIME = dt.time(16, 0)
 
 
@@ -77,8 +75,8 @@ def sessions(market: Market, first: pd.Timestamp, last: pd.Timestamp) -> pd.Date
 def newest_session(market: Market, now_utc: dt.datetime) -> dt.date:
     """Newest trading day whose trading was over at a moment.
 
-    Where the calendar is not installed or does not reach, every weekday is taken for a session
-    that ends at 16:00 of the market's time.
+    If the calendar is not installed, or does not cover the moment, every weekday is taken for a
+    session that ends at 16:00 market time.
 
     Parameters
     ----------
@@ -104,16 +102,17 @@ def newest_session(market: Market, now_utc: dt.datetime) -> dt.date:
 
 
 def published(market: Market, as_of: dt.date) -> dt.date:
-    """When a reported open position is published, by the rule of its publisher: an estimate.
+    """Estimate when a reported open position is published, by its publisher's rule.
 
     HK, the SFC: the first Friday at least seven days after the as-of date. US, FINRA: the eighth
-    business day after the settlement date. If that is no business day, the next one is. Business
-    days are sessions where the calendar is installed and reaches, else weekdays.
+    business day after the settlement date. If that day is not a business day, the next one counts.
+    Business days are sessions of the calendar, or weekdays if the calendar is not installed or does
+    not cover them.
 
     Parameters
     ----------
     market : Market
-        Of the security.
+        Market of the security.
     as_of : datetime.date
         The day whose position is reported.
     """
@@ -123,18 +122,18 @@ def published(market: Market, as_of: dt.date) -> dt.date:
 
 
 class Report(NamedTuple):
-    """A report of open positions, known by when it is made and not by what it says.
+    """The dates of a report of open positions.
 
     Attributes
     ----------
     as_of : datetime.date
-        Its day, which depends on holidays that may not be known here.
+        Its as-of date. This depends on holidays, which may not be known here.
     since : datetime.date
-        Where its period begins: a row of this day or a later one is the report, or a newer one.
+        First day of its period. A row of this day or a later day is this report, or a newer one.
     since_before : datetime.date
-        Where the period of the report before it begins.
+        First day of the period of the report before.
     public_s : float
-        From when it can be public, Unix seconds: 16:00 of a day that is estimated.
+        Unix seconds from which it can be public: 16:00 of an estimated day.
     """
 
     as_of: dt.date
@@ -144,15 +143,17 @@ class Report(NamedTuple):
 
 
 def newest_report(market: Market, now_utc: dt.datetime) -> Report:
-    """Newest report of open positions that can be public at a moment: an estimate.
+    """Estimate the newest report of open positions that can be public at a moment.
 
-    HK: as of the last session of a week, public on the first Friday at least seven days after. US:
-    as of a settlement date of FINRA, the 15th of a month and its last day; public on the seventh
-    business day after. What is no business day stands for the one before.
+    HK: the as-of date is the last session of a week, and the report can be public on the first
+    Friday at least seven days later. US: the as-of date is a settlement date of FINRA, which is the
+    15th or the last day of a month, and the report can be public on the seventh business day after.
+    If such a day is not a business day, the one before it counts.
 
-    This says when to look out for a report, and is never later than `published`, which says when it
-    counts as known: nobody has announced what a holiday on that Friday does, and Nasdaq releases on
-    the seventh day what FINRA's rules say of the eighth.
+    This says when to begin to ask for a report. It is never later than `published`, which says
+    when a report counts as known. The two differ for two reasons: nobody has announced what a
+    holiday on that Friday means, and Nasdaq publishes on the seventh day what is due on the eighth
+    by FINRA's rules.
 
     Parameters
     ----------
@@ -186,7 +187,7 @@ def _first_public(market: Market, as_of: dt.date) -> dt.date:
 
 
 def close_s(market: Market, day: dt.date) -> float:
-    """16:00 of a day in a market, Unix seconds: when its rows and reports count as known."""
+    """Unix seconds of 16:00 of a day in a market, when its rows and reports count as known."""
     return dt.datetime.combine(day, _CLOSING_TIME, ZoneInfo(market.time_zone)).timestamp()
 
 
@@ -196,7 +197,7 @@ def _friday_a_week_after(as_of: dt.date) -> dt.date:
 
 
 def _business_days(market: Market, first: dt.date, number: int) -> list[dt.date]:
-    """So many business days from `first` on."""
+    """The first `number` business days from `first` on."""
     last = first + dt.timedelta(days=number + 30)  # no holidays last that long
     days = sessions(market, pd.Timestamp(first), pd.Timestamp(last))
     if days is None:
@@ -247,16 +248,16 @@ class _Calendar(NamedTuple):
     closes: pd.DatetimeIndex
 
 
-# An ImportError is not kept: the package may be installed while a notebook runs.
+# An ImportError is not cached: the package may be installed while a notebook runs.
 @cache
 def _calendar(market: str) -> _Calendar:
-    # Releases made for an older pandas fail at the import, or when a calendar is made.
+    # Releases for an older pandas fail when they are imported, or when a calendar is made.
     with EXCHANGE_CALENDARS, warnings.catch_warnings():
-        # It uses parts of pandas that newer releases warn of.
+        # The package uses parts of pandas that are deprecated in newer releases.
         warnings.simplefilter("ignore")
         import exchange_calendars  # noqa: PLC0415 - optional, and takes a third of a second
 
         calendar = exchange_calendars.get_calendar(_EXCHANGES[market], start=FIRST, end=LAST)
         days = pd.DatetimeIndex(calendar.sessions).as_unit("ns")
-        traded = ~days.isin(LEARNT_LATE[market])
+        traded = ~days.isin(_LEARNT_LATE[market])
         return _Calendar(days[traded], pd.DatetimeIndex(calendar.closes)[traded])

@@ -1,4 +1,4 @@
-"""Where the YAML catalogs of this package lie: in a checkout, an installed wheel, a zip file."""
+"""Finds the YAML catalogs of this package in a checkout, an installed wheel or a zip file."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _NAMES = ("opend", "sample")
 
 
 def catalog_path(name: str = "sample") -> str:
-    """Path of a catalog, for ``intake.open_catalog``.
+    """Path of a catalog of this package, for ``intake.open_catalog``.
 
-    Where the package lies in a zip file it is that of a copy, which is removed when Python ends.
+    If the package is in a zip file, this is the path of a copy, which is removed when Python exits.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def catalog_path(name: str = "sample") -> str:
 def _path(name: str) -> str:
     package = files("intake_futu_short")
     places = [package]
-    # A wheel carries catalogs/ inside the package; in a checkout it lies beside it.
+    # In a wheel, catalogs/ is inside the package; in a checkout it is beside the package.
     if isinstance(package, Path | zipfile.Path):
         places.append(cast("Traversable", package.parent))
     for place in places:

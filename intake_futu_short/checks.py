@@ -1,4 +1,4 @@
-"""What does not add up in rows of daily short volume: a pure function of a DataFrame.
+"""Checks whether rows of daily short volume add up: a pure function of a DataFrame.
 
 `intake_futu_short.accessor` describes the findings to users.
 """
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-# Prices and percentages that differ by less, relatively, differ in representation only.
+# Prices and percentages with a smaller relative difference differ only by floating-point error.
 _NOISE = 1e-9
-# The longest gap in days, weekend and holidays included, that is taken for two sessions in a row.
+# Two rows count as consecutive sessions if they are at most this many calendar days apart.
 _NEIGHBOURS = 5
 _INT64 = 2**63 - 1
 
 
-# What the checks compare, by market.
+# Columns that the checks compare, by market.
 _COMPARED = {
     "US": (
         ("total_shares_short", "nasdaq_shares_short", "nyse_shares_short"),
@@ -50,12 +50,12 @@ _COMPARED = {
 
 
 def check(frame: pd.DataFrame) -> pd.DataFrame:
-    """List what does not add up, a row a finding, by ticker and day."""
+    """List the values that contradict one another: one row per finding, by ticker and day."""
     market = market_of(frame)
     refuse_periods(frame, "check")
     sessions = Sessions.of(frame)
     rows = frame.take(sessions.order)
-    # Of a repeated day the row that came first stands for it where several days are looked at.
+    # Checks over several days use the first row of a day that is there more than once.
     first_rows = np.flatnonzero(sessions.gaps != 0)
     rows_a_day = np.diff(first_rows, append=len(rows)).astype(np.float64)
     found = [
@@ -68,7 +68,7 @@ def check(frame: pd.DataFrame) -> pd.DataFrame:
     ]
     row = np.concatenate([finding.rows for finding in found])
     day = np.concatenate([sessions.days[f.rows] if f.days is None else f.days for f in found])
-    # Those of one row stay in the order of the checks.
+    # Findings of the same row stay in the order of the checks.
     order = np.lexsort((row, day, sessions.first[row]))
     row, day = row[order], day[order]
     codes = sessions.codes
@@ -90,7 +90,7 @@ def check(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 class _Finding(NamedTuple):
-    """Numbers that disagree, at sorted rows; on those rows' own days unless others are given."""
+    """Numbers that disagree, at sorted rows. Their days are those of the rows unless given."""
 
     what: str
     rows: NDArray[np.intp]
@@ -122,19 +122,19 @@ def _exceeding(
 
 
 def _imprecision(rows: pd.DataFrame, *names: str) -> float:
-    """How far off, relatively, columns of less than 64 bits make a comparison: 0 for others."""
+    """Relative error that columns of less than 64 bits bring into a comparison; else 0."""
     most = 0.0
     for name in names:
         if name in rows.columns:
             dtype = getattr(rows[name].dtype, "numpy_dtype", rows[name].dtype)
             if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
                 most = max(most, float(np.finfo(dtype).eps) / 2)
-    # Each of the numbers compared is off by so much, and their sum or quotient by both.
+    # Each number has this error, and a sum or quotient of two has the error of both.
     return 4 * most
 
 
 def _nothing_to_check(rows: pd.DataFrame, sessions: Sessions, market: Market) -> _Finding:
-    """Find tickers of whose rows no value can be compared: columns are missing or empty."""
+    """Find tickers without any value to compare, because columns are missing or empty."""
     none = np.zeros(len(sessions.begins), dtype=np.int64)
     known = {
         name: np.add.reduceat(~np.isnan(numbers(rows, name)), sessions.begins, dtype=np.int64)
@@ -142,7 +142,7 @@ def _nothing_to_check(rows: pd.DataFrame, sessions: Sessions, market: Market) ->
         else none
         for name in {name for names in _COMPARED[market.name] for name in names}
     }
-    # A check has something to look at where all its columns hold something, be it on other days.
+    # A check can compare values if each of its columns has a value, even on different days.
     every = [np.min([known[name] for name in names], axis=0) for names in _COMPARED[market.name]]
     empty = np.flatnonzero(np.max(every, axis=0) == 0)
     return _Finding(
@@ -154,7 +154,7 @@ def _nothing_to_check(rows: pd.DataFrame, sessions: Sessions, market: Market) ->
 
 
 def _misdated(rows: pd.DataFrame, sessions: Sessions, market: Market) -> _Finding:
-    """Find rows whose timestamp is a moment of another day than their own."""
+    """Find rows whose timestamp lies outside their own day."""
     reported = _seconds(rows)
     midnight = _midnights(sessions.days, market)
     noise = _imprecision(rows, "timestamp") * midnight
@@ -167,7 +167,7 @@ def _misdated(rows: pd.DataFrame, sessions: Sessions, market: Market) -> _Findin
 
 
 def _seconds(rows: pd.DataFrame) -> NDArray[np.float64]:
-    """Timestamps as Unix seconds; NaN where a user has made something else of them."""
+    """Timestamps as Unix seconds; NaN if a user has converted the column to something else."""
     if "timestamp" not in rows.columns or rows["timestamp"].dtype.kind not in "iuf":
         return np.full(len(rows), np.nan)
     return numbers(rows, "timestamp")
@@ -180,7 +180,7 @@ def _midnights(days: NDArray[np.datetime64], market: Market) -> NDArray[np.float
 
 
 def _row_findings(rows: pd.DataFrame, market: Market) -> Iterator[_Finding]:
-    """Check each row by itself; a column that is missing has nothing to check."""
+    """Check each row by itself. A missing column is not checked."""
     counts = SHORT_AND_VOLUME[market.name]
     short, volume = (numbers(rows, name) for name in counts)
     off = _imprecision(rows, *counts)
@@ -193,7 +193,7 @@ def _row_findings(rows: pd.DataFrame, market: Market) -> Iterator[_Finding]:
         reported, own = numbers(rows, "short_percent"), _imprecision(rows, "short_percent")
         percent = _truncated_percent(short, volume, reported, decimals=3, precision=own)
         near = _NOISE + off + own
-        # Of counts that are a little off the last decimal may be another one.
+        # Counts with a small error can change the last decimal by one.
         last = 1e-3 if off else 0.0
         yield _differing("short_percent", every, reported, percent, relative=near, absolute=last)
     yield _exceeding("short_above_volume", short, volume, off)
@@ -207,7 +207,7 @@ def _row_findings(rows: pd.DataFrame, market: Market) -> Iterator[_Finding]:
 def _window_findings(
     rows: pd.DataFrame, market: Market, where: NDArray[np.intp]
 ) -> Iterator[_Finding]:
-    """Check rows that are sorted and have no day twice against the rows before them."""
+    """Check each row against the rows before it. Rows must be sorted, with no day twice."""
     sessions = Sessions.of(rows)
     near = (sessions.gaps > 0) & (sessions.gaps <= _NEIGHBOURS)
     last_close, close = numbers(rows, "last_close_price"), numbers(rows, "close_price")
@@ -239,7 +239,7 @@ def _calendar_findings(
     first_rows: NDArray[np.intp],
     rows_a_day: NDArray[np.float64],
 ) -> Iterator[_Finding]:
-    """Compare each ticker's days with the market's calendar, as far as there is one."""
+    """Compare each ticker's days with the market's calendar, if there is one for these days."""
     days = sessions.days[first_rows]
     known = (days >= calendars.FIRST.to_numpy()) & (days <= calendars.LAST.to_numpy())
     where, days, rows_a_day = first_rows[known], days[known], rows_a_day[known]
@@ -251,7 +251,7 @@ def _calendar_findings(
     # How many sessions there are before each day, and up to it.
     before = calendar.searchsorted(days)
     up_to = calendar.searchsorted(days, side="right")
-    closed = (before == up_to) & ~np.isin(days, calendars.LEARNT_LATE[market.name].to_numpy())
+    closed = before == up_to
     zeros = np.zeros(int(closed.sum()))
     yield _Finding("no_session", where[closed], rows_a_day[closed], zeros)
     follows = np.diff(sessions.first[where], prepend=-1) == 0
@@ -272,14 +272,15 @@ def _truncated_percent(
     decimals: int,
     precision: float = 0.0,
 ) -> NDArray[np.float64]:
-    """100 * part / whole, cut off after some decimals; NaN where ``whole`` is 0 or missing.
+    """100 * part / whole, truncated to `decimals`; NaN where ``whole`` is 0 or missing.
 
-    A quotient that has no more decimals than these, cut off in floats, may come out one less in
-    the last of them (32.3 as 32.299). Where that is reported it is what is given.
+    If the exact quotient has no further decimals, truncation in floating point may make the last
+    decimal one too small (32.299 for 32.3). If exactly this was reported, it is returned, so that
+    it does not count as a difference.
     """
     scale = 10 ** (decimals + 2)
     percent, no_more = np.full(len(part), np.nan), np.zeros(len(part), dtype=bool)
-    # In integers: a float quotient may fall on the wrong side of a decimal.
+    # Computed in integers, because a float quotient may fall on the wrong side of a decimal.
     some = (whole > 0) & np.isfinite(part)
     fits = some & (np.abs(part) < _INT64 // scale) & (whole < _INT64)
     fits[fits] = (part[fits] % 1 == 0) & (whole[fits] % 1 == 0)

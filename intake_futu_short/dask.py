@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ByTicker", "DaskShortVolumeAccessor", "carried", "dask_frame"]
 
-# Tables of a ticker's rows. `metrics` needs the columns of all metrics, the others every column.
+# Methods that return a table. `metrics` needs the columns of all metrics, the others every column.
 _TABLES: dict[str, Callable[..., pd.DataFrame]] = {
     "by_date": sessions.by_date,
     "check": checks.check,
@@ -38,14 +38,14 @@ _TABLES: dict[str, Callable[..., pd.DataFrame]] = {
     "with_metrics": metrics.with_metrics,
     "with_positions": metrics.with_positions,
 }
-# Partitions whose sums are added at once, and sums that are added at once again.
+# How many partitions' sums are added in one task, and how many of those sums in the next.
 _TREE = 8
 
 
 def _columns(
     frame: dd.DataFrame, needs: Iterable[Mapping[str, Sequence[str]]], *, by_day: bool
 ) -> dd.DataFrame:
-    """Leave out of a frame what metrics with these needs do not use: it is not read then."""
+    """Select the columns that metrics with these needs use, so that Dask does not read others."""
     meta = frame._meta
     market = sessions.market_of(meta).name
     roles = {role for one in needs for role in one.get(market, ())} - {*POSITION_ROLES}
@@ -60,13 +60,14 @@ def _columns(
 
 @register_dataframe_accessor("shortvol")
 class DaskShortVolumeAccessor:
-    """Metrics of each day by itself, computed partition by partition; `by_ticker` has the others.
+    """Metrics of Dask frames that use each day by itself; `by_ticker` has the other ones.
 
-    They are those of ``df.shortvol``, lazy: Series of Dask with the frame's partitions. What looks
-    at several rows of a ticker (trailing windows, reported positions, checks) needs them in one
-    partition: `by_ticker` says that they are, and has those methods. What compares tickers (ranks,
-    tables by date) raises NotImplementedError and says what to do. Columns that a metric does not
-    use are not read.
+    These are the metrics of ``df.shortvol``, but lazy: they return Dask Series with the frame's
+    partitions. Trailing windows, reported positions and checks use several rows of a ticker, so
+    they need whole tickers in each partition. Call `by_ticker` to say that this is so; the object
+    that it returns has those methods. Methods that compare tickers (ranks, tables by date) raise
+    NotImplementedError, and the message says what to do. Columns that a metric does not use are
+    not read.
 
     Parameters
     ----------
@@ -76,8 +77,8 @@ class DaskShortVolumeAccessor:
     Raises
     ------
     NotShortVolumeError
-        When the frame's columns are not those of daily short volume, or of two markets. It is an
-        AttributeError, so ``hasattr(ddf, "shortvol")`` is False there.
+        When the frame's columns are not those of daily short volume, or are those of two markets.
+        The error is an AttributeError, so ``hasattr(ddf, "shortvol")`` is then False.
 
     Examples
     --------
@@ -92,26 +93,40 @@ class DaskShortVolumeAccessor:
         sessions.market_of(frame._meta)
         self._frame = frame
 
+    def __repr__(self) -> str:
+        return repr_table.as_text(*self._shown())
+
+    def _repr_html_(self) -> str:
+        return repr_table.as_html(*self._shown())
+
+    def _shown(self) -> tuple[str, dict[str, str]]:
+        title = "Daily short volume (ddf.shortvol)"
+        if not hasattr(self, "_frame"):
+            return title, {"state": "not made, the frame was refused"}
+        return title, {"market": self.market, "partitions": f"{self._frame.npartitions:,}"}
+
     @property
     def market(self) -> str:
-        """``"US"`` or ``"HK"``, told by the columns."""
+        """``"US"`` or ``"HK"``, according to the columns."""
         return sessions.market_of(self._frame._meta).name
 
     def by_ticker(self) -> ByTicker:
-        """Say that each partition holds whole tickers, and get every metric of a ticker's rows.
+        """Declare that each partition holds whole tickers, and get the metrics that need this.
 
-        The partitions of `FutuShortStore.to_dask` do. This is not checked: where rows of a ticker
-        are in two partitions, the windows of each see its own rows only.
+        The partitions of `FutuShortStore.to_dask` hold whole tickers. This is not checked. If the
+        rows of a ticker are spread over two partitions, the windows in each see only the rows of
+        that partition.
 
         Returns
         -------
         ByTicker
-            Has the methods of ``df.shortvol`` that look at one ticker at a time, lazy.
+            Has the methods of ``df.shortvol`` that look at one ticker at a time; they are lazy.
 
         Raises
         ------
         ConfigError
-            When there are several partitions of rows without a ``code``, which are one ticker's.
+            When the rows have no ``code`` and there are several partitions: rows without a ``code``
+            all belong to one ticker.
 
         Examples
         --------
@@ -134,8 +149,8 @@ class DaskShortVolumeAccessor:
     def dollar_weighted_short_ratio(self) -> dd.Series:
         """Short ratio of all tickers together by date, weighted by value, a fraction.
 
-        That of ``df.shortvol``, whose description says more. The sums of each partition are added
-        up as a tree, so that no worker holds more than a few of them.
+        See ``df.shortvol.dollar_weighted_short_ratio`` for the definition. The sums of the
+        partitions are added up in a tree, so that no worker holds more than a few of them.
 
         Returns
         -------
@@ -157,7 +172,7 @@ class DaskShortVolumeAccessor:
         if name.startswith("_") or not hasattr(ShortVolumeAccessor, name):
             raise AttributeError(f"a Dask frame's shortvol has no {name!r}")
         raise AttributeError(
-            f"{name} is told by attrs or rows, which a Dask frame has once it is computed: "
+            f"{name} needs attrs or rows, which a Dask frame has only once it is computed: "
             f"ddf.compute().shortvol.{name}, or ddf.partitions[0].compute().shortvol.{name}"
         )
 
@@ -167,17 +182,17 @@ class ByTicker:
 
     Its methods are those of ``df.shortvol`` that look at one ticker at a time: every metric,
     `metrics`, `with_metrics`, `with_positions`, `by_date`, `resample` and `check`. They are lazy
-    and take the same arguments. Days are told by the first there is of the columns
-    ``timestamp_str``, ``timestamp`` and ``date``, or else by the index.
+    and take the same arguments. Days come from the first of the columns ``timestamp_str``,
+    ``timestamp`` and ``date`` that the frame has, or else from the index.
 
-    Reported open positions are those of the partitions' ``attrs``: of each ticker the newest only.
-    ``positions=`` takes a series of them, such as `metrics.aggregates_history` of the store's
-    ``read()``.
+    Reported open positions come from the ``attrs`` of the partitions, which hold only the newest
+    report of each ticker. To use all reports, pass them as ``positions=``, for example
+    ``store.read().shortvol.aggregates_history()``.
 
     Parameters
     ----------
     frame : dask.dataframe.DataFrame
-        Whose partitions hold whole tickers.
+        A frame whose partitions hold whole tickers.
     """
 
     def __init__(self, frame: dd.DataFrame) -> None:
@@ -204,19 +219,19 @@ def _of_part(
     args: Sequence[Any],
     options: Mapping[str, Any],
 ) -> Any:
-    """Answer for a partition; what its own ``attrs`` lack is as in the whole frame's."""
+    """Compute a partition. ``attrs`` of the whole frame fill in what the partition's own lack."""
     whole = part.copy(deep=False)
     whole.attrs = {**attrs, **part.attrs}
     return function(whole, *args, **options)
 
 
 def _lazy(name: str) -> Callable[..., dd.Series]:
-    """Make a method of a metric that looks at one row at a time."""
+    """Make the method of a metric that looks at one row at a time."""
     metric = METRICS[name]
 
     @wraps(metric.function)
     def method(self: DaskShortVolumeAccessor) -> dd.Series:
-        # What the frame lacks shows here and not in a worker.
+        # A missing column raises its error here, not later in a worker.
         meta = metric.function(self._frame._meta)
         used = _columns(self._frame, [metric.needs], by_day=False)
         days: dd.Series = used.map_partitions(metric.function, meta=meta)
@@ -237,7 +252,7 @@ def _by_ticker(name: str) -> Callable[..., Any]:
             frame = _columns(frame, [METRICS[name].needs], by_day=True)
         elif name == "metrics":
             frame = _columns(frame, [one.needs for one in METRICS.values()], by_day=True)
-        # Dask would take a frame among arguments apart: they are bound beforehand.
+        # Bound beforehand, because Dask would split a frame among the arguments.
         of_part = partial(_of_part, function=function, attrs=meta.attrs, args=args, options=options)
         return frame.map_partitions(of_part, meta=empty)
 
@@ -253,7 +268,7 @@ def _unable(name: str) -> Callable[..., Any]:
         )
         raise NotImplementedError(
             f"{name} looks at several rows of a ticker or a date, which may lie in different "
-            "partitions of a Dask frame. If it fits into memory: "
+            "partitions of a Dask frame. If the frame fits into memory: "
             f"ddf.compute().shortvol.{name}(...)." + (by_ticker if hasattr(ByTicker, name) else "")
         )
 
@@ -274,18 +289,18 @@ for _name, _value in vars(ShortVolumeAccessor).items():
 def dask_frame(
     read: Callable[[Any], pd.DataFrame], parts: Sequence[Any], meta: pd.DataFrame
 ) -> dd.DataFrame:
-    """Make a Dask DataFrame of which `read` makes a partition out of each of `parts`.
+    """Make a Dask DataFrame: `read` turns each of `parts` into a partition.
 
     Parameters
     ----------
     read : callable
         Called in a worker.
     parts : sequence
-        At least one: Dask knows no frame without partitions.
+        At least one, because a Dask frame cannot be without partitions.
     meta : pandas.DataFrame
-        Without rows; with the columns, dtypes and attributes of every partition.
+        An empty frame with the columns, dtypes and attributes of every partition.
     """
-    # Dask would turn strings into another kind of strings; the dtypes here are a promise.
+    # Dask would convert strings to another dtype; the dtypes here are a promise.
     with dask.config.set({"dataframe.convert-string": False}):
         frame: dd.DataFrame = dd.from_map(
             read, parts, meta=meta, label="futu-short", enforce_metadata=False
@@ -294,7 +309,7 @@ def dask_frame(
 
 
 def carried(whole: pd.DataFrame, sizes: Sequence[int]) -> dd.DataFrame:
-    """Make a Dask DataFrame whose partitions carry their rows, `sizes` of them each."""
+    """Make a Dask DataFrame whose partitions carry their rows; `sizes` are their lengths."""
     sizes = sizes or [0]
     parts = [
         whole.iloc[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError
+from intake_futu_short.wording import argument
 
 __all__ = ["date", "is_day"]
 
@@ -37,12 +38,14 @@ def date(name: str, value: Any) -> str | None:
     if match is None:
         what = ", and has no time of day" if _TIME.search(text) else ""
         raise ConfigError(
-            f"{name} must be a trading day {_DAY_FORMS}{what}, not {described(value)}"
+            f"{argument(name)} must be a trading day {_DAY_FORMS}{what}, not {described(value)}"
         )
     try:
         return dt.date(int(match[1]), int(match[3]), int(match[4])).isoformat()
     except ValueError as error:
-        raise ConfigError(f"{name} is not a date: {described(value)} ({error})") from error
+        raise ConfigError(
+            f"{argument(name)} is not a date: {described(value)} ({error})"
+        ) from error
 
 
 def is_day(text: str) -> bool:

@@ -1,6 +1,6 @@
-"""Values in messages: a short harmless one as it is, of any other its type and length. Pure.
+"""Describes values in messages: short harmless ones as they are, others by type and length. Pure.
 
-Users put keys and passwords where something else belongs, and messages end in logs and reports.
+Users sometimes put keys and passwords in the wrong place, and messages end up in logs and reports.
 """
 
 from __future__ import annotations

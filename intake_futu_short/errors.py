@@ -19,8 +19,8 @@
     │   └── CorruptStoreError
     └── NotShortVolumeError (AttributeError)
 
-Where a builtin says the same thing, the error is that builtin too, so that
-``except ConnectionError`` or ``except ValueError`` catches it. Beside the tree stand warnings,
+Where Python has a builtin error with the same meaning, the error is also of that class, so that
+``except ConnectionError`` or ``except ValueError`` catches it. There are also the warnings
 `PanelWarning`, `PositionWarning`, `RankWarning` and `UnusablePackageWarning`.
 """
 
@@ -59,27 +59,33 @@ __all__ = [
 ]
 
 
-# Enough to see what is wrong; `PanelError.failures` has them all.
+# How many codes a message names. `PanelError.failures` has them all.
 _CODES_SHOWN = 5
 
 
 def sentence(error: object) -> str:
-    """Words of an error, which another sentence can follow."""
+    """Message of an error as a sentence, so that another one can follow."""
     said = str(error).rstrip(" .")
     return said if said.endswith(("?", "!")) else f"{said}."
 
 
 def printable(error: object) -> str:
-    """Words of an error, with escapes for bytes of a path that are no text in this locale."""
+    """Message of an error; bytes of a path that are not text in this locale are escaped."""
     return str(error).encode(errors="backslashreplace").decode()
 
 
 class FutuShortError(Exception):
-    """The root: catches everything below."""
+    """Base class of all errors of this package."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Give IPython what it shows in place of its own traceback; nothing else calls this."""
+        from intake_futu_short import notebook  # noqa: PLC0415 - only where an error is shown
+
+        return notebook.lines(self)
 
 
 class ConfigError(FutuShortError, ValueError):
-    """An argument that cannot work (code, date, number, URL, key file), before any I/O."""
+    """An argument cannot work (code, date, number, URL, key file). Raised before any I/O."""
 
 
 class GatewayError(FutuShortError):
@@ -91,7 +97,7 @@ class GatewayUnreachableError(GatewayError, ConnectionError):
 
 
 class GatewayDisconnectedError(GatewayError, ConnectionError):
-    """The gateway was there and went away."""
+    """The gateway closed the connection, or the connection was lost."""
 
 
 class GatewayTimeoutError(GatewayError, TimeoutError):
@@ -99,11 +105,11 @@ class GatewayTimeoutError(GatewayError, TimeoutError):
 
 
 class ProtocolError(GatewayError):
-    """What came is not a valid frame or message."""
+    """The gateway sent something that is not a valid frame or message."""
 
 
 class ReplyError(GatewayError):
-    """The gateway answered, and the answer is no.
+    """The gateway answered that it cannot or will not serve the request.
 
     Attributes
     ----------
@@ -113,7 +119,7 @@ class ReplyError(GatewayError):
     err_code : int
         The protocol's ``errCode``; 0 when the gateway sent none.
     message : str
-        The gateway's own words, in its own language; ``""`` when it sent none.
+        The gateway's own message, in its own language; ``""`` when it sent none.
     """
 
     def __init__(self, text: str, *, ret_type: int, err_code: int, message: str) -> None:
@@ -123,7 +129,7 @@ class ReplyError(GatewayError):
         self.message = message
 
     def __reduce__(self) -> tuple[Callable[..., ReplyError], tuple[object, ...]]:
-        # The default would call the class with the text alone, which its signature refuses.
+        # The default would call the class with the text alone, and __init__ needs more.
         return _reply_error, (type(self), str(self), self.ret_type, self.err_code, self.message)
 
 
@@ -150,14 +156,14 @@ class PaginationError(FutuShortError):
 
 
 class PanelError(FutuShortError):
-    """Some tickers of many failed.
+    """Some of several tickers failed.
 
     Attributes
     ----------
     failures : dict of str to Exception
         The error of each code that failed.
     partial : pandas.DataFrame or None
-        What was read of the others.
+        What was read of the other tickers.
     """
 
     def __init__(
@@ -172,7 +178,7 @@ class PanelError(FutuShortError):
 
     @staticmethod
     def summary(failures: Mapping[str, Exception], tickers: int) -> str:
-        """Which of so many tickers failed, and why the first did, as whole sentences."""
+        """Say in whole sentences which of the tickers failed, and why the first one did."""
         first, *_ = failures.values()
         more = len(failures) - _CODES_SHOWN
         codes = ", ".join(list(failures)[:_CODES_SHOWN]) + (f" and {more} more" if more > 0 else "")
@@ -183,23 +189,23 @@ class PanelError(FutuShortError):
 
 
 class PanelWarning(UserWarning):
-    """Some tickers of many failed and were left out, as ``errors="warn"`` asks."""
+    """Some of several tickers failed and were left out, because of ``errors="warn"``."""
 
 
 class PositionWarning(UserWarning):
-    """All reports of an open position are newer than the rows: what is made of them is NaN."""
+    """All reports of an open position are newer than the rows, so metrics of them are NaN."""
 
 
 class RankWarning(UserWarning):
-    """A rank moved while it was asked for in parts, or is shorter than it says it is."""
+    """A rank changed while it was read in parts, or has fewer rows than the gateway said."""
 
 
 class UnusablePackageWarning(UserWarning):
-    """An optional package is installed and cannot be imported: what needs it is done without."""
+    """An optional package is installed but cannot be used. The package goes on without it."""
 
 
 def warn(text: str, category: type[Warning]) -> None:
-    """Warn whoever called the package."""
+    """Give a warning that points to the code which called this package."""
     warnings.warn(text, category, stacklevel=_to_caller())
 
 
@@ -216,20 +222,20 @@ def settle(
     Parameters
     ----------
     failures : mapping of str to Exception
-        By code; nothing happens when it is empty.
+        Errors by code; nothing happens when there are none.
     tickers : int
-        How many there were.
+        How many tickers there were.
     partial : pandas.DataFrame or None
-        The rows of the others.
+        The rows of the other tickers.
     warns : bool
-        Whether to warn.
+        Whether to warn instead of raising.
     advice : str
-        What the error says beside the failures, as sentences.
+        Sentences that the error's message ends with.
 
     Raises
     ------
     PanelError
-        Unless it warns.
+        When there are failures, unless `warns` is set.
     """
     if not failures:
         return
@@ -241,7 +247,7 @@ def settle(
 
 
 def _to_caller() -> int:
-    """Frames from who calls this to who called the package: a warning is for them."""
+    """Number of stack frames from here to the code that called the package."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals["__name__"].startswith("intake_futu_short"):
         level, frame = level + 1, frame.f_back
@@ -249,12 +255,12 @@ def _to_caller() -> int:
 
 
 class StoreError(FutuShortError, OSError):
-    """The store cannot be read or written, or does not cover what was asked."""
+    """The store cannot be read or written, or does not have what was asked for."""
 
 
 class CorruptStoreError(StoreError):
-    """A file of the store is damaged or is not the store's own."""
+    """A file in the store is damaged, or was not written by a store."""
 
 
 class NotShortVolumeError(FutuShortError, AttributeError):
-    """``df.shortvol`` on a frame that holds no daily short volume."""
+    """``df.shortvol`` was used on a frame that does not hold daily short volume."""

@@ -36,7 +36,7 @@ P = TypeVar("P", bound="Partitions")
 
 
 class Discovered(TypedDict):
-    """What `discover` gives."""
+    """Type of what `discover` returns."""
 
     dtype: dict[str, str]
     shape: tuple[int, int]
@@ -45,25 +45,25 @@ class Discovered(TypedDict):
 
 
 class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has no types
-    """Rows that gateways answer one of their calls with.
+    """Base class of the sources: rows that gateways send in answer to one of their calls.
 
-    A subclass names the `call`, makes the partitions, and documents arguments and rows. Making one
-    does no I/O.
+    A subclass names the `call`, makes the partitions, and documents arguments and rows. Making a
+    source does no I/O.
 
     Parameters
     ----------
     given : mapping of str to value
-        Arguments as plain YAML values, None for what was left open; ``gateway``, ``rsa_key`` and
-        ``timeout`` among them.
+        Arguments as plain YAML values, among them ``gateway``, ``rsa_key`` and ``timeout``. An
+        argument that was not given is None.
     metadata : mapping or None
-        The caller's.
+        Metadata given by the caller.
     dtype : mapping of str to str
         Name of each column's dtype.
 
     Raises
     ------
     ConfigError
-        For a gateway or metadata that cannot be.
+        For a gateway or metadata that cannot work.
     """
 
     call: Call
@@ -71,7 +71,7 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
     version = __version__
     container = "dataframe"
     partition_access = True
-    # How many things a long read counts; None counts pages.
+    # Total that the progress bar of a long read counts to; None: it counts pages.
     _counted: int | None = None
     # Intake's base class sets these to None, which is all that a type checker sees there.
     description: str | None
@@ -101,10 +101,10 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
         self.npartitions = None
         self._partitions: P | None = None
 
-    # -- what a subclass says -----------------------------------------------------------------
+    # -- what a subclass defines --------------------------------------------------------------
 
     def _new_partitions(self) -> P:
-        """Partitions of which nothing is read yet."""
+        """Make the partitions; nothing of them is read yet."""
         raise NotImplementedError
 
     def _name(self) -> str:
@@ -132,7 +132,7 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
         Raises
         ------
         GatewayError
-            When the gateway cannot be asked or answers no; the subclass says why.
+            When the gateway cannot be reached or refuses; the class of the error says why.
         PaginationError
             When the gateway's pages contradict each other.
         """
@@ -140,12 +140,12 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
             return self._load(callback).frame()
 
     def read_partition(self, i: int) -> pd.DataFrame:
-        """Read one page, walking no farther than it.
+        """Read one page, and ask for no page after it.
 
         Parameters
         ----------
         i : int
-            0 is the newest.
+            Number of the page; 0 is the newest.
 
         Returns
         -------
@@ -155,7 +155,7 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
         Raises
         ------
         IndexError
-            When there are fewer pages.
+            When there is no such page.
         """
         number = index(i)
         part = self._partition(number) if number >= 0 else None
@@ -166,33 +166,39 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
         return part
 
     def read_chunked(self) -> Iterator[pd.DataFrame]:
-        """Yield the pages one by one, each as soon as it is there."""
+        """Yield the pages one by one, each as soon as it has arrived.
+
+        Yields
+        ------
+        pandas.DataFrame
+            As `read_partition` gives it, the newest page first.
+        """
         number = 0
         while (part := self._partition(number)) is not None:
             yield part
             number += 1
 
     def discover(self, *, callback: Callback | None = None) -> Discovered:
-        """Walk to the end, and say what there is.
+        """Read all pages, and describe the data.
 
         Returns
         -------
         Discovered
-            A dict of ``dtype``, ``shape``, ``npartitions`` (exact) and ``metadata``, which holds
-            the same values as ``read().attrs``.
+            A dict of ``dtype``, ``shape``, ``npartitions`` (exact) and ``metadata``. The metadata
+            hold the same values as ``read().attrs``.
         """
         with self._alone():
             self._load(callback)
             info: Discovered = super().discover()
-        # What a caller does to it must not change the source.
+        # A caller who changes the result must not change the source.
         return copy.deepcopy(info)
 
     def to_dask(self, *, callback: Callback | None = None) -> dd.DataFrame:
         """Give the partitions as a Dask DataFrame; each carries its rows.
 
-        What is missing is asked for here, once, where the gateway is. Every partition bears the
-        ``attrs`` of `read`, and the index goes on from one to the next, so that ``compute()`` gives
-        what `read` gives.
+        This call asks the gateway for everything that was not read yet; workers never contact it.
+        Every partition has the ``attrs`` of `read`, and the index continues from one partition to
+        the next. ``compute()`` therefore gives the same frame as `read`.
 
         Raises
         ------
@@ -226,7 +232,7 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
     def _close(self) -> None:
         if not self._is_made():
             return
-        # Before the lock: a read that another thread is in ends with this.
+        # Before taking the lock: this ends a read that another thread is in the middle of.
         if self._process == os.getpid():
             self._gateways.stop()
         with self._alone():
@@ -241,7 +247,7 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
         # Intake would load the metadata here, which means walking every page.
         return self
 
-    # -- a source is a value that its arguments describe -------------------------------------
+    # -- a source is compared, printed and pickled by its arguments --------------------------
 
     def __repr__(self) -> str:
         return repr_table.as_text(*self._shown())
@@ -249,11 +255,11 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
     def _repr_html_(self) -> str:
         return repr_table.as_html(*self._shown())
 
-    # Intake's own, which notebooks prefer, would print yaml().
+    # Notebooks prefer this method, and Intake's version of it would print yaml().
     _ipython_display_ = None
 
     def _shown(self) -> tuple[str, dict[str, str]]:
-        """Title and facts. No lock: another thread may be at a long read."""
+        """Title and facts. Takes no lock, because another thread may be in a long read."""
         title = f"{type(self).__name__}: {self.call.title}"
         if not self._is_made():
             return title, {"state": repr_table.REFUSED}
@@ -262,13 +268,13 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
         )
 
     def _is_made(self) -> bool:
-        """Whether its arguments were taken: debuggers look also at what was refused."""
-        return hasattr(self, "_partitions")  # the last that is set
+        """Whether `__init__` succeeded: a debugger also shows a source that was refused."""
+        return hasattr(self, "_partitions")  # the last attribute that __init__ sets
 
     def _yaml(self) -> dict[str, Any]:
         given = {k: v for k, v in self._captured_init_kwargs.items() if k != "metadata"}
         given = masked(given)
-        # Where a catalog lay is Intake's note for this process; it is of no use to others.
+        # Intake notes a catalog's directory for this process; it is of no use to others.
         metadata = {k: v for k, v in self._given_metadata.items() if k != "catalog_dir"}
         return {
             "sources": {
@@ -295,7 +301,7 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
         self.description = state["description"]
 
     def _value(self) -> tuple[str, str]:
-        """What it is compared by: two that differ in nothing but an order are the same."""
+        """What a source is compared by. The order of keys makes no difference."""
         given = self._arguments if self._is_made() else id(self)
         return self.classname, json.dumps(given, sort_keys=True)
 
@@ -312,13 +318,13 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Alone at the walk. A forked child, whose parent may hold its own lock, has another."""
+        """Keep other threads out of a read. A forked child has a lock of its own."""
         with self._locks.setdefault(os.getpid(), threading.RLock()):
             self._process = os.getpid()
             yield
 
     def _partition(self, number: int) -> pd.DataFrame | None:
-        """Partition `number`, reading on if need be; None when there are fewer."""
+        """Get partition `number`, reading more pages if needed; None if there is no such one."""
         with self._alone():
             partitions = self._open()
             part = partitions.get(number)
@@ -328,7 +334,7 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
             return part
 
     def _load(self, callback: Callback | None = None) -> P:
-        """Read to the end, from where on the shape is known."""
+        """Read all pages. Afterwards the shape is known."""
         partitions = self._open()
         try:
             with progress.shown(callback, self._counted) as self._display:
@@ -340,7 +346,7 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
         return partitions
 
     def _close_connections(self) -> None:
-        """Close the connections, unless pages are missing that may be asked for over them."""
+        """Close the connections, unless there are pages that may still be asked for."""
         if self._partitions is None or self._partitions.is_finished:
             self._gateways.close()
 

@@ -9,24 +9,25 @@ __all__ = ["FutuShortInterestSource"]
 
 
 class FutuShortInterestSource(PagedSource):
-    """Reported open short positions of a US or HK stock or fund, or of several of one market.
+    """Reported open short positions of one US or HK stock or fund, or of several of one market.
 
-    A row is a report. Its day is the as-of date: in HK the last trading day of a week, whose
-    positions above a threshold the Securities and Futures Commission (SFC) publishes; in the US a
-    settlement date of FINRA, in the middle or at the end of a month. That the gateway's rows are
-    these series is inferred from their dates.
+    Each row is a report, and its day is the as-of date. In HK that is the last trading day of a
+    week: the Securities and Futures Commission (SFC) publishes the positions above a threshold on
+    that day. In the US it is a settlement date of FINRA, in the middle or at the end of a month.
+    The gateway does not say that its rows are these series; this is inferred from their dates.
 
     US columns are ``timestamp``, ``timestamp_str``, ``shares_short`` (shares), ``short_percent``
     (percent), ``avg_daily_share_volume`` (shares), ``days_to_cover`` (days), ``close_price`` and
     ``last_close_price``; HK columns ``timestamp``, ``timestamp_str``, ``aggregated_short``
-    (shares), ``aggregated_short_ratio`` (percent), ``close_price`` and ``last_close_price``. A last
-    column, ``published``, is not sent: it is the day on which the report became public, estimated
-    by the publisher's rule. HK: the first Friday at least seven days after the as-of date. US: the
-    eighth business day after it. If that is no business day, the next one is.
+    (shares), ``aggregated_short_ratio`` (percent), ``close_price`` and ``last_close_price``. The
+    last column, ``published``, does not come from the gateway. It is the day on which the report
+    became public, estimated by the publisher's rule. HK: the first Friday at least seven days after
+    the as-of date. US: the eighth business day after the as-of date. If that day is not a business
+    day, ``published`` is the next business day.
 
-    Partitions, errors and arguments are those of `FutuShortSource`, with these differences:
-    `start` and `end` are as-of dates; `warmup` counts reports; with a store, ``refresh="auto"``
-    asks when a newer report can be public, and not within two hours of the last time. There are no
+    Partitions, errors and arguments are those of `FutuShortSource`, with these differences. `start`
+    and `end` are as-of dates, and `warmup` counts reports. With a store, ``refresh="auto"`` asks
+    when a newer report can be public, but not within two hours of the last time. There are no
     aggregates: ``attrs`` hold ``code``, ``market`` and ``next_key``.
 
     References

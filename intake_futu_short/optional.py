@@ -1,7 +1,7 @@
-"""Packages that need not be there: what is installed and cannot be imported counts as missing.
+"""Optional packages. A package that is installed but cannot be imported counts as missing.
 
-A package may be broken in many ways (made for another pandas or another NumPy, half installed), and
-raises whatever it likes then. What does not need it must go on.
+A package can be broken in many ways (made for another pandas or NumPy, half installed). It can then
+raise any error. Everything that does not need the package must still work.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the Intake drivers of tickers have in common: the gateway's pages as partitions."""
+"""Base class of the Intake drivers for tickers: their partitions are the gateway's pages."""
 
 from __future__ import annotations
 
@@ -88,18 +88,19 @@ class PagedSource(GatewaySource["TickerPartitions | Panel"]):
         Returns
         -------
         pandas.DataFrame
-            A row a trading day or a report, newest first, on a RangeIndex. ``attrs`` holds
-            ``code``, ``market``, the last page's ``next_key`` and, of short volume in HK, the
-            newest page's ``aggregated_short`` (shares), ``aggregated_short_ratio`` (percent) and
-            ``new_time_str``; with `warmup` also ``start``.
-            A panel has its tickers one below the other, in the order of `code`;
-            its ``attrs`` hold ``market``, of short volume in HK ``aggregates`` (JSON, by code), and
-            with ``errors="warn"`` the codes left out as ``failed``.
+            One row per trading day, or per report; newest first, on a RangeIndex. ``attrs`` holds
+            ``code``, ``market`` and the last page's ``next_key``. For short volume in HK it also
+            holds the newest page's ``aggregated_short`` (shares), ``aggregated_short_ratio``
+            (percent) and ``new_time_str``. With `warmup` it also holds ``start``.
+
+            The tickers of a panel follow one another in the order of `code`. The ``attrs`` of a
+            panel hold ``market``, for short volume in HK ``aggregates`` (JSON, by code), and with
+            ``errors="warn"`` the codes left out as ``failed``.
 
         Raises
         ------
         GatewayError
-            When the gateway cannot be asked or answers no; the subclass says why.
+            When the gateway cannot be reached or refuses; the class of the error says why.
         PaginationError
             When the gateway's cursor loops.
         PanelError
@@ -108,13 +109,13 @@ class PagedSource(GatewaySource["TickerPartitions | Panel"]):
         return super().read(callback=callback)
 
     def to_dask(self, *, callback: Callback | None = None) -> dd.DataFrame:
-        """Give the pages as a Dask DataFrame, a partition a page.
+        """Give the pages as a Dask DataFrame, one partition per page.
 
-        The walk happens here, once, where the gateway is; workers do not contact it. Without a
-        store the partitions carry their rows; over a store they are read from it when they are
-        computed, so it must be where the workers can reach it. Every partition bears the
-        ``attrs`` of `read`, and the index goes on from one to the next, so that ``compute()`` gives
-        what `read` gives.
+        This call asks the gateway for all pages; the workers never contact it. Without a store
+        the partitions carry their rows. With a store the workers read the rows from it when a
+        partition is computed, so they must be able to reach the store. Every partition has the
+        ``attrs`` of `read`, and the index continues from one partition to the next. ``compute()``
+        therefore gives the same frame as `read`.
 
         Raises
         ------
@@ -127,7 +128,7 @@ class PagedSource(GatewaySource["TickerPartitions | Panel"]):
             partitions = self._load(callback)
             whole = partitions.frame()
             parts = lazy_parts(self._stored, partitions.attributes(), is_panel=self._is_panel)
-            # Without rows there is nothing that a worker could read.
+            # Without rows there is nothing for a worker to read.
             if not parts:
                 return carried(whole, partitions.sizes)
             return dask_frame(read_part, parts, whole.iloc[:0])

@@ -1,4 +1,4 @@
-"""One answer of the gateway → a page: rows, their trading days, what stands beside them. Pure."""
+"""Turns an answer of the gateway into a page: rows, trading days and values beside them. Pure."""
 
 from __future__ import annotations
 

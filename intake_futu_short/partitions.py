@@ -1,7 +1,7 @@
-"""What a source reads: rows in partitions, as far as they were called for.
+"""The partitions of a source, which are read only when they are needed, and only once.
 
-A ticker's partitions come from a walk or from a store. Those of a panel are its tickers', one after
-the other. Nothing is read before it is called for, and nothing twice.
+A ticker's partitions come from a walk or from a store. The partitions of a panel are those of its
+tickers, one after the other.
 """
 
 from __future__ import annotations

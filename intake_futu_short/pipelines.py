@@ -19,13 +19,13 @@ _OUTPUTS = {"pd.DataFrame": "DataFrame", "pd.Series[float]": "Series"}
 
 
 class short_volume(Namespace):  # type: ignore[misc]  # noqa: N801 - Intake calls it by this name
-    """Attributes and methods of ``df.shortvol``, as steps that are done when the pipeline is read.
+    """Attributes and methods of ``df.shortvol`` as steps, which run when the pipeline is read.
 
-    Every reader and pipeline of Intake 2 that gives a pandas or Dask DataFrame has it, once
-    ``intake_futu_short.FutuShort`` was used or this module was imported. Arguments are checked
-    when the step is made. A catalog keeps the pipeline; to read it needs no import. Readers of
-    `FutuShort` know it as ``shortvol`` too. (On others that name leads to pandas' own accessor,
-    which Intake 2.1 does not follow.)
+    Every reader and pipeline of Intake 2 that gives a pandas or Dask DataFrame has this namespace,
+    once ``intake_futu_short.FutuShort`` was used or this module was imported. Arguments are checked
+    when a step is made. A pipeline can be saved in a catalog; reading it from there needs no
+    import. Readers of `FutuShort` have the same namespace as ``shortvol``. (On other readers that
+    name means pandas' own accessor, which does not work with Intake 2.1.)
 
     Examples
     --------
@@ -60,7 +60,7 @@ class _Step:
 
     def __call__(self, *args: Any, **arguments: Any) -> Any:
         self.__signature__.bind(None, *args, **arguments)
-        # By name: Intake's versions differ in what they do with positions.
+        # By name: Intake's versions treat positional arguments differently.
         arguments |= dict(zip([*self.__signature__.parameters][1:], args, strict=False))
         library = self._reader.output_instance.partition(":")[0]
         kind = _OUTPUTS.get(self.__signature__.return_annotation)
@@ -73,16 +73,16 @@ class _Step:
 
 
 def shortvol(frame: Any, *, method: str, **arguments: Any) -> Any:
-    """Do a step; catalogs name this function.
+    """Run a step. Saved catalogs refer to this function by its name.
 
     Parameters
     ----------
     frame : pandas.DataFrame or dask.dataframe.DataFrame
-        What the step before gave.
+        Result of the step before.
     method : str
         Attribute or method of ``frame.shortvol``.
     **arguments
-        Of the method.
+        Arguments of the method.
     """
     if not isinstance(frame, pd.DataFrame):
         import intake_futu_short.dask  # noqa: F401, PLC0415 - registers ddf.shortvol; loads Dask

@@ -1,9 +1,10 @@
-"""How far a long read has come: a bar for a person, or a program's own fsspec callback."""
+"""Shows the progress of a long read, with a bar or with the caller's fsspec callback."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import io
 import logging
 import sys
 import time
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
     from fsspec.callbacks import Callback
 
-__all__ = ["Display", "shown"]
+__all__ = ["Display", "Tally", "shown"]
 
-# What is done sooner shows no bar.
+# A read that is done sooner shows no bar.
 SHOWN_AFTER_S = 1.0
-# A shorter wait for the limit is over before anybody has read of it.
+# A shorter wait for the limit is not worth showing.
 WAIT_SHOWN_FROM_S = 0.1
 
 _log = logging.getLogger(__name__)
@@ -47,28 +48,45 @@ class Display(Protocol):
         """Put it away."""
 
 
+class Tally:
+    """Counts the tickers that are done, beside the usual bar; a ``callback=`` of our commands.
+
+    Parameters
+    ----------
+    shows_bar : bool
+        Whether there is a bar where somebody looks.
+    """
+
+    def __init__(self, *, shows_bar: bool = True) -> None:
+        self.shows_bar = shows_bar
+        self.done = 0
+
+
 @contextlib.contextmanager
 def shown(
     callback: object, tickers: int | None, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Display | None]:
-    """Give what shows the read that happens within; None when nobody looks.
+    """Yield the display for a read within the context; None if there is nothing to show it on.
 
     Parameters
     ----------
-    callback : fsspec.callbacks.Callback or None
-        What shows it; None shows a bar on a terminal or in a notebook.
+    callback : fsspec.callbacks.Callback, Tally or None
+        Callback to use; None shows a bar on a terminal or in a notebook.
     tickers : int or None
-        How many there are, which is what is counted then; None counts pages.
+        Number of tickers, if tickers are counted; None counts pages.
     clock : callable
         Seconds that never go back.
 
     Raises
     ------
     ConfigError
-        When it is no callback.
+        When `callback` is not a callback.
     """
     display: Display | None = None
-    if callback is not None:
+    if isinstance(callback, Tally):
+        has_bar = callback.shows_bar and _somebody_looks()
+        display = _Tallied(callback, _Bar(tickers, clock) if has_bar else None)
+    elif callback is not None:
         display = _CallbackDisplay(_checked(callback), tickers, clock)
     elif _somebody_looks():
         display = _Bar(tickers, clock)
@@ -94,7 +112,7 @@ class _Wait:
             if wait_s <= 0:
                 self.until = ""
             return False
-        # The same wait is told again at every tick, and is a little shorter each time.
+        # The same wait is reported at every tick, each time a little shorter.
         if self.until and abs(now + wait_s - self._ends) < WAIT_SHOWN_FROM_S:
             return False
         self._ends = now + wait_s
@@ -127,7 +145,7 @@ class _CallbackDisplay:
 
 
 class _Bar:
-    """A bar of tqdm's on standard error or in a notebook, gone when the read is done."""
+    """A bar of tqdm's on a terminal or in a notebook, gone when the read is done."""
 
     def __init__(self, tickers: int | None, clock: Callable[[], float]) -> None:
         self._tickers = tickers
@@ -159,25 +177,66 @@ class _Bar:
     def _draw(self, done: int, words: str) -> None:
         with self._harmless():
             if self._bar is None:
-                from tqdm.auto import tqdm  # noqa: PLC0415 - most reads show no bar
-
+                tqdm, where = _tqdm()
                 unit = " pages" if self._tickers is None else "ticker"
 
-                class Bar(tqdm):  # type: ignore[misc]  # tqdm has no types
+                class Bar(tqdm):  # type: ignore[misc,valid-type]  # tqdm has no types
                     monitor_interval = 0  # its thread would outlive the read
 
-                self._bar = Bar(total=self._tickers, unit=unit, desc="short volume", leave=False)
+                self._bar = Bar(
+                    total=self._tickers, unit=unit, desc="short volume", leave=False, file=where
+                )
             self._bar.n = done
             self._bar.set_postfix_str(words)
 
     @contextlib.contextmanager
     def _harmless(self) -> Iterator[None]:
-        """A bar that cannot be drawn is left away; the read goes on."""
+        """Go on reading without a bar if the bar cannot be drawn."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - whatever a terminal or a notebook may raise
             self._is_broken = True
             _log.debug("no progress bar: %r", error)
+
+
+class _Tallied:
+    """A tally, and the bar beside it."""
+
+    def __init__(self, tally: Tally, bar: _Bar | None) -> None:
+        self._tally = tally
+        self._bar = bar
+
+    def show(self, tickers: int, pages: int, rows: int, wait_s: float) -> None:
+        self._tally.done = tickers
+        if self._bar is not None:
+            self._bar.show(tickers, pages, rows, wait_s)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+class _Cell(io.TextIOBase):
+    """A line below a notebook's cell, in the place of the line before.
+
+    Standard error would be red there, as if something had failed, and a saved notebook keeps every
+    line of a stream.
+    """
+
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        import IPython.display as cell  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+
+        self._handle: Any = cell.display({"text/plain": ""}, raw=True, display_id=True)
+        self._shown = ""
+
+    def write(self, text: str) -> int:
+        line = text.strip()
+        if line != self._shown:
+            self._shown = line
+            self._handle.update({"text/plain": line}, raw=True)
+        return len(text)
 
 
 def _checked(callback: Any) -> Callback:
@@ -195,6 +254,26 @@ def _somebody_looks() -> bool:
     with contextlib.suppress(Exception):
         if sys.stderr.isatty():
             return True
+    return _is_notebook()
+
+
+def _is_notebook() -> bool:
     with contextlib.suppress(Exception):
         return "IPKernelApp" in sys.modules["IPython"].get_ipython().config
     return False
+
+
+def _tqdm() -> tuple[Any, _Cell | None]:
+    """Class of bar, and where it is drawn: None is standard error, or a notebook's widget."""
+    import tqdm.std  # noqa: PLC0415 - most reads show no bar
+
+    if not _is_notebook():
+        return tqdm.std.tqdm, None
+    import tqdm.notebook  # noqa: PLC0415 - only there
+
+    # It is None without ipywidgets, and then tqdm.auto warns, in red.
+    if tqdm.notebook.IProgress is None:
+        return tqdm.std.tqdm, _Cell()
+    import tqdm.auto  # noqa: PLC0415 - only there
+
+    return tqdm.auto.tqdm, None

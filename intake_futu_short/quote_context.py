@@ -1,6 +1,6 @@
-"""The calls as their documentation has them: ``OpenQuoteContext``.
+"""``OpenQuoteContext``: the calls with the signatures of the official client.
 
-For code written against the official client: only the import changes.
+Code that was written for the official client only has to change its import.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from intake_futu_short import arguments
+from intake_futu_short import arguments, repr_table
 from intake_futu_short.calls import (
     SHORT_INTEREST,
     SHORT_SELLING_RANK,
@@ -43,33 +43,34 @@ RET_ERROR = -1
 
 _SECURITY = "security"
 _RANKED = [_SECURITY, *SHORT_SELLING_RANK.table(US).column_names]
-# What the official client writes for a value that a row of the rank lacks.
+# The official client writes this for a missing value in a row of the rank.
 _ABSENT = "N/A"
 
 
 class OpenQuoteContext:
-    """Asks a gateway page by page, with the official client's signature and return values.
+    """Asks a gateway page by page, with the official client's signatures and return values.
 
-    Unlike the official client, making one does no I/O and never hangs: a gateway that is down is
-    an error message of the first call, within seconds.
+    Unlike in the official client, making a context does no I/O and never hangs. If the gateway is
+    down, the first call returns an error message within seconds.
 
     Parameters
     ----------
     host : str
-        Where OpenD listens.
+        Host on which OpenD listens.
     port : int
-        Its API port.
+        API port of OpenD.
     is_encrypt : bool, optional
-        As in the official client. Not needed: a connection is encrypted when there is a key.
+        As in the official client. You need not give it: the connection is encrypted if there is an
+        `rsa_key`.
     is_async_connect : bool
-        As in the official client. Makes no difference: a connection is made when it is needed.
+        As in the official client. It makes no difference: the context connects when it has to.
     rsa_key : str or path, optional
-        File with the RSA private key that OpenD is set to; the connection is then encrypted.
+        File with the RSA private key that OpenD is set to. The connection is then encrypted.
 
     Raises
     ------
     ConfigError
-        When host, port or rsa_key cannot be, or is_encrypt contradicts rsa_key.
+        When host, port or rsa_key cannot work, or is_encrypt contradicts rsa_key.
     """
 
     def __init__(
@@ -93,6 +94,18 @@ class OpenQuoteContext:
         self._gateways = open_gateways([url], arguments.DEFAULT_TIMEOUT_S)
         self._locks: dict[int, threading.RLock] = {}  # by process
 
+    def __repr__(self) -> str:
+        return repr_table.as_text(*self._shown())
+
+    def _repr_html_(self) -> str:
+        return repr_table.as_html(*self._shown())
+
+    def _shown(self) -> tuple[str, dict[str, str]]:
+        title = f"{type(self).__name__}: asks a gateway page by page"
+        if not hasattr(self, "_locks"):
+            return title, {"state": repr_table.REFUSED}
+        return title, {"gateway": self._gateways.origin}
+
     def __enter__(self) -> Self:
         return self
 
@@ -105,8 +118,8 @@ class OpenQuoteContext:
         self.close()
 
     def close(self) -> None:
-        """Let the connection go. A later call makes a new one."""
-        if hasattr(self, "_locks"):  # it was made
+        """Close the connection. A later call makes a new one."""
+        if hasattr(self, "_locks"):  # __init__ has succeeded
             self._gateways.stop()
             with self._alone():
                 self._gateways.close()
@@ -195,19 +208,19 @@ class OpenQuoteContext:
         count : int, optional
             Rows, 1 to 35; None leaves it to the gateway (10).
         offset : int, optional
-            Rows to pass over; None for none.
+            Number of rows to skip; None skips none.
         plate_list : iterable of str, optional
-            Plates of the market such as ``"US.BK2024"``, whose securities alone are wanted; None
-            or empty for all.
+            List only the securities of these plates of the market, such as ``"US.BK2024"``. None or
+            empty lists all.
 
         Returns
         -------
         ret : int
             `RET_OK` (0) or `RET_ERROR` (-1).
         data : (int, pandas.DataFrame) or str
-            How many securities there are, 0 when the gateway does not say, and the rows, whose
-            first column ``security`` holds codes. A value that the gateway left out is ``"N/A"``.
-            What went wrong when ret is not RET_OK.
+            The number of securities (0 if the gateway does not give it) and the rows. The first
+            column, ``security``, holds codes. A value that the gateway left out is ``"N/A"``. When
+            ret is not RET_OK, a text that says what went wrong.
         """
         try:
             body = rank_request(
@@ -230,7 +243,7 @@ class OpenQuoteContext:
     def _page(
         self, call: Call, code: object, next_key: str | None, num: object
     ) -> tuple[int, pd.DataFrame | str, pd.DataFrame | None]:
-        """Ask for one page of a call, and give its frames as the official client does."""
+        """Ask for one page of a call, and return its frames as the official client does."""
         try:
             security = Security.parse(code)
             rows = None if num is None else arguments.rows_a_page(num)
@@ -242,7 +255,7 @@ class OpenQuoteContext:
         return RET_OK, us_df, hk_df
 
     def _ask(self, question: Question) -> Any:
-        """Content of the answer to one question."""
+        """Ask one question, and return the content of the answer."""
         with self._alone():
             results, failures = read({"": _answer(question)}, self._gateways)
         for error in failures.values():
@@ -250,7 +263,7 @@ class OpenQuoteContext:
         return results[""]
 
     def _alone(self) -> threading.RLock:
-        """Lock of the connection; a forked child, whose parent may hold it, has its own."""
+        """Lock of the connection. A forked child has its own: its parent may hold this one."""
         return self._locks.setdefault(os.getpid(), threading.RLock())
 
 
@@ -262,7 +275,7 @@ def _answer(question: Question) -> Generator[Question, Reply, Any]:
 
 
 def _check_key(next_key: object) -> None:
-    # Any text can be a cursor, but for half a pair of surrogates, which UTF-8 cannot hold.
+    # Any text can be a cursor, except a lone surrogate, which UTF-8 cannot encode.
     is_text = isinstance(next_key, str) and not any("\ud800" <= c <= "\udfff" for c in next_key)
     if next_key is not None and not is_text:
         raise ConfigError(f"next_key must be that of the page before, not {described(next_key)}")
@@ -271,8 +284,8 @@ def _check_key(next_key: object) -> None:
 def _official_frame(s2c: Any, table: Table) -> pd.DataFrame:
     """Frame with the dtypes and attributes that the official client gives.
 
-    The dtypes depend on what came: whole numbers are int64, float64 as soon as one is missing, and
-    a column that is missing everywhere holds None.
+    The dtypes depend on the values. Whole numbers are int64, but float64 if one of them is missing.
+    A column without any value holds None.
     """
     items = getattr(s2c, table.field)
     rows = [{field.name: value for field, value in item.ListFields()} for item in items]

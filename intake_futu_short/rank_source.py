@@ -33,28 +33,32 @@ _OPTIONS = ("sort", "descending", "rows", "plates")
 
 
 def is_rank(url: str) -> bool:
-    """Whether a watchlist is a rank and no file."""
+    """Whether a watchlist is a rank, not a file."""
     return url.strip().lower().startswith("rank:")
 
 
 class FutuShortRankSource(GatewaySource[RankedParts]):
-    """Tickers of a market by what was sold short on its newest day, the highest first.
+    """Tickers of a market, sorted by their short selling on the market's newest day.
 
-    Partition *i* is the request for 35 rows from row 35 · *i* on; `rows` says where the last ends.
-    Making a source, ``with source:`` and every attribute do no I/O; `read_partition` asks for its
-    rows alone; `discover`, `read` and `to_dask` ask for all, several requests at a time. What came
-    is kept until `close`. The gateway lets this call be asked 60 times in 30 seconds, which is
-    counted apart from its other calls.
+    Each request gets 35 rows, and partition *i* begins at row 35 · *i*. `rows` says how many rows
+    there are in all. Making a source, entering ``with source:`` and reading an attribute do no
+    I/O. `read_partition` asks for the rows of that partition alone. `discover`, `read` and
+    `to_dask` ask for all rows, several requests at a time. The source keeps what it has read until
+    `close`. The gateway answers this call 60 times in 30 seconds, and counts it apart from its
+    other calls.
 
-    Whether the gateway lists the whole market is not known: `rows` may be more than it has, and
-    ``attrs["all_count"]`` is what it says. The list also moves while it is asked for in parts. A
-    ticker that comes twice stays where it came first, and a `RankWarning` says how many did; one
-    that moves up from a part not yet asked for into one that was is missing, and nothing tells.
+    It is not known whether the gateway lists the whole market. `rows` may be more than the gateway
+    has; ``attrs["all_count"]`` is the number that it gives.
+
+    The list can change between two requests. A ticker that comes twice stays where it came first,
+    and a `RankWarning` says how many tickers did. A ticker that moves up, out of a part that is
+    still to come into a part that was already read, is missing from the result. This cannot be
+    detected.
 
     Parameters
     ----------
     market : {"US", "HK"}, default "US"
-        Whose tickers.
+        Market of the tickers.
     sort : str, default "short_ratio"
         ``short_number_change``, ``short_ratio_change``, ``short_number``, ``short_ratio``,
         ``volume``, ``position_volume``, ``position_ratio``, ``days_to_cover``, or one of
@@ -62,9 +66,9 @@ class FutuShortRankSource(GatewaySource[RankedParts]):
     descending : bool, default True
         Whether the highest come first.
     rows : int, default 100
-        How many at most.
+        How many rows to read at most.
     plates : str or iterable of str, optional
-        Only tickers of these plates of the market, such as ``"US.BK2024"``.
+        List only the tickers of these plates of the market, such as ``"US.BK2024"``.
     gateway, rsa_key, timeout, metadata
         As of ``intake.open_futu_short``.
 
@@ -73,10 +77,10 @@ class FutuShortRankSource(GatewaySource[RankedParts]):
     dtype : dict of str to str
         Name of each column's dtype; known without I/O.
     npartitions : int or None
-        Requests; None until an answer tells how many there are. It gets smaller if the gateway
-        gives less than it says.
+        Number of requests; None until an answer says how many there are. It gets smaller if the
+        gateway gives fewer rows than it announced.
     shape : tuple of int or None
-        Rows and columns; None until all were asked for.
+        Number of rows and columns; None until all rows have been read.
 
     Raises
     ------
@@ -85,7 +89,8 @@ class FutuShortRankSource(GatewaySource[RankedParts]):
 
     Notes
     -----
-    Columns are ``code`` and then those of the gateway, all optional: ``name``, ``close_price``;
+    Columns are ``code`` and then the gateway's, in which values may be missing: ``name``,
+    ``close_price``;
     ``change_ratio``, ``change_ratio_5d`` and ``change_ratio_10d`` (percent); ``volume``,
     ``short_number`` and ``short_number_change`` (shares); ``short_ratio`` (percent) and
     ``short_ratio_change``; ``short_position_volume`` (shares), ``short_position_ratio`` (percent),
@@ -94,9 +99,9 @@ class FutuShortRankSource(GatewaySource[RankedParts]):
     ``month_avg_short_ratio``. Shares are Int64, names text, all else float64.
 
     ``attrs`` hold ``market``, ``sort``, ``descending``, ``plates``, ``all_count`` (tickers that the
-    gateway says there are; None when it does not), ``asked`` (when it answered, ISO in UTC) and
-    ``repeated`` (rows that came twice and count once). Those of a partition are of its own answer,
-    those of `read` of the first one.
+    gateway says there are; None when it does not say), ``asked`` (when it answered, ISO in UTC) and
+    ``repeated`` (how many rows came twice and count once). The ``attrs`` of a partition belong to
+    its own answer, the ``attrs`` of `read` to the first answer.
 
     Examples
     --------
@@ -104,7 +109,7 @@ class FutuShortRankSource(GatewaySource[RankedParts]):
     >>> src = intake.open_futu_short_rank("HK", gateway="sample://")
     >>> src.read()[["code", "short_ratio", "short_position_volume"]].round(2)
             code  short_ratio  short_position_volume
-    0  HK.SAMPLE        10.28               17650300
+    0  HK.SAMPLE        11.02               17650300
     1   HK.00700          NaN               51480638
     """
 
@@ -146,7 +151,7 @@ class FutuShortRankSource(GatewaySource[RankedParts]):
 
     @classmethod
     def of_url(cls, url: str, **asking: Any) -> Self:
-        """Make the source of a watchlist.
+        """Make the source that a watchlist's URL describes.
 
         Parameters
         ----------
@@ -159,13 +164,13 @@ class FutuShortRankSource(GatewaySource[RankedParts]):
         Raises
         ------
         ConfigError
-            For what cannot be, with what is accepted.
+            When the URL is not valid; the message says what is accepted.
         """
         options = _options(url)
         try:
             return cls(**options, **asking)
         except ConfigError as error:
-            # Every option is known: what is short is no more than `error` says.
+            # All options are known ones, so a short URL shows no more than `error` does.
             shown = described(url)
             raise ConfigError(
                 f"watchlist {shown if shown == repr(url) else _shown(url)}: {error}"
@@ -184,7 +189,7 @@ class FutuShortRankSource(GatewaySource[RankedParts]):
         display = self._display
         if display is None:
             return super()._run(jobs)
-        # What shows the read counts over all of its requests, also those that came before.
+        # The display counts all requests of the read, those of earlier rounds too.
         self._display = _Further(display, self._open())
         try:
             return super()._run(jobs)
@@ -196,7 +201,7 @@ class FutuShortRankSource(GatewaySource[RankedParts]):
 
 
 class _Further:
-    """Shows a read of several rounds: what came in those before counts too."""
+    """Shows the progress of a read of several rounds, and counts the earlier rounds too."""
 
     def __init__(self, display: Display, before: RankedParts) -> None:
         self._display = display
@@ -210,7 +215,7 @@ class _Further:
 
 
 def _shown(url: str) -> str:
-    """URL of a rank for people to read; what is not named here could be a secret."""
+    """URL of a rank for people to read. It hides all but the market: the rest may be secret."""
     match = re.match(r"rank://\w{0,10}(?![^/?#])", url.strip(), re.IGNORECASE)
     if match is None:
         return f"({kind(url)})"
@@ -223,7 +228,7 @@ def _options(url: str) -> dict[str, Any]:
     try:
         parts = urlsplit(url.strip())
         market = unquote(parts.netloc)
-    except ValueError:  # whose words may quote it
+    except ValueError:  # its message may quote a secret
         market = ""
     if not market or "@" in market or parts.path.strip("/") or parts.fragment:
         raise ConfigError(f"watchlist {_shown(url)} must be a market and options, as in {_URL!r}")
@@ -234,7 +239,7 @@ def _options(url: str) -> dict[str, Any]:
             raise ConfigError(
                 f"watchlist {_shown(url)} has {'twice' if name in given else 'an unknown option'}"
                 f": {described(name)}. There are "
-                f"{', '.join(_OPTIONS)}, as in {_URL!r}. The gateway is that of whoever reads it"
+                f"{', '.join(_OPTIONS)}, as in {_URL!r}. The gateway is not part of the URL"
             )
         given[name] = unquote(value)
     if "," in given.get("plates", ""):

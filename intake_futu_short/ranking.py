@@ -1,7 +1,7 @@
-"""The short-selling rank of a market: what is asked for, and what came of it. Pure.
+"""The short-selling rank of a market: the requests for it, and the rows that came. Pure.
 
-The gateway gives it in parts by offset, 35 rows at most, and the list goes on living meanwhile: a
-ticker that moves down across the end of a part comes twice, one that moves up across it never.
+The gateway gives the rank in parts of at most 35 rows, and the list can change between two parts. A
+ticker that moves down across the end of a part then comes twice, and one that moves up is missing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from intake_futu_short.partitions import Extent
 from intake_futu_short.rank_requests import SORTS, request_body
 from intake_futu_short.repr_table import counted
 from intake_futu_short.security import Security
+from intake_futu_short.wording import either
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -303,7 +304,8 @@ class RankedParts:
         if notes:
             warn(
                 f"{self.ranking}: {'; '.join(notes)}. A list that moves while it is asked for in "
-                f"parts may lack tickers that moved up; rows={ROWS_A_PART} or fewer are one part",
+                "parts may lack tickers that moved up; "
+                f"{either(f'rows={ROWS_A_PART}', f'--top {ROWS_A_PART}')} or fewer are one part",
                 RankWarning,
             )
 

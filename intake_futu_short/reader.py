@@ -5,9 +5,9 @@
     data = FutuShort("opend://127.0.0.1:11111", "HK.00700", start="2026-01-02")
     data.to_reader("pandas").read()
 
-They register with Intake by being imported; catalogs that hold them import them by name. There is
-no entry point that would have Intake import them with itself: the package brings pandas, and
-Intake 2.0.4 cannot be imported beside such an entry point.
+Importing this module registers them with Intake, and a catalog that contains them imports it by
+name. There is no entry point that makes Intake import them at its own start: this package loads
+pandas, and Intake 2.0.4 cannot be imported if there is such an entry point.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from intake.readers.datatypes import BaseData
 from intake.readers.readers import BaseReader
 
+from intake_futu_short import repr_table
 from intake_futu_short.pipelines import short_volume
 from intake_futu_short.source import FutuShortSource
 from intake_futu_short.store.urls import masked
@@ -38,12 +39,12 @@ class FutuShort(BaseData):  # type: ignore[misc]  # Intake has no types
     ----------
     url : str, iterable of str or None
         The gateway's URL, as ``gateway=`` of ``intake.open_futu_short``:
-        ``"opend://HOST:PORT"`` or ``"sample://"``; None leaves it to the environment.
+        ``"opend://HOST:PORT"`` or ``"sample://"``; None takes it from the environment.
     code : str or iterable of str
-        ``"US.<symbol>"`` or ``"HK.<symbol>"``, such as ``"HK.00700"``; several, of one
-        market, make a panel.
+        ``"US.<symbol>"`` or ``"HK.<symbol>"``, such as ``"HK.00700"``. Several codes of one
+        market make a panel.
     metadata : dict, optional
-        Kept beside the data.
+        Kept with the data.
     **arguments
         Any other argument of ``intake.open_futu_short``, such as ``start``, ``warmup`` or ``num``.
 
@@ -89,14 +90,21 @@ class FutuShort(BaseData):  # type: ignore[misc]  # Intake has no types
         self.__dict__.update(plain)
 
     def __repr__(self) -> str:
-        # Intake's own would print passwords of the store.
+        # Intake's version would print the password of the store.
         arguments = {k: v for k, v in vars(self).items() if not k.startswith("_")}
         return f"{type(self).__name__}, {masked(arguments)}"
 
-    def to_reader_cls(self, *args: Any, **kwargs: Any) -> Any:
-        """Choose a reader, by Intake's arguments; pandas unless something else is asked for.
+    def _repr_html_(self) -> str:
+        title = f"{type(self).__name__}: daily short volume"
+        if "url" not in vars(self):
+            return repr_table.as_html(title, {"state": repr_table.REFUSED})
+        arguments = {k: v for k, v in vars(self).items() if not k.startswith("_")}
+        return repr_table.as_html(title, {k: str(v) for k, v in masked(arguments).items() if v})
 
-        Intake looks through an unordered set, and would now take this and now that one.
+    def to_reader_cls(self, *args: Any, **kwargs: Any) -> Any:
+        """Choose a reader by Intake's arguments; without arguments the one for pandas.
+
+        Intake itself would search an unordered set, so its choice would change from run to run.
         """
         if not any([*args, *kwargs.values()]):
             return PandasFutuShort
@@ -104,18 +112,18 @@ class FutuShort(BaseData):  # type: ignore[misc]  # Intake has no types
 
 
 class _Reader(BaseReader):  # type: ignore[misc]  # Intake has no types
-    """What both readers share: arguments of a read go before those of the data."""
+    """Base class of both readers. Arguments of a read take precedence over those of the data."""
 
     func = "intake_futu_short.source:FutuShortSource"
     optional_imports: ClassVar = {"cryptography"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Catalogs hand it over, and then it counts when readers are compared.
+        # A catalog passes it on, and then it counts when two readers are compared.
         self.output_instance: str = self.output_instance
 
     def __getattr__(self, item: str) -> Any:
-        # Of Intake 2.0.4 these are pipelines too, such as the __getstate__ that pickle looks for.
+        # Intake 2.0.4 would make pipelines of these too, even of pickle's __getstate__.
         if item.startswith("_"):
             raise AttributeError(item)
         return super().__getattr__(item)
@@ -137,8 +145,8 @@ class _Reader(BaseReader):  # type: ignore[misc]  # Intake has no types
 class PandasFutuShort(_Reader):
     """Read the whole history into a pandas DataFrame, newest first.
 
-    Arguments of ``intake.open_futu_short`` may be given to the reader and to `read`; they go
-    before those of the data.
+    The reader and its `read` also take arguments of ``intake.open_futu_short``. These take
+    precedence over the arguments of the data.
     """
 
     implements: ClassVar = {FutuShort}
@@ -153,9 +161,9 @@ class PandasFutuShort(_Reader):
 
 
 class DaskFutuShort(_Reader):
-    """Read the history into a Dask DataFrame, a partition a page of the gateway.
+    """Read the history into a Dask DataFrame, one partition per page of the gateway.
 
-    The gateway is asked here and now, once; computing scales out from the rows.
+    The gateway is asked once, when the reader is read. The Dask computation needs only the rows.
     """
 
     implements: ClassVar = {FutuShort}
@@ -170,5 +178,5 @@ class DaskFutuShort(_Reader):
 
 
 def _source(*, url: Any, **arguments: Any) -> FutuShortSource:
-    """The one implementation of reading: Intake 1's driver."""
+    """Make the source that reads for both readers: Intake 1's driver."""
     return FutuShortSource(gateway=url, **arguments)

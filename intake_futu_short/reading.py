@@ -39,7 +39,7 @@ AT_ONCE = 32
 
 
 def gateway_urls(given: str | list[str] | None) -> list[GatewayURL]:
-    """The gateways meant, once the environment and the default have had their say."""
+    """URLs of the gateways to use: those given, or that of the environment, or the default."""
     if given is None:
         try:
             given = arguments.gateways(os.environ.get(ENVIRONMENT_VARIABLE))
@@ -196,7 +196,7 @@ class _Reading:
             begun.asked = None if begun.is_locked else Asked(wanted, begun)
 
     def _ends_all(self, error: Exception) -> bool:
-        """Whether an error of one generator tells of the gateways or of this program."""
+        """Whether an error of one generator concerns all of them: the gateways, or this program."""
         is_mute = not self._is_answered and isinstance(
             error, (GatewayTimeoutError, GatewayDisconnectedError)
         )

@@ -1,4 +1,4 @@
-"""A screen of many tickers as one HTML page that needs nothing beside itself."""
+"""A screen of many tickers as a single HTML page that loads no other file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MARKETS = {"US": "United States", "HK": "Hong Kong"}
 
 @dataclass(frozen=True)
 class _Row:
-    """A ticker as the page shows it: ``cells`` are what to sort by and what to read."""
+    """A ticker as the page shows it. Each of ``cells`` is a pair: sort key and shown text."""
 
     code: str
     is_synthetic: bool
@@ -59,38 +59,43 @@ def screen_html(
     made: dt.datetime | None = None,
     older: Mapping[str, str] | None = None,
     failures: Mapping[str, object] | None = None,
+    sessions: int = sparklines.SESSIONS,
 ) -> str:
-    """Write what ``df.shortvol.latest()`` gives as one page of HTML.
+    """Write the table of ``df.shortvol.latest()`` as one page of HTML.
 
-    The page loads nothing, neither from the network nor from files. Its table can be sorted by
-    clicking on headings, and is whole without JavaScript. For each ticker it draws the short ratio
-    of the newest 60 sessions of the panel, with the mean ± one standard deviation of the 20
-    sessions before each; rows further back in `panel` are what these bands are of.
+    The page loads nothing, neither from the network nor from files. A click on a heading sorts the
+    table; without JavaScript the table is complete too, but cannot be sorted. For each ticker the
+    page draws the short ratio of the newest `sessions` of the panel, over a band: the mean of the
+    20 sessions before each, plus and minus one standard deviation. `panel` should therefore also
+    hold the 20 sessions before those.
 
     Parameters
     ----------
     panel : pandas.DataFrame
         Rows of one ticker or of several, as ``df.shortvol`` takes them.
     by, n, windows, ascending, positions
-        As of ``df.shortvol.latest()``.
+        As for ``df.shortvol.latest()``.
     store : str, optional
-        URL of the store that the rows came from, to be named. Passwords are left out.
+        URL of the store that the rows came from. The page shows it without a password.
     made : datetime.datetime, optional
-        When the page is made; by default now.
+        Time that the page gives as its own; by default now.
     older : mapping of str to str, optional
-        Tickers that are not in `panel` since they are older, and the newest day of each.
+        Tickers that are left out of `panel` because they have no recent row, with the newest day of
+        each.
     failures : mapping of str to object, optional
-        Tickers that could not be read, and why.
+        Tickers that could not be read, with the reason for each.
+    sessions : int, default 60
+        How many sessions the lines span.
 
     Returns
     -------
     str
-        A whole document, for a file in UTF-8.
+        The HTML document. Write it to a file in UTF-8.
 
     Raises
     ------
     NotShortVolumeError, ConfigError
-        As of ``df.shortvol.latest()``.
+        As for ``df.shortvol.latest()``.
 
     Examples
     --------
@@ -106,7 +111,7 @@ def screen_html(
     table["code"] = table["code"].astype(object).where(table["code"].notna(), "")
     columns = shown(table, by, market)
     moment = made or dt.datetime.now(dt.timezone.utc)
-    lines = sparklines.sparklines(panel, set(table["code"])) if len(table) else {}
+    lines = sparklines.sparklines(panel, set(table["code"]), sessions) if len(table) else {}
     return _template().render(
         market=market.name,
         place=_MARKETS[market.name],
@@ -120,6 +125,9 @@ def screen_html(
         numbers={one.name for one in columns if is_numeric_dtype(table[one.name])},
         rows=[_row(values, columns, lines) for values in table.to_dict("records")],
         box=sparklines,
+        sessions=min(sessions, panel["timestamp_str"].nunique())
+        if "timestamp_str" in panel
+        else sessions,
         older=dict(older or {}),
         failures={code: str(error) for code, error in (failures or {}).items()},
     )
@@ -127,7 +135,7 @@ def screen_html(
 
 @cache
 def _template() -> jinja2.Template:
-    import jinja2  # noqa: PLC0415 - takes a while, and metrics need none of it
+    import jinja2  # noqa: PLC0415 - slow to import, and metrics do not need it
 
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -153,7 +161,7 @@ def _row(values: dict[Any, Any], columns: list[Shown], lines: dict[str, Sparklin
 
 
 def _described(line: Sparkline) -> str:
-    """A sparkline in words, for those who do not see it."""
+    """A sparkline in words, for screen readers."""
     if pd.isna(line.newest):
         return "Short ratio, no newest value"
     text = f"Short ratio {line.newest:.1%}"

@@ -1,8 +1,7 @@
-"""What stands out in a store today: reads the few rows and columns that a screen of it needs."""
+"""Reads the rows and columns that a screen of a store needs."""
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from intake_futu_short.metrics.columns import ROLES
 from intake_futu_short.metrics.newest import latest, rows_needed
 from intake_futu_short.metrics.registry import WINDOWS
 from intake_futu_short.security import MARKETS, Security
+from intake_futu_short.wording import argument, either
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Recent", "recent_rows"]
 
-# A ticker that has no session in so many days does not stand out today, whatever it did then.
+# A ticker without a session in this many days is left out of a screen.
 _GONE = dt.timedelta(days=60)
-# Room for holidays: a start that is too early costs little.
+# Extra days for holidays. To start too early costs little.
 _HOLIDAYS = dt.timedelta(days=21)
 
 
@@ -38,9 +38,9 @@ class Recent:
     rows : pandas.DataFrame
         A panel, as `FutuShortStore.read` gives it, with the columns that metrics need.
     since : str
-        A day: tickers without a row from it on are not in `rows`.
+        A day. Tickers without a row on it or later are not in `rows`.
     older : dict of str to str
-        Those tickers, and the newest day that is stored of each.
+        Those tickers, with the newest stored day of each.
     failures : dict of str to Exception
         Tickers that could not be read.
     """
@@ -57,26 +57,27 @@ def recent_rows(
     by: str = "short_ratio_zscore_20",
     sessions: int = 1,
 ) -> Recent:
-    """Read what a screen by a metric needs; no gateway is asked.
+    """Read the rows that a screen by a metric needs. No gateway is asked.
 
-    Every ticker has as many rows as the windows look back on, or all that are stored: those of one
-    that was halted may be older than the others'. So its metrics are those of its whole history.
+    Every ticker has as many rows as the windows need, or all of its rows if the store has fewer. If
+    trading in a ticker was halted, its rows may be older than those of the others. The metrics are
+    therefore the same as those of the whole histories.
 
     Parameters
     ----------
     store : FutuShortStore
-        Which holds them.
+        The store to read.
     market : {"HK", "US"}, optional
-        Needed only when the store holds both.
+        Needed only if the store holds both.
     by : str
-        The metric that tickers are going to be sorted by, or a column.
+        The metric or column to sort tickers by.
     sessions : int
-        How many sessions there must be before each of which the windows look back.
+        For how many of the newest sessions the metrics are needed.
 
     Raises
     ------
     ConfigError
-        When `market` is none, or is not given and the store holds both.
+        When `market` is not a market, or is not given and the store holds both.
     StoreError
         When nothing is kept, or the store cannot be read.
     PanelError
@@ -110,7 +111,7 @@ def recent_rows(
 
 
 def _kept(store: FutuShortStore, market: str | None) -> tuple[pd.DataFrame, dict[str, Exception]]:
-    """What is stored of tickers that have rows, and the errors of those that cannot be read."""
+    """Information on the stored tickers with rows, and the errors of those that cannot be read."""
     try:
         kept, failures = store.info(market), {}
     except PanelError as error:
@@ -128,16 +129,20 @@ def _one_market(store: FutuShortStore, codes: Sequence[str]) -> str:
     if len(names) > 1:
         raise ConfigError(
             f"{store.url} holds {' and '.join(names)}, whose columns differ: name the market, "
-            f"such as {names[0]!r}"
+            f"such as {either(repr(names[0]), f'--market {names[0]}')}"
         )
     return names[0]
 
 
 def _refuse_unknown(by: str, market: str) -> None:
-    """Raise ConfigError for what is no metric, before a market is read for it."""
+    """Raise ConfigError if `by` is not a metric, before the rows of a market are read."""
     nothing = pd.DataFrame(columns=SHORT_VOLUME.table(MARKETS[market]).column_names)
-    with contextlib.suppress(NotShortVolumeError):  # the rows may bring what it lacks here
+    try:
         latest(nothing, by)
+    except NotShortVolumeError:
+        pass  # the stored rows may have the column
+    except ConfigError as error:
+        raise ConfigError(f"{argument('by')}: {error}") from error
 
 
 def _columns(market: str, by: str) -> list[str]:

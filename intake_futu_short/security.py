@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from intake_futu_short.described import described, kind
 from intake_futu_short.errors import ConfigError
+from intake_futu_short.wording import either
 
 __all__ = ["HK", "MARKETS", "US", "Market", "Security"]
 
@@ -118,12 +119,12 @@ class Security:
 
     @classmethod
     def known(cls, code: str) -> Security:
-        """Split a code that a gateway or a store has, however it is spelled.
+        """Split a code that a gateway or a store uses, however it is spelled.
 
         Raises
         ------
         ConfigError
-            When it is none.
+            When it is not a code.
         """
         prefix, dot, symbol = code.partition(".")
         if prefix in MARKETS and dot and _is_symbol(symbol):
@@ -138,7 +139,7 @@ def _no_code(code: str) -> ConfigError:
 
 
 def _is_symbol(text: str) -> bool:
-    # Catalogs of Intake take braces for templates, and run what they hold.
+    # Intake's catalogs treat braces as templates and run them.
     return bool(text) and all(
         c.isprintable() and not c.isspace() and c not in _REFUSED for c in text
     )
@@ -160,7 +161,10 @@ def _advice(code: str) -> str:  # noqa: PLR0911 - a return a kind of mistake
     first, *others = text.split()
     whole = [one for one in (first, *others) if one.startswith(tuple(f"{n}." for n in MARKETS))]
     if re.search("[,\u3001]", text) or len(whole) > 1 or first.startswith("["):
-        return " Several codes are a list: ['US.AAPL', 'US.MSFT']."
+        return either(
+            " Several codes are a list: ['US.AAPL', 'US.MSFT'].",
+            " Several codes stand apart: US.AAPL US.MSFT.",
+        )
     # A name may stand before the code, too.
     first = re.split(r"[;|]", whole[0] if whole else first)[0]
     if len(others) == 1 and re.fullmatch("[A-Z]", others[0]) and first.startswith("US."):
@@ -190,7 +194,7 @@ def _tidied(code: str) -> str:
     return re.sub(r"\s*([.:])\s*", r"\1", text.removeprefix("- ").strip(_AROUND).strip())
 
 
-# Names that others have for the markets.
+# Names that other programs use for the markets.
 _EXCHANGES = {
     **{name: name for name in MARKETS},
     "NASDAQ": "US", "NYSE": "US", "AMEX": "US", "ARCA": "US", "NYSEARCA": "US", "BATS": "US",

@@ -19,71 +19,78 @@ __all__ = ["FutuShortSource"]
 
 
 class FutuShortSource(PagedSource):
-    """Daily short volume of a US or HK stock or fund, or of several of one market: a panel.
+    """Daily short volume of one US or HK stock or fund, or of several of one market (a panel).
 
-    Partition *i* is the gateway's *i*-th page, newest first. Making a source, ``with source:`` and
-    every attribute do no I/O; `read_partition` walks only as far as it must; `discover`, `read`
-    and `to_dask` walk to the end, several tickers at a time. A page walked is kept until `close`.
-    The partitions of a panel are the pages of its first ticker, then those of the next.
+    Partition *i* is the gateway's *i*-th page, newest first. The partitions of a panel are the
+    pages of its first ticker, then those of the second, and so on.
 
-    A read that takes longer shows a bar when standard error is a terminal, or in a notebook.
-    `read`, `discover` and `to_dask` take ``callback=``, one of ``fsspec.callbacks``, which is then
-    told instead: pages of one ticker, tickers of a panel (with their number as its size). A wait
-    for the gateway's limit calls its hook ``"waiting"`` with ``seconds`` and ``until``.
+    Making a source, entering ``with source:`` and reading an attribute do no I/O. `read_partition`
+    asks for pages only as far as the one wanted. `discover`, `read` and `to_dask` ask for all
+    pages, several tickers at a time. The source keeps each page that it has read until `close`.
+
+    A read that takes a while shows a progress bar if standard error is a terminal, and in a
+    notebook. `read`, `discover` and `to_dask` also take ``callback=``, one of
+    ``fsspec.callbacks``, which replaces the bar. It counts the pages of one ticker, or the tickers
+    of a panel (its size is then their number). When the gateway's limit makes the read wait, the
+    callback's hook ``"waiting"`` is called with ``seconds`` and ``until``.
 
     Parameters
     ----------
     code : str or iterable of str
-        ``"US.<symbol>"`` or ``"HK.<symbol>"``, such as ``"HK.00700"``. Several, of one
-        market, make a panel, which has a first column ``code``; a code named twice is read once.
-        Any iterable is a list of them: a column, an array, a set (sorted).
+        ``"US.<symbol>"`` or ``"HK.<symbol>"``, such as ``"HK.00700"``. Several codes of one
+        market make a panel, whose first column is ``code``. A code given twice is read once.
+        Any iterable will do: a list, a column, an array, or a set (which is sorted).
     start, end : str, date or Timestamp, optional
-        First and last trading day wanted, both inclusive, in the market's own calendar:
+        First and last trading day to read, both inclusive, as dates of the market:
         ``"2026-01-02"``, ``"20260102"``, ``"2026/01/02"`` or a date object.
     warmup : int, default 0
-        So many trading days (rows of a ticker) before `start` are returned as well, for windows to
-        look back on; fewer where the history begins later. ``attrs["start"]`` is `start` then, and
-        windowed metrics answer from that day on. Needs `start`.
+        Number of trading days (rows of each ticker) before `start` to return as well, so that
+        windowed metrics have days to look back on. There are fewer if the history begins later.
+        ``attrs["start"]`` is then `start`, and windowed metrics answer from that day on.
+        Needs `start`.
     num : int, default 50
-        Rows a page, 1 to 50.
+        Rows per page, 1 to 50.
     gateway : str or iterable of str, optional
         ``"opend://HOST:PORT"``, or ``"sample://"`` for the examples that come with the package.
-        None takes the environment variable ``FUTU_OPEND``, else ``opend://127.0.0.1:11111``.
-        Several share the work, each within its own limit; one that is down is left out.
+        None takes the environment variable ``FUTU_OPEND``, or ``opend://127.0.0.1:11111`` if it is
+        not set. Several gateways share the work, each within its own limit. A gateway that is down
+        is left out.
     store : str or path, optional
-        Directory, or URL of fsspec, where the history is kept (a `FutuShortStore`): each read asks
+        Directory or fsspec URL where the history is kept (a `FutuShortStore`). Each read then asks
         the gateway only for what is new. None keeps nothing.
     storage_options : dict, optional
-        What fsspec passes to the file system. ``yaml()`` writes names and ``***`` for values, and
-        so for a password of `store`: a catalog leaves secrets to the environment or to fsspec's
-        configuration. Pickles hold them.
+        Options that fsspec passes to the file system. ``yaml()`` writes their names, with ``***``
+        in place of the values and of a password in `store`. A catalog should therefore leave
+        secrets to the environment or to fsspec's configuration. A pickle contains the secrets.
     refresh : {"auto", "always", "full", "never"}, default "auto"
-        With a store, when the gateway is asked: when there can be anything new (not within two
-        hours, nor while the newest row held is of the newest session); at every first read; for
-        all of the history, which shows late revisions of old rows; or never, which reads the store
-        alone and needs no gateway.
+        When a source with a store asks the gateway. ``"auto"``: when there can be something new,
+        but not within two hours of the last time, and not if the store already has the row of the
+        newest session. ``"always"``: at the first read. ``"full"``: at the first read, and for the
+        whole history, which finds late revisions of old rows. ``"never"``: not at all; the read
+        uses the store alone and needs no gateway.
     max_pages : int, optional
-        Read no more than the newest so many pages, those of `warmup` included.
+        Read at most this many pages, the newest ones. The pages of `warmup` count too.
     rsa_key : str or path, optional
-        File with the RSA private key (PEM) that OpenD is set to; the connection is then encrypted.
-        The path is what ``yaml()`` and ``repr`` print. Needs the package ``cryptography``.
+        File with the RSA private key (PEM) that OpenD is set to. The connection is then encrypted.
+        ``yaml()`` and ``repr`` print the path. Needs the package ``cryptography``.
     timeout : float, default 12
-        Seconds to wait for each answer; a connection gets 5 seconds at most.
+        Seconds to wait for each answer. Connecting takes 5 seconds at most.
     errors : {"raise", "warn"}, default "raise"
-        What a ticker of a panel that fails does once the others are read: a `PanelError`, or a
-        `PanelWarning`, and ``attrs["failed"]`` names it. An error of the gateway as a whole, or of
-        a single `code`, is raised as it is.
+        What to do if some tickers of a panel fail, once the others are read: raise a `PanelError`,
+        or give a `PanelWarning` and name them in ``attrs["failed"]``. An error of the gateway as a
+        whole, or of a single `code`, is raised as it is.
     metadata : dict, optional
-        Kept beside the data; `discover` adds what the gateway says of the ticker to a copy.
+        Kept with the source. `discover` returns a copy of it, with what the gateway says of the
+        ticker added.
 
     Attributes
     ----------
     dtype : dict of str to str
         Name of each column's dtype; known without I/O.
     npartitions : int or None
-        Pages; None until the walk has reached its end.
+        Number of pages; None until all pages have been read.
     shape : tuple of int or None
-        Rows and columns; None until then.
+        Number of rows and columns; None until all pages have been read.
 
     Raises
     ------
@@ -96,16 +103,16 @@ class FutuShortSource(PagedSource):
     _past_reports: pd.DataFrame | None = None  # what filled the history, kept until `close`
 
     def aggregates(self) -> dict[str, Any]:
-        """Reported open short position of an HK ticker, as of now.
+        """Get the newest reported open short position of an HK ticker.
 
-        Asks for the newest page if no page was read yet.
+        This asks for the newest page if no page was read yet.
 
         Returns
         -------
         dict
             ``aggregated_short`` (shares), ``aggregated_short_ratio`` (percent) and
-            ``new_time_str``; None where the gateway sends none, all three for US. Of a panel a
-            dict of such dicts by code.
+            ``new_time_str``. A value that the gateway does not send is None; for US all three are.
+            For a panel: a dict of such dicts by code.
         """
         with self._alone():
             aggregates = self._open().aggregates()
@@ -113,19 +120,23 @@ class FutuShortSource(PagedSource):
             return aggregates
 
     def aggregates_history(self, fill: bool = False) -> pd.DataFrame:
-        """Reported open short positions of HK tickers, each that the store has seen.
+        """Get every reported open short position of HK tickers that the store has seen.
 
-        Asks for the newest page if no page was read yet. Without a store there is the one of now.
+        This asks for the newest page if no page was read yet. Without a store there is only the
+        newest report.
 
         Parameters
         ----------
         fill : bool
-            Ask for the past too: the short interest of each ticker, a request for every 50 reports
-            (a year has about 52), and over a store none while nothing can be new. A store keeps it
-            as ``short_interest``; a value that was replaced since has a row of its own. A report
-            that comes both ways counts once, as first seen by either; where both tell different
-            shares of a day, the one that was seen last counts, that of the short interest where the
-            store saw neither arrive.
+            Ask for past reports too, that is for the short interest of each ticker. This takes one
+            request for every 50 reports (a year has about 52). With a store it takes none while
+            there can be nothing new. The store keeps the reports as ``short_interest``. A value
+            that was replaced later has a row of its own.
+
+            The same report may come with the daily rows and with the short interest. It then
+            counts once, as first seen by either. If the two give different numbers of shares for
+            the same day, the one that was seen last counts. If the store saw neither arrive, the
+            short interest counts.
 
         Returns
         -------
@@ -135,15 +146,15 @@ class FutuShortSource(PagedSource):
         Raises
         ------
         ConfigError
-            When US tickers are to be filled: beside their rows nothing is reported.
+            When ``fill`` is given for US tickers: the gateway sends no reports with their rows.
         GatewayError, PanelError, StoreError
             As `read`.
         """
         if fill and not self._tickers[0].table.attrs:
             code = self._arguments["code"]
             raise ConfigError(
-                "aggregates_history(fill=True) is of HK tickers: the gateway sends no open "
-                "positions beside US rows. Their series is the short interest: "
+                "aggregates_history(fill=True) works for HK tickers only: the gateway sends no "
+                "open positions beside US rows. Read the short interest of US tickers instead: "
                 f"intake.open_futu_short_interest({code!r}).read()"
             )
         with self._alone():
@@ -168,7 +179,7 @@ class FutuShortSource(PagedSource):
 
     def _past(self) -> pd.DataFrame:
         """Short interest of the tickers, with ``code`` and, from a store, ``first_seen``."""
-        # All of it, in whole pages, whatever this source is to show.
+        # The whole history in full pages, whatever part of it this source shows.
         others = {"start", "end", "warmup", "num", "max_pages"}
         given = {name: self._arguments[name] for name in self._arguments.keys() - others}
         with FutuShortInterestSource(**given) as source:

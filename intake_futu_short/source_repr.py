@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from intake_futu_short.repr_table import counted, some
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from intake_futu_short.partitions import Partitions
 
-__all__ = ["facts"]
+__all__ = ["facts", "listed"]
 
-# These have a line of their own; the values of storage_options may hold secrets.
-_NOT_LISTED = ("code", "gateway", "store", "storage_options")
+# These have a line of their own.
+_NOT_LISTED = ("code", "gateway", "store")
 
 
 def facts(
@@ -44,14 +44,7 @@ def facts(
     said["gateway"] = "none, the store alone" if is_alone else gateway
     if store_url is not None:
         said["store"] = store_url
-    given = [
-        f"{name}={value!r}"
-        for name, value in arguments.items()
-        if value is not None and name not in _NOT_LISTED
-    ]
-    if options := arguments.get("storage_options"):
-        given.append(f"storage_options of {', '.join(options)}")
-    said["arguments"] = ", ".join(given)
+    said["arguments"] = listed(arguments, _NOT_LISTED)
     if partitions is None:
         return {**said, "read": "no"}
     extent, parts = partitions.extent, counted(len(partitions.sizes), "partition")
@@ -60,3 +53,23 @@ def facts(
         said["days"] = f"{extent.first} to {extent.last}"
     said["read"] = f"yes, {parts}" if partitions.is_finished else f"in part, {parts} so far"
     return said
+
+
+def listed(arguments: Mapping[str, Any], but: Collection[str]) -> str:
+    """Arguments on one line, without those named; of storage_options, which may hold secrets, keys.
+
+    Parameters
+    ----------
+    arguments : mapping
+        As plain values; None for what was left open.
+    but : collection of str
+        Which to leave out.
+    """
+    given = [
+        f"{name}={value!r}"
+        for name, value in arguments.items()
+        if value is not None and name not in {*but, "storage_options"}
+    ]
+    if options := arguments.get("storage_options"):
+        given.append(f"storage_options of {', '.join(options)}")
+    return ", ".join(given)

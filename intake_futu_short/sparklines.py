@@ -57,16 +57,18 @@ class Sparkline:
     top: float
 
 
-def sparklines(frame: pd.DataFrame, codes: Collection[str]) -> dict[str, Sparkline]:
-    """Draw the short ratio of some tickers over the newest sessions of the frame, by code.
+def sparklines(
+    frame: pd.DataFrame, codes: Collection[str], newest: int = SESSIONS
+) -> dict[str, Sparkline]:
+    """Draw the short ratio of some tickers over the `newest` sessions of the frame, by code.
 
     All tickers share the sessions, so that one that lags behind ends early, and a session that one
     lacks is a gap in its line. Each has a scale of its own. A ticker without a code is ``""``.
     """
     sessions = Sessions.of(frame)
-    span = np.unique(sessions.days)[-SESSIONS:]
+    span = np.unique(sessions.days)[-newest:]
     ends = sessions.begins + sessions.lengths
-    begins = np.maximum(sessions.begins, ends - SESSIONS - WINDOW)
+    begins = np.maximum(sessions.begins, ends - newest - WINDOW)
     names = _names(frame, sessions)
     wanted = [ticker for ticker, name in enumerate(names) if name in codes]
     if not wanted:

@@ -1,4 +1,4 @@
-"""Many tickers brought up to date in a store, together."""
+"""Brings many tickers up to date in a store."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from intake_futu_short.reading import gateway_urls, open_gateways, read
 from intake_futu_short.security import Security
 from intake_futu_short.store import FutuShortStore
 from intake_futu_short.stored import Slices
+from intake_futu_short.wording import argument
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -46,46 +47,51 @@ def sync(
 ) -> pd.DataFrame:
     """Bring tickers up to date in a store, several at a time within the gateway's limit.
 
-    What is whole and fresh costs no request, what is whole and not fresh costs one, a first fill
-    all of its pages. An interrupted sync has kept what came, and the next goes on from there.
+    A ticker whose stored history is complete and up to date costs no request. A complete history
+    that may have new rows costs one request. A first fill costs one request per page. If a sync is
+    interrupted, the store has what came until then, and the next sync continues from there.
 
     Parameters
     ----------
     codes : str or iterable of str
-        Tickers of any markets, such as ``["HK.00700", "US.AAPL"]``; one named twice is synced once.
+        Tickers of any market, such as ``["HK.00700", "US.AAPL"]``. A code given twice is synced
+        once.
     store : str, path or FutuShortStore
-        Where they are kept.
+        Where the histories are kept.
     gateway : str or iterable of str, optional
         As of ``intake.open_futu_short``.
     what : {"short_volume", "short_interest"}, default "short_volume"
         Which series.
     refresh : {"auto", "always", "full"}, default "auto"
-        Ask when there can be anything new, ask at any rate, or walk all of it.
+        Ask when there can be something new, ask in any case, or ask for the whole history again.
     storage_options : mapping, optional
-        What fsspec passes to the file system of `store`.
+        Options that fsspec passes to the file system of `store`.
     start : str, date or Timestamp, optional
-        The oldest trading day wanted; a first fill goes back no farther. By default all there is.
+        The oldest trading day wanted; a first fill goes back no further. By default it takes the
+        whole history.
     num, rsa_key, timeout
         As of ``intake.open_futu_short``.
     errors : {"raise", "warn"}, default "raise"
-        What a ticker that fails does once the others are synced.
+        Whether tickers that fail raise a `PanelError` or give a `PanelWarning`, once the others
+        are synced.
     callback : fsspec.callbacks.Callback, optional
-        Told how many tickers are done.
+        Counts the tickers that are done.
 
     Returns
     -------
     pandas.DataFrame
-        A row a ticker, in the order of `codes`: ``code``; ``rows`` that the store now has, of them
-        ``new_rows``, ``requests`` made, ``revised`` rows (late revisions and withdrawals taken
-        over), ``complete`` (whether the history was walked to its end), and ``error``, what failed,
-        else missing. The numbers of a ticker that failed are missing.
+        One row per ticker, in the order of `codes`. ``code``; ``rows``, how many the store now has;
+        ``new_rows``, how many of these are new; ``requests``, how many were made; ``revised``, how
+        many rows the gateway has revised or withdrawn; ``complete``, whether the store has the
+        history to its end; ``error``, what failed, missing if nothing did. The numbers of a ticker
+        that failed are missing.
 
     Raises
     ------
     ConfigError
         When an argument cannot work, before any I/O.
     GatewayError
-        When the gateway as a whole cannot be asked.
+        When no ticker can be asked for, because the gateway fails as a whole.
     PanelError
         When some tickers failed; its ``partial`` is the frame.
     """
@@ -96,7 +102,9 @@ def sync(
     slices = Slices(start=arguments.date("start", start))
     place = _store(store, storage_options)
     if (mode := arguments.refresh(refresh, place.url) or "auto") == "never":
-        raise ConfigError("refresh='never' asks no gateway: there would be nothing to sync")
+        raise ConfigError(
+            f"{argument('refresh', 'never')} asks no gateway: there would be nothing to sync"
+        )
     rows_a_page = arguments.rows_a_page(num)
     key = arguments.rsa_key(rsa_key)
     gateways = open_gateways(
@@ -136,7 +144,7 @@ def _store(store: object, storage_options: Mapping[str, Any] | None) -> FutuShor
         return store
     url = arguments.store(store)
     if url is None:
-        raise ConfigError("store must name where to keep the histories; it is empty")
+        raise ConfigError(f"{argument('store')} must name where to keep the histories; it is empty")
     return FutuShortStore(url, arguments.storage_options(storage_options))
 
 

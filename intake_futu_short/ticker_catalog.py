@@ -1,4 +1,4 @@
-"""The catalog driver: an entry a ticker and a panel a market, from codes or a watchlist."""
+"""The catalog driver: one entry per ticker and one panel per market, from codes or a watchlist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import yaml
 from intake.catalog.base import Catalog
 from intake.catalog.local import LocalCatalogEntry
 
-from intake_futu_short import __version__, watchlist
+from intake_futu_short import __version__, repr_table, source_repr, watchlist
 from intake_futu_short.arguments import any_codes
 from intake_futu_short.arguments import metadata as plain_metadata
 from intake_futu_short.arguments import storage_options as plain_options
@@ -41,45 +41,50 @@ if TYPE_CHECKING:
 
 __all__ = ["ASKING", "FutuShortCatalog", "read_watchlist"]
 
-# Arguments that say how a gateway is asked, for whatever.
+# Arguments that say how to ask a gateway, whatever the question is.
 ASKING = ("gateway", "rsa_key", "timeout")
-# The watchlist that is no file.
+# The watchlist that means standard input.
 STANDARD_INPUT = "-"
 
 
 class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
-    """Tickers of a list, each as an entry, and all of a market as a panel.
+    """A catalog with one entry for each ticker of a list, and one panel for each market.
 
-    ``cat["HK.00700"]`` is a ticker and ``cat["HK"]`` the panel of all HK tickers; where Python
-    wants a name, ``cat.HK_00700`` and ``cat.hk`` are the same.
+    ``cat["HK.00700"]`` is a ticker, and ``cat["HK"]`` is the panel of all HK tickers. As
+    attributes they are ``cat.HK_00700`` and ``cat.hk``.
 
     Parameters
     ----------
     codes : str or iterable of str, optional
-        Such as ``["US.AAPL", "HK.00700"]``.
+        The tickers, such as ``["US.AAPL", "HK.00700"]``. Give either `codes` or `watchlist`.
     watchlist : str, optional
-        fsspec URL of a file with codes, instead: a code a line (``#`` begins a comment), or by its
-        suffix CSV with a column ``code``, or a YAML or JSON list; ``-`` is standard input, a code a
-        line. Or the market's short-selling rank, ``rank://US?sort=short_ratio&rows=200``, with the
-        arguments `sort`, `descending`, `rows` and `plates` of ``intake.open_futu_short_rank``; the
-        entries' gateway is asked for it. It is read when an entry is first wanted, and again by
-        `reload`; standard input is read once.
+        Where to read the codes from:
+
+        * The fsspec URL of a file. Its suffix decides how it is read: a CSV file with a column
+          ``code``, a YAML or JSON list, or else text with one code per line, in which ``#`` begins
+          a comment.
+        * ``-``, which is standard input with one code per line. It is read once.
+        * The short-selling rank of a market, ``rank://US?sort=short_ratio&rows=200``. It takes the
+          arguments `sort`, `descending`, `rows` and `plates` of ``intake.open_futu_short_rank``,
+          and asks the gateway of the entries.
+
+        The watchlist is read when an entry is first needed, and again by `reload`.
     storage_options : dict, optional
-        For the file system of the watchlist, and of ``store=`` when that is given.
+        Options for the file system of the watchlist, and for that of ``store=`` if it is given.
     metadata : dict, optional
-        Kept beside the entries.
+        Kept with the catalog and its entries.
     **arguments
-        Any other argument of ``intake.open_futu_short``, handed on to every entry.
+        Any other argument of ``intake.open_futu_short``, passed to every entry.
 
     Raises
     ------
     ConfigError
-        For neither or both of `codes` and `watchlist`, for what is not a code (naming the line),
-        and for an argument that cannot work.
+        When neither or both of `codes` and `watchlist` are given, when something is not a code (the
+        message names the line), or when an argument cannot work.
     OSError
-        When the watchlist cannot be read; only as soon as an entry is wanted.
+        When the watchlist cannot be read. This is raised when an entry is first needed.
     GatewayError
-        When the rank cannot be asked for; likewise.
+        When the gateway cannot be asked for the rank. This is raised when an entry is first needed.
     """
 
     name: str = "futu_short_catalog"
@@ -104,7 +109,7 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         refuse_masked("storage_options", options)
         if options and arguments.get("store"):
             arguments["storage_options"] = options
-        # Arguments are checked now, whatever the list will hold, and kept as plain values.
+        # The arguments are checked now, before the list is read, and kept as plain values.
         checked = FutuShortSource(code="US.AAPL", **arguments)
         plain = dict(checked._captured_init_kwargs)  # as plain values
         del plain["code"]
@@ -126,9 +131,34 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         self._captured_init_args = ()
         given = {"codes": self._codes, "watchlist": url, **self._arguments}
         given["storage_options"] = options
-        # Where a catalog lay is Intake's note for this process; it is of no use to others.
+        # Intake notes a catalog's directory for this process; it is of no use to others.
         given["metadata"] = {k: v for k, v in notes.items() if k != "catalog_dir"}
         self._captured_init_kwargs = {k: v for k, v in given.items() if v is not None}
+
+    def __repr__(self) -> str:
+        return repr_table.as_text(*self._shown())
+
+    def _repr_html_(self) -> str:
+        return repr_table.as_html(*self._shown())
+
+    # Intake's own, which notebooks prefer, would print yaml() and read the watchlist for it.
+    _ipython_display_ = None
+
+    def _shown(self) -> tuple[str, dict[str, str]]:
+        """Title and facts, without a look into the watchlist."""
+        title = f"{type(self).__name__}: daily short volume of a list of tickers"
+        if "_entries" not in vars(self):
+            return title, {"state": repr_table.REFUSED}
+        facts = {}
+        if self._watchlist is not None:
+            facts["watchlist"] = shown(self._watchlist)
+        if self._codes is not None:
+            count = repr_table.counted(len(self._codes), "ticker")
+            facts["codes"] = f"{repr_table.some(self._codes)} ({count})"
+        given = {**masked(self._arguments), "storage_options": self._watchlist_options}
+        if arguments := source_repr.listed(given, ()):
+            facts["arguments"] = arguments
+        return title, facts
 
     def reload(self) -> None:
         """Read the watchlist again, now."""
@@ -140,7 +170,7 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         if not isinstance(key, str):  # Intake's paths through catalogs of catalogs
             try:
                 return super().__getitem__(key)
-            except KeyError:  # whose words are the key
+            except KeyError:  # its message is the bare key
                 raise KeyError(f"no entry {described(key)}") from None
         name = key if key in self._entries else self._entries.aliases().get(key)
         if name is None:
@@ -151,7 +181,7 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         return [*object.__dir__(self), *self._entries.aliases()]
 
     def __enter__(self) -> Self:
-        return self  # Intake would look for a schema, which catalogs have none of
+        return self  # Intake would look for a schema, and catalogs have none
 
     def _yaml(self) -> dict[str, Any]:
         written: dict[str, Any] = super()._yaml()
@@ -160,7 +190,7 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         return written
 
     def serialize(self) -> str:
-        """Entries as YAML, as Intake saves them; secrets are left out, as by `yaml`."""
+        """Write the entries as YAML, as Intake saves them. Secrets are left out, as in `yaml`."""
         written = yaml.safe_load(super().serialize())
         for entry in written["sources"].values():
             entry["args"] = masked(entry["args"])
@@ -175,10 +205,10 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         self._entries.forget()
 
     def _close(self) -> None:
-        if "_entries" in vars(self):  # it was made
+        if "_entries" in vars(self):  # __init__ has succeeded
             self._entries.close()
 
-    # Intake's own reload the catalog whenever it is looked at.
+    # Intake's versions of these two reload the catalog at every access.
     def _get_entries(self) -> _Entries:
         entries: _Entries = self._entries
         return entries
@@ -192,7 +222,7 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
             assert self._watchlist is not None  # noqa: S101 - one of the two is there
             codes = read_watchlist(self._watchlist, self._watchlist_options, **self._asking)
             if self._watchlist == STANDARD_INPUT:
-                self._codes = codes  # nothing comes from there a second time
+                self._codes = codes  # standard input cannot be read a second time
         entries = {
             code: self._new_entry(code, f"Daily short volume of {code}", code) for code in codes
         }
@@ -217,10 +247,10 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
 
 
 class _Entry(LocalCatalogEntry):  # type: ignore[misc]  # Intake has no types
-    """An entry whose arguments are values: what a watchlist holds is never run as a template."""
+    """An entry whose arguments are plain values. Text of a watchlist is never run as a template."""
 
     def describe(self) -> dict[str, Any]:
-        """Give what Intake prints of an entry, without secrets."""
+        """Describe the entry as Intake prints it, without secrets."""
         said: dict[str, Any] = super().describe()
         return {**said, "args": masked(said["args"])}
 
@@ -230,7 +260,7 @@ class _Entry(LocalCatalogEntry):  # type: ignore[misc]  # Intake has no types
 
 
 class _Entries(MutableMapping[str, LocalCatalogEntry]):
-    """Entries that are read when they are first looked at."""
+    """Entries of a catalog, which are read at the first access."""
 
     def __init__(self, read: Callable[[], dict[str, LocalCatalogEntry]]) -> None:
         self._read = read
@@ -240,13 +270,13 @@ class _Entries(MutableMapping[str, LocalCatalogEntry]):
         self._known = None
 
     def close(self) -> None:
-        """Close the sources that were handed out; those with changed arguments are the caller's."""
+        """Close the sources that were handed out, except those with changed arguments."""
         for entry in (self._known or {}).values():
             if entry._default_source is not None:
                 entry._default_source.close()
 
     def aliases(self) -> dict[str, str]:
-        """Names that Python takes as attributes → names of entries, where that is unambiguous."""
+        """Map attribute names to names of entries, where this is unambiguous."""
         plain = {name: re.sub(r"\W", "_", name) for name in self}
         plain.update({name: name.lower() for name in MARKETS if name in self})
         times = Counter(plain.values())
@@ -278,12 +308,12 @@ class _Entries(MutableMapping[str, LocalCatalogEntry]):
 
 
 def _codes(given: object) -> list[str] | None:
-    """Codes as they are given, by users and by templates of catalogs; None when left open."""
+    """Codes as a user or a catalog's template gives them; None when none are given."""
     if given is None or (isinstance(given, str) and not given.strip()):
         return None
     codes = any_codes(given)
     if not codes:
-        raise ConfigError("codes is an empty list: a catalog needs one code at least")
+        raise ConfigError("codes is an empty list: a catalog needs at least one code")
     return codes
 
 
@@ -303,25 +333,26 @@ def _url(watchlist: object) -> str | None:
 def read_watchlist(
     url: str, storage_options: Mapping[str, Any] | None = None, **asking: Any
 ) -> list[str]:
-    """Codes of the watchlist at an fsspec URL, of a rank, or of standard input (``-``).
+    """Read the codes of a watchlist: of a file, of a rank, or of standard input (``-``).
 
     Parameters
     ----------
     url : str
-        As a catalog takes it.
+        The watchlist, as `FutuShortCatalog` takes it.
     storage_options : mapping, optional
-        For the file system.
+        Options for the file system.
     **asking
         ``gateway``, ``rsa_key`` and ``timeout``, for a rank.
 
     Raises
     ------
     ConfigError
-        For a line that holds no code, a URL that fsspec does not know, and a list without codes.
+        For a line that is not a code, a protocol that fsspec does not know, and a list without
+        codes.
     OSError
         When the file cannot be read.
     GatewayError
-        When the rank cannot be asked for.
+        When the gateway cannot be asked for the rank.
     ImportError
         When the package of the URL's file system is not installed.
     """
@@ -335,32 +366,32 @@ def read_watchlist(
         return codes
     if url == STANDARD_INPUT:
         return watchlist.parse(_standard_input(), url)
-    import fsspec  # noqa: PLC0415 - not everybody has a file
+    import fsspec  # noqa: PLC0415 - needed only for a file
 
     try:
         with fsspec.open(url, "rb", **(storage_options or {})) as file:
             data: bytes = file.read()
-    except Exception as error:  # noqa: BLE001 - whatever a file system has
+    except Exception as error:  # noqa: BLE001 - a file system may raise anything
         told = _unread(error, url, storage_options)
         raise told from told.__cause__
     return watchlist.parse(watchlist.decoded(data, shown(url)), shown(url))
 
 
 def _unread(error: Exception, url: str, options: Mapping[str, Any] | None) -> Exception:
-    """What is said of a watchlist that cannot be read: never what is secret in its URL."""
+    """Error for a watchlist that cannot be read. It never shows a secret of the URL."""
     reason = hide_secrets(str(error), url, options)
     told: Exception
     if isinstance(error, ValueError):  # fsspec knows no such protocol
         told = ConfigError(f"watchlist {shown(url)!r} cannot be opened: {reason}")
-    elif isinstance(error, FileNotFoundError):  # some file systems say no more than the name
+    elif isinstance(error, FileNotFoundError):  # some file systems give only the name
         told = FileNotFoundError(errno.ENOENT, "There is no such watchlist", shown(url))
     elif isinstance(error, (ImportError, OSError)):
-        # Its kind, so that whoever expects that is answered, without a class of its own.
+        # The nearest builtin class, so that `except PermissionError` and the like still work.
         kind = next(each for each in type(error).__mro__ if each.__module__ == "builtins")
         told = kind(f"watchlist {shown(url)!r} cannot be read: {reason}")
-    else:  # some file systems have errors of their own kind
+    else:  # some file systems have error classes of their own
         told = OSError(f"watchlist {shown(url)!r} cannot be read: {reason}")
-    # A traceback shows causes as they are.
+    # A traceback shows the cause unchanged, so it must not contain a secret.
     told.__cause__ = error if is_safe(with_causes(error), url, options) else None
     return told
 
@@ -370,9 +401,9 @@ def _standard_input() -> str:
     try:
         given = getattr(sys.stdin, "buffer", sys.stdin)
         data: bytes | str = given.read()
-    except (AttributeError, ValueError) as error:  # there is none; it is closed
+    except (AttributeError, ValueError) as error:  # there is no standard input, or it is closed
         raise ConfigError(
             "watchlist '-' is standard input, which is closed: name a file, or pipe the codes in"
         ) from error
-    # In a test or a notebook it may be something that holds text.
+    # In a test or a notebook standard input may be an object that gives text.
     return data if isinstance(data, str) else watchlist.decoded(data, "-")

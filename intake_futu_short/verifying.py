@@ -1,4 +1,4 @@
-"""Whether what a store keeps is sound, complete, and adds up: a row a ticker."""
+"""Checks whether the files of a store are sound and complete and whether their rows add up."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def verify(
     *,
     what: str = SHORT_VOLUME.name,
 ) -> pd.DataFrame:
-    """Read every file of a store, and say of each whether it is sound and its rows add up.
+    """Read every file of a store, and report whether it is sound and whether its rows add up.
 
-    Tickers are read one after another, so that memory does not grow with their number.
+    Tickers are read one after another, so memory does not grow with their number.
 
     Parameters
     ----------
@@ -49,27 +49,28 @@ def verify(
     codes : str or sequence of str, optional
         Which tickers, in the order wanted; None: all that are kept.
     market : {"HK", "US"}, optional
-        None: of both.
+        None: both markets.
     what : {"short_volume", "short_interest"}
-        Which series. Rows of short interest are not checked: nothing in them can contradict itself.
+        Which series. Rows of short interest are not checked: no two values in them depend on one
+        another.
 
     Returns
     -------
     pandas.DataFrame
-        ``code``; ``sound``, whether the file can be read and is undamaged; ``complete``, whether
-        the history was walked to its end; ``rows``; ``findings``, how many ``df.shortvol.check()``
-        has of the rows; ``problem``, why a ticker is not sound, or its first findings, in words;
-        missing when there is nothing to say. Of a file that is not sound the other columns are
-        missing too, as is ``findings`` where the rows cannot be checked.
+        One row per ticker. ``code``; ``sound``, whether the file can be read and is undamaged;
+        ``complete``, whether the store has the history to its end; ``rows``; ``findings``, how many
+        findings ``df.shortvol.check()`` has; ``problem``, why the file is not sound, or the first
+        findings in words, missing if there is no problem. For a file that is not sound the other
+        columns are missing. ``findings`` is also missing if the rows cannot be checked.
 
     Raises
     ------
     ConfigError
         For an argument that cannot work.
-    StoreError, printable
+    StoreError
         When nothing is kept, or the store as a whole cannot be read.
     """
-    # A store that cannot be listed is no store; without this each ticker would fail by itself.
+    # List the store first: if this fails, it is one error and not one for each ticker.
     call = series(what)
     kept = store.codes(market, what=what)
     if not kept:

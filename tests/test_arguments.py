@@ -125,7 +125,7 @@ def test_other_warmups_are_refused(value: object) -> None:
 
 def test_warmup_without_start_is_refused() -> None:
     assert arguments.warmup(0, None) is None
-    with pytest.raises(ConfigError, match=r"warmup=20 asks for the sessions before start=, and"):
+    with pytest.raises(ConfigError, match=r"warmup=20 asks for the sessions before start=, but"):
         arguments.warmup("20", None)
 
 

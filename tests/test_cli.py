@@ -29,26 +29,6 @@ pytestmark = pytest.mark.compat
 FUTU_SHORT = str(Path(sysconfig.get_path("scripts"), "futu-short"))
 
 
-def test_the_demo_shows_both_markets_and_says_what_is_synthetic(tmp_path: Path) -> None:
-    result = subprocess.run(
-        [FUTU_SHORT, "demo"], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    assert result.returncode == 0
-    assert result.stderr == ""
-    assert list(tmp_path.iterdir()) == []
-    for words in (
-        "US.AAPL: real rows",
-        "29 rows x 10 columns in 3 partitions of 10 rows",
-        "HK.SAMPLE: SYNTHETIC",
-        "1500 rows x 10 columns in 30 partitions of 50 rows",
-        "'aggregated_short_ratio'",
-        "pooled_short_ratio_20",
-        # The gateway's own daily_trade_avg_ratio of 2024-10-11 is 17.30 percent.
-        "2024-10-11       0.1495                 0.1730",
-    ):
-        assert words in result.stdout
-
-
 def test_the_version_is_printed() -> None:
     result = futu_short("--version")
     assert intake_futu_short.__version__ in result.stdout
@@ -58,9 +38,9 @@ def test_an_error_of_ours_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_name: str) -> str:
         raise ConfigError("the words of the error")
 
-    monkeypatch.setattr("intake_futu_short.catalog_files.catalog_path", fail)
-    result = futu_short("demo")
-    assert (result.returncode, result.stdout) == (1, "")
+    monkeypatch.setattr("intake_futu_short.store.FutuShortStore", fail)
+    result = futu_short("check", "--store", "kept")
+    assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == "Error: the words of the error\n"
 
 
@@ -150,7 +130,7 @@ def test_at_a_terminal_a_read_is_a_table(tmp_path: Path) -> None:
     code, lines = at_a_terminal("read", "HK.SAMPLE", "--gateway", "sample://", cwd=tmp_path)
     assert code == 0
     assert lines[0] == (
-        "1,500 rows, 2020-05-15 to 2026-06-18; reported open short position 17,650,300 shares, "
+        "1,500 rows, 2020-05-13 to 2026-06-18; reported open short position 17,650,300 shares, "
         "0.88 %, as of 2026-06-05"
     )
     assert [line for line in lines if line.startswith("2026-06-18")]
@@ -161,14 +141,28 @@ def test_at_a_terminal_a_read_is_a_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["read"], 2, "CODE"),
+        (["read"], 2, "Name codes, or a --watchlist"),
         (["read", "US.AAPL", "--colour", "red"], 2, "--colour"),
         (["read", "US.AAPL", "-o", "rows.xlsx"], 2, ".csv, .json or .parquet"),
         (["read", "US.AAPL", "-o", "no/such/place/rows.csv"], 2, "no directory 'no/such/place'"),
         (["read", "US.AAPL", "-o", "none/rows", "--format", "csv"], 2, "no directory 'none'"),
         (["plot", "US.AAPL", "-o", "none/figure.png"], 2, "no directory 'none'"),
-        (["read", "us.aapl"], 1, "Error: 'us.aapl' is not a code"),
-        (["read", "US.AAPL", "--num", "51"], 1, "Error: num must be a whole number, 1 to 50"),
+        (["read", "us.aapl"], 2, "'us.aapl' is not a code: expected a market and a symbol joined"),
+        (["read", "us.aapl"], 2, "Did you mean 'US.AAPL'?"),
+        (["read", "US.AAPL US.MSFT"], 2, "Several codes stand apart: US.AAPL US.MSFT."),
+        (["read", "US.AAPL", "HK.00700"], 2, "US.AAPL and HK.00700 are of two markets"),
+        (["plot", "US.AAPL", "HK.00700", "-o", "f.png"], 2, "are of two markets"),
+        (["read", "US.AAPL", "--num", "51"], 2, "'--num': 51 is not in the range 1<=x<=50"),
+        (["read", "US.AAPL", "--max-pages", "0"], 2, "'--max-pages'"),
+        (["read", "US.AAPL", "--timeout", "0"], 2, "'--timeout'"),
+        (["read", "US.AAPL", "--refresh", "nevr"], 2, "Did you mean 'never'?"),
+        (["read", "US.AAPL", "--refresh", "never"], 2, "name it with --store"),
+        (["read", "US.AAPL", "--start", "2026-02-30"], 2, "'2026-02-30' is no day such as"),
+        (["read", "US.AAPL", "--gateway", "http://h"], 2, "'--gateway'"),
+        (["read", "US.AAPL", "--quiet", "-v"], 2, "--quiet and --verbose contradict"),
+        (["-v", "read", "US.AAPL", "-q"], 2, "--quiet and --verbose contradict"),
+        (["sync", "US.AAPL", "--store", "s", "--refresh", "never"], 2, "'--refresh'"),
+        (["info"], 2, "--store"),
         (["read", "US.NOSUCH", "--gateway", "sample://"], 1, "Unknown stock"),
         (["plot", "US.AAPL"], 2, "-o"),
         (["sync", "US.AAPL"], 2, "--store"),
@@ -197,7 +191,7 @@ def test_an_error_goes_to_stderr_without_a_traceback(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_an_interrupted_read_exits_by_130_and_says_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_read_exits_by_130_without_a_traceback(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"opend://127.0.0.1:{server.getsockname()[1]}"
         with subprocess.Popen(
@@ -206,7 +200,7 @@ def test_an_interrupted_read_exits_by_130_and_says_nothing(tmp_path: Path) -> No
         ) as process:  # fmt: skip
             connection, _ = server.accept()  # now it waits for the handshake
             process.send_signal(signal.SIGINT)
-            assert process.communicate(timeout=PATIENCE_S) == ("", "")
+            assert process.communicate(timeout=PATIENCE_S) == ("", "Interrupted.\n")
             connection.close()
     assert process.returncode == 130
 
@@ -292,7 +286,7 @@ def test_a_figure_is_written_to_a_file(tmp_path: Path) -> None:
 def test_a_figure_of_another_kind_is_refused_before_anything_is_read() -> None:
     result = futu_short("plot", "US.AAPL", "-o", "figure.xyz")
     assert (result.returncode, result.stdout) == (2, "")
-    assert "png, pdf, svg" in result.stderr
+    assert ".png, .pdf or .svg" in result.stderr
 
 
 def test_without_matplotlib_nothing_is_asked_for_a_figure(tmp_path: Path) -> None:
@@ -317,12 +311,12 @@ def test_whatever_can_be_read_can_be_drawn() -> None:
     read, plot = (
         {option.name for option in main.commands[name].params} for name in ("read", "plot")
     )
-    assert read - plot <= {"metrics", "form", "last", "what"}
+    assert read - plot <= {"metrics", "form", "columns", "what"}
     result = futu_short(
         "plot", "US.AAPL", "--rsa-key", "lost.pem", "--gateway", "sample://", "-o", "figure.png"
     )
-    assert (result.returncode, result.stdout) == (1, "")
-    assert "lost.pem" in result.stderr
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "Error: --rsa-key 'lost.pem': No such file or directory\n"
 
 
 def test_a_store_is_synced_and_read_again_without_a_gateway(tmp_path: Path) -> None:
@@ -352,7 +346,8 @@ def test_a_ticker_that_cannot_be_synced_leaves_the_others_and_an_exit_code(tmp_p
     result = futu_short(
         "sync", "US.NOSUCH", "US.AAPL", "--store", "kept", "--gateway", "sample://", cwd=tmp_path
     )
-    assert (result.returncode, result.stderr) == (1, "")
+    assert result.returncode == 3
+    assert result.stderr.startswith("Error: US.NOSUCH (newest page) from sample://: ")
     failed, synced = csv.DictReader(result.stdout.splitlines())
     assert "Unknown stock" in failed["error"]
     assert (synced["rows"], synced["error"]) == ("29", "")
@@ -363,7 +358,7 @@ def test_at_a_terminal_what_failed_stands_below_the_table(tmp_path: Path) -> Non
     code, lines = at_a_terminal(
         "sync", "US.NOSUCH", "US.AAPL", "--store", "kept", "--gateway", "sample://", cwd=tmp_path
     )
-    assert code == 1
+    assert code == 3
     assert [line.split()[0] for line in lines[:3]] == ["code", "US.NOSUCH", "US.AAPL"]
     assert lines[-1].startswith("Error: US.NOSUCH")
     assert max(map(len, lines[:3])) < 80
@@ -374,9 +369,9 @@ def test_at_a_terminal_what_failed_stands_below_the_table(tmp_path: Path) -> Non
     [
         (b"US.AAPL\nHK.00700 # ours\n", 0, "HK.00700,"),
         (b"\xef\xbb\xbfUS.AAPL\r", 0, "US.AAPL,"),
-        (b"", 1, "watchlist - holds no codes"),
-        ("US.AAPL # \u817e\u8baf\n".encode("gbk"), 1, "GBK"),
-        (None, 1, "watchlist '-' is standard input, which is closed"),
+        (b"", 2, "watchlist - holds no codes"),
+        ("US.AAPL # \u817e\u8baf\n".encode("gbk"), 2, "GBK"),
+        (None, 2, "watchlist '-' is standard input, which is closed"),
     ],
 )
 def test_codes_come_from_standard_input(

@@ -64,7 +64,7 @@ def store(tmp_path: Path, gateway: str) -> str:
 def test_a_refusal_is_told_with_escapes(env: dict[str, str], gateway: str, tmp_path: Path) -> None:
     kept = str(tmp_path / "kept")
     result = futu_short(
-        "sync", "US.AAPL", "US.BAD", "--store", kept, "--gateway", gateway, env=env, status=1
+        "sync", "US.AAPL", "US.BAD", "--store", kept, "--gateway", gateway, env=env, status=3
     )
     assert b"US.AAPL,7,7," in result.stdout
     assert b"\\U0001f600" in result.stdout or "😀".encode() in result.stdout
@@ -89,7 +89,7 @@ def test_a_directory_is_named_with_escapes(env: dict[str, str], store: str, gate
     )
     assert b"\nUS.AAPL," in result.stdout
     assert b"HK.00700" in futu_short("set-aside", "HK.00700", "--store", store, env=env).stdout
-    futu_short("serve", "--store", store, "--host", "no.such.host.example", env=env, status=1)
+    futu_short("serve", "--store", store, "--host", "no.such.host.example", env=env, status=2)
 
 
 @pytest.mark.parametrize("env", ENCODINGS)

@@ -128,13 +128,13 @@ def test_at_a_terminal_reports_are_a_table(tmp_path: Path) -> None:
     )
     assert code == 0
     assert lines[0] == "10 rows, 2026-02-27 to 2026-04-30"
-    assert lines[2].split() == COLUMNS[2:]
+    assert lines[2].split() == COLUMNS[1:]
 
 
 def test_help_names_the_series() -> None:
-    for name in ("read", "sync", "check", "set-aside"):
+    for name in ("read", "sync", "info", "check", "set-aside"):
         said = futu_short(name, "-h").stdout
         assert "--what [short_volume|short_interest]" in said
         assert "default:" in said
     assert {name for name in main.commands if "what" in {p.name for p in main.commands[name].params}
-            } == {"read", "sync", "check", "set-aside"}  # fmt: skip
+            } == {"read", "sync", "info", "check", "set-aside"}  # fmt: skip

@@ -16,6 +16,7 @@ from second_gateway import History, make_rows
 
 from intake_futu_short import FutuShortCatalog, RankWarning
 from intake_futu_short.errors import ConfigError, GatewayUnreachableError
+from intake_futu_short.rank_requests import SORTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,7 +114,8 @@ def test_tickers_of_the_sample_are_called_synthetic() -> None:
 def test_nothing_is_a_table_of_headings() -> None:
     with RankGateway([]) as gateway:
         code, lines = at_a_terminal("rank", "--by", "position_ratio", "--gateway", gateway.url)
-    assert code == 0
+    assert code == 1
+    assert lines[-1] == "The gateway's rank is empty."
     assert "0 of 0 tickers" in lines[0]
     assert lines[3].split()[:2] == ["ticker", "name"]
 
@@ -135,9 +137,11 @@ def test_files_hold_the_same(tmp_path: Path) -> None:
 
 def test_what_cannot_be_is_one_line() -> None:
     result = futu_short("rank", "--by", "short_rato")
-    assert result.returncode == 1
-    assert result.stderr.startswith("Error: sort must be one of short_number_change")
+    assert result.returncode == 2
+    assert "Invalid value for '--by': 'short_rato' is not one of 'short_number" in result.stderr
     assert result.stderr.endswith("Did you mean 'short_ratio'?\n")
+    said = " ".join(futu_short("rank", "-h").stdout.replace("|", " ").split())
+    assert " ".join(SORTS) in said
     assert futu_short("rank", "SH").returncode == 2
     assert futu_short("rank", "--top", "0").returncode == 2
 
@@ -226,5 +230,5 @@ def test_a_sync_asks_its_own_gateway_for_the_rank(tmp_path: Path) -> None:
     found = list(csv.DictReader(result.stdout.splitlines()))
     assert [(row["code"], row["rows"]) for row in found] == [("US.T0", "3"), ("US.T1", "3")]
     result = futu_short("sync", "--watchlist", "rank://US?rows=x", "--store", str(tmp_path))
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr.startswith("Error: watchlist 'rank://US?rows=x': rows must be")

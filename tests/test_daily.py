@@ -93,7 +93,7 @@ def test_no_rows_no_answers(name: str) -> None:
     ],
 )
 def test_a_metric_of_the_other_market_says_so(name: str, market: str, other: str) -> None:
-    message = rf"{name} is of {market} frames only; this one is {other}"
+    message = rf"{name} works for {market} frames only; this one is {other}"
     with pytest.raises(NotShortVolumeError, match=message):
         getattr(metrics, name)(sample.frame(f"{other}.SAMPLE"))
 

@@ -47,7 +47,7 @@ def test_metrics_of_a_day_are_those_of_pandas(frame: pd.DataFrame) -> None:
             expected = getattr(metrics, name)(frame)
             pd.testing.assert_series_equal(lazy.compute(), expected, check_exact=True)
         else:
-            with pytest.raises(NotShortVolumeError, match=f"{name} is of"):
+            with pytest.raises(NotShortVolumeError, match=f"{name} works for"):
                 getattr(ddf.shortvol, name)()
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 STEPS = ["versions", "gateway", "connection", "handshake", "request", "limit", "clock"]
 
 
-def found(gateway: str | None, code: str = "HK.00700") -> dict[str, tuple[str, str]]:
+def found(gateway: str | None, code: str | None = "HK.00700") -> dict[str, tuple[str, str]]:
     """State and text of each step."""
     findings = list(examine(gateway, code))
     assert [finding.step for finding in findings] == STEPS
@@ -113,7 +113,6 @@ def served(script: Callable[[Exchange], None]) -> tuple[dict[str, tuple[str, str
     [
         ("Get Daily Short Volume is too frequent, request failed", "too frequent"),
         ("行情权限不足", "行情权限不足"),
-        ("Unknown stock. 00700", "Unknown stock"),
     ],
 )
 def test_a_refusal_is_told_and_not_asked_again(words: str, says: str) -> None:
@@ -127,6 +126,31 @@ def test_a_refusal_is_told_and_not_asked_again(words: str, says: str) -> None:
     assert states(findings) == {"request": "failed"}
     assert says in findings["request"][1]
     assert requests == 1
+
+
+def test_a_gateway_that_lacks_the_usual_ticker_works() -> None:
+    with SecondGateway({}) as gateway:  # knows no security at all
+        findings = found(gateway.url, None)
+        assert states(findings) == {}
+        assert "does not know US.AAPL ('Unknown stock. AAPL')" in findings["request"][1]
+        assert findings["request"][1].endswith("Name a ticker that it knows with --code")
+        assert futu_short("doctor", "--gateway", gateway.url).returncode == 0
+        # One that the user names is another matter.
+        assert states(found(gateway.url, "HK.00005")) == {"request": "failed"}
+        assert futu_short("doctor", "--gateway", gateway.url, "--code", "US.X").returncode == 1
+
+
+def test_a_usual_ticker_without_a_right_advises_to_name_another() -> None:
+    def refuse(exchange: Exchange) -> None:
+        if exchange.proto_id == DAILY_SHORT_VOLUME:
+            exchange.send(frame(exchange.proto_id, exchange.serial, refusal_body("行情权限不足")))
+        else:
+            obliging(exchange)
+
+    with SecondGateway({"US.AAPL": History("US", make_rows("US", 3))}, script=refuse) as gateway:
+        findings = found(gateway.url, None)
+    assert states(findings) == {"request": "failed"}
+    assert "can be named with --code" in findings["request"][1]
 
 
 @pytest.mark.parametrize(("at", "step"), [(INIT_CONNECT, "handshake")])
@@ -223,6 +247,10 @@ def test_the_command_prints_a_line_a_step_and_exits_by_what_it_found() -> None:
     good = futu_short("doctor", "--gateway", "sample://")
     assert (good.returncode, good.stderr) == (0, "")
     assert [line.split()[:2] for line in good.stdout.splitlines()] == [["ok", s] for s in STEPS]
-    bad = futu_short("doctor", "--gateway", "http://h")
+    quiet = futu_short("doctor", "--gateway", "sample://", "--quiet")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"opend://127.0.0.1:{server.getsockname()[1]}"
+    bad = futu_short("doctor", "--gateway", url)
     assert (bad.returncode, bad.stderr) == (1, "")
     assert "not tried  handshake" in bad.stdout

@@ -53,10 +53,10 @@ def test_files_of_a_spreadsheet_are_read(tmp_path: Path) -> None:
     [
         ("AAPL.csv", GOOD, "The market prefix is missing"),
         ("SH.600000.csv", GOOD, "markets US and HK only"),
-        ("US.A.csv", "", "the first line names the columns"),
-        ("US.A.csv", "timestamp_str,shares\n", "the first line names the columns"),
-        ("US.A.csv", "timestamp_str,volume,volume\n", "the first line names the columns"),
-        ("HK.A.csv", GOOD, "the first line names the columns"),
+        ("US.A.csv", "", "the first line must name columns"),
+        ("US.A.csv", "timestamp_str,shares\n", "the first line must name columns"),
+        ("US.A.csv", "timestamp_str,volume,volume\n", "the first line must name columns"),
+        ("HK.A.csv", GOOD, "the first line must name columns"),
         ("US.A.csv", GOOD + "2026-06-17,1\n", "line 3 has 2 cells of 3"),
         ("US.A.csv", GOOD + "2026-06-17,1.0,2\n", "line 3: volume '1.0' is not a count"),
         ("US.A.csv", GOOD + "2026-06-17,1_0,2\n", "line 3: volume '1_0' is not a count"),
@@ -110,10 +110,10 @@ def test_a_directory_without_a_history_is_named(tmp_path: Path) -> None:
     ("content", "words"),
     [
         ("{", "Expecting"),
-        ("[]", "it holds an object"),
+        ("[]", "it must be an object"),
         ('{"HK.00005": {}}', "there is no HK.00005.csv beside it"),
-        ('{"HK.A": 5}', "holds an object of aggregated_short"),
-        ('{"HK.A": {"short": 5}}', "holds an object of aggregated_short"),
+        ('{"HK.A": 5}', "must be an object of aggregated_short"),
+        ('{"HK.A": {"short": 5}}', "must be an object of aggregated_short"),
     ],
 )
 def test_aggregates_that_cannot_be_served_are_named(
@@ -180,7 +180,7 @@ def test_the_sample_of_short_interest_lies_beside_it(tmp_path: Path) -> None:
     # Columns are those of the call.
     (tmp_path / "US.A.csv").write_text("timestamp_str,shares_short\n2026-05-29,5\n")
     assert read_histories(tmp_path, SHORT_INTEREST)["US.A"].rows[0]["shares_short"] == 5
-    with pytest.raises(StoreError, match="the first line names the columns"):
+    with pytest.raises(StoreError, match="the first line must name columns"):
         read_histories(tmp_path)
     with pytest.raises(ConfigError, match="rows of US have no 'volume'"):
         History(

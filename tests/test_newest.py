@@ -177,7 +177,7 @@ def test_what_cannot_be_is_refused() -> None:
         PANEL.shortvol.latest(by="zscore")
     with pytest.raises(ConfigError, match="must be the name of a metric or column, not 3"):
         PANEL.shortvol.latest(by=3)
-    with pytest.raises(NotShortVolumeError, match="short_turnover_ratio is of HK"):
+    with pytest.raises(NotShortVolumeError, match="short_turnover_ratio works for HK frames only"):
         PANEL.shortvol.latest(by="short_turnover_ratio")
     for n in (0, -1, 2.5, True, "20"):
         with pytest.raises(ConfigError, match="n must be a whole number of at least 1"):

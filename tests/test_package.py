@@ -19,8 +19,8 @@ ROOT = Path(__file__).parent.parent
 # The floors of the package from the ground up: a module knows only those before it.
 FLOORS: dict[str, list[str]] = {
     "ground": [
-        "described", "errors", "optional", "days", "security", "calendars", "progress",
-        "catalog_files", "watchlist", "repr_table",
+        "described", "notebook", "wording", "errors", "optional", "days", "security", "calendars",
+        "progress", "catalog_files", "watchlist", "repr_table",
     ],
     "bytes and messages": [
         "opend.messages_pb2", "opend.wire", "opend.cipher", "opend.replies", "opend.connection",
@@ -51,8 +51,8 @@ FLOORS: dict[str, list[str]] = {
         "opend.ask",
     ],
     "serving": [
-        "sample", "sample.synthesize", "gateway.histories", "gateway.ranked", "gateway.newest",
-        "gateway.request_log", "gateway.responder", "gateway.server", "gateway", "gateway.served",
+        "sample", "gateway.histories", "gateway.ranked", "gateway.newest", "gateway.request_log",
+        "gateway.responder", "gateway.server", "gateway", "gateway.served",
     ],
     "one read": ["history.update", "partitions", "ranking", "stored", "reading"],
     "who asks": [
@@ -62,9 +62,10 @@ FLOORS: dict[str, list[str]] = {
     ],
     "screens": ["screening", "screen_columns", "sparklines", "report"],
     "command line": [
-        "cli.frame_output", "cli.screen_output", "cli.options", "cli.rank", "cli.reading",
-        "cli.plot", "cli.doctor", "cli.record_questions", "cli.record_notes", "cli.recording",
-        "cli", "__main__",
+        "cli.outcome", "cli.options", "cli.tables", "cli.frame_output", "cli.screen_output",
+        "cli.reading", "cli.doctor", "cli.record_questions", "cli.record_notes", "cli.recording",
+        "cli.check", "cli.demo", "cli.doctor_command", "cli.info", "cli.plot", "cli.rank",
+        "cli.read", "cli.screen", "cli.serve", "cli.set_aside", "cli.sync", "cli", "__main__",
     ],
 }  # fmt: skip
 ORDER = [module for modules in FLOORS.values() for module in modules]
@@ -83,8 +84,8 @@ BESIDE = [
 
 # They are handed bytes, replies, rows and moments; they fetch none themselves.
 PURE = [
-    "described", "errors", "optional", "days", "security", "calendars", "calls", "rank_requests",
-    "pages", "walk", "schema",
+    "described", "notebook", "wording", "errors", "optional", "days", "security", "calendars",
+    "calls", "rank_requests", "pages", "walk", "schema",
     "opend.wire", "opend.cipher", "opend.connection", "opend.replies", "opend.address",
     "repr_table", "accessor_repr", "partitions", "ranking",
     *FLOORS["rules of a history"],
@@ -184,7 +185,7 @@ def test_pure_modules_look_at_no_clock_and_open_no_file(module: str) -> None:
         ("socket", ["opend.dial", "gateway.server", "gateway", "cli.doctor"]),
         ("asyncio", []),
         ("sqlite3", ["opend.limit_file"]),
-        ("intake", ["gateway_source", "pipelines", "reader", "ticker_catalog", "cli"]),
+        ("intake", ["gateway_source", "pipelines", "reader", "ticker_catalog"]),
         ("dask", ["dask"]),
     ],
 )

@@ -171,7 +171,7 @@ def test_a_metric_is_named_with_its_window_or_has_twenty_days() -> None:
         ("short_ratio_mean_0", "n must be a whole number"),
         ("timestamp_str", "'timestamp_str' does not hold numbers"),
         (5, "a metric is a name or a Series, not int"),
-        (pd.Series([1.0]), "is not on the index of the frame"),
+        (pd.Series([1.0]), "does not have the index of the frame"),
     ],
 )
 def test_what_is_no_metric_is_refused(metric: Any, message: str) -> None:
@@ -323,9 +323,9 @@ def test_what_is_no_period_is_refused(freq: Any) -> None:
 
 def test_without_days_nothing_goes_by_days() -> None:
     frame = real()[["total_shares_short", "volume"]]
-    with pytest.raises(NotShortVolumeError, match="does not say its trading days"):
+    with pytest.raises(NotShortVolumeError, match="does not have its trading days"):
         metrics.resample(frame, "W")
-    with pytest.raises(NotShortVolumeError, match="does not say its trading days"):
+    with pytest.raises(NotShortVolumeError, match="does not have its trading days"):
         metrics.pivot(frame, "short_ratio")
 
 

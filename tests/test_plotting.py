@@ -143,7 +143,7 @@ def test_a_hk_ticker_shows_turnover_and_writes_its_one_open_position() -> None:
         "Short ratio\n(% of volume)",
         "Short turnover\n(million HKD)",
     ]
-    assert figure.axes[2].patches[-1].get_height() == pytest.approx(80.0513153, rel=1e-12)
+    assert figure.axes[2].patches[-1].get_height() == pytest.approx(82.655905, rel=1e-12)
     assert words(figure).splitlines() == [
         "HK.SAMPLE (synthetic): daily short volume, as of 2026-06-18",
         "Hong Kong market, 250 trading days, 2025-06-13 to 2026-06-18",

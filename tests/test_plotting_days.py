@@ -134,7 +134,7 @@ def test_a_span_without_rows_is_refused(kind: Any, span: dict[str, str], asked: 
 
 def test_a_repeated_day_is_refused() -> None:
     frame = sample("US.AAPL")
-    with pytest.raises(ConfigError, match="plot takes one row a trading day, but 2024-10-11 is"):
+    with pytest.raises(ConfigError, match="plot takes one row per trading day, but 2024-10-11 is"):
         pd.concat([frame, frame.iloc[:1]]).shortvol.plot()
 
 

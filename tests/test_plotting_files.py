@@ -37,13 +37,14 @@ pytestmark = pytest.mark.usefixtures("no_window")
 
 
 def test_the_frame_is_not_changed_and_no_figure_is_closed() -> None:
+    open_before = plt.get_fignums()
     mine = plt.figure()
     frame = with_history(sample("HK.SAMPLE").iloc[:40])
     before = frame.copy(deep=True)
     axes = frame.shortvol.plot()
     pd.testing.assert_frame_equal(frame, before)
     assert frame.attrs == before.attrs
-    assert plt.get_fignums() == [mine.number, axes[0].figure.number]
+    assert plt.get_fignums() == [*open_before, mine.number, axes[0].figure.number]
     assert plt.get_backend() == "agg"
 
 

@@ -149,7 +149,7 @@ def test_one_outlier_does_not_take_the_colours_of_all_others() -> None:
     extent = bar.yaxis.label.get_window_extent()
     assert extent.y0 >= 0
     assert extent.y1 <= figure.bbox.height
-    assert ax.collections[0].get_clim()[1] < 0.15
+    assert ax.collections[0].get_clim()[1] < 0.25
 
 
 def test_too_many_tickers_for_panels_are_refused() -> None:
@@ -202,11 +202,11 @@ def test_axes_for_several_tickers() -> None:
     axes = Figure().subplots(1, 2)
     assert list(panel(2).shortvol.plot(ax=axes)) == list(axes)
     assert labels(axes[0]) == []
-    with pytest.raises(ConfigError, match="has 3 tickers and ax= 2 Axes: one each"):
+    with pytest.raises(ConfigError, match="has 3 tickers and ax= has 2 Axes: pass one for"):
         panel(3).shortvol.plot(ax=axes)
     with pytest.raises(ConfigError, match="a heat map is drawn on one Axes, and ax= holds 2"):
         panel(3).shortvol.plot(ax=axes, kind="heatmap")
-    with pytest.raises(ConfigError, match="3 tickers: panels take as many Axes"):
+    with pytest.raises(ConfigError, match="3 tickers: panels need one Axes for each"):
         panel(3).shortvol.plot(ax=ax, kind="panels")
 
 
@@ -225,5 +225,5 @@ def test_the_size_is_that_of_a_new_figure() -> None:
         with pytest.raises(ConfigError, match=r"figsize must be \(width, height\) in inches"):
             sample("US.AAPL").shortvol.plot(figsize=size)
     assert len(plt.get_fignums()) == 1  # none of the refused
-    with pytest.raises(ConfigError, match="figsize is that of a new figure"):
+    with pytest.raises(ConfigError, match="figsize is the size of a new figure"):
         sample("US.AAPL").shortvol.plot(figsize=(5, 4), ax=axes[0])

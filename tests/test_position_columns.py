@@ -135,7 +135,7 @@ def test_what_cannot_be_joined_is_said() -> None:
     ):
         metrics.with_positions(hk(2, "HK.2"), interest)
     with pytest.raises(
-        NotShortVolumeError, match=r"with_positions\(\) is of trading days, and eac"
+        NotShortVolumeError, match=r"with_positions\(\) needs trading days, and eac"
     ):
         metrics.with_positions(metrics.resample(hk(20), "W-FRI"), interest)
     with pytest.raises(NotShortVolumeError, match=r"needs positions=.*interest\('US.AAPL'\)"):

@@ -331,7 +331,7 @@ def test_reports_newer_than_the_rows_are_said_once() -> None:
 @pytest.mark.parametrize(
     ("positions", "message"),
     [
-        ({"as_of": 1}, "positions must be a DataFrame with a row a report, not dict"),
+        ({"as_of": 1}, "positions must be a DataFrame with one row per report, not dict"),
         (pd.DataFrame({"as_of": ["2026-05-01"]}), "no column aggregated_short or shares_short"),
         (pd.DataFrame({"aggregated_short": [1]}), "no column as_of or timestamp_str"),
         (
@@ -349,7 +349,7 @@ def test_reports_newer_than_the_rows_are_said_once() -> None:
         ),
         (
             pd.DataFrame({"as_of": "2026-05-01", "first_seen": [1.7e12], "aggregated_short": 1}),
-            r"positions: first_seen holds 1.7e\+12, which is no Unix seconds",
+            r"positions: first_seen holds 1.7e\+12, which is not in Unix seconds",
         ),
         (
             pd.DataFrame({"as_of": ["2026-05-01"], "aggregated_short": ["many"]}),

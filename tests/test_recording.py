@@ -451,7 +451,7 @@ def test_an_interruption_leaves_no_half_file(tmp_path: Path) -> None:
         gateway.wait_until(lambda: len(gateway.queries) == 5)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE_S)
-    assert (process.returncode, err) == (130, "")
+    assert (process.returncode, err) == (130, "Interrupted.\n")
     assert [file.name for file in tmp_path.iterdir()] == ["r.json"]
     assert (tmp_path / "r.json").read_text() == "before"
 
@@ -464,7 +464,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(tmp_path: Path) -> None:
     with gateway_of_ours() as gateway:
         arguments = ["doctor", "--gateway", gateway.url, "--record", "r.json"]
         result = futu_short(*arguments, cwd=tmp_path)
-        assert (result.returncode, result.stdout) == (1, "")
+        assert (result.returncode, result.stdout) == (2, "")
         assert result.stderr == (
             "Error: r.json is there already: name another file, or give --force\n"
         )
@@ -480,7 +480,7 @@ def test_a_file_that_cannot_be_is_an_error_before_anything_is_asked(
     with gateway_of_ours() as gateway:
         result = futu_short("doctor", "--gateway", gateway.url, "--record", path, cwd=tmp_path)
         assert gateway.requests == []
-    assert (result.returncode, result.stdout) == (1, "")
+    assert (result.returncode, result.stdout) == (2, "")
     assert path in result.stderr
     assert len(result.stderr.splitlines()) == 1
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
-import shutil
 import struct
 import subprocess
 from collections import Counter
-from functools import cache
 from html.parser import HTMLParser
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+from browser import chromium
 from frames import us
 from gateway_peer import PATIENCE_S
 
@@ -23,6 +21,9 @@ from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.report import screen_html
 from intake_futu_short.screen_columns import described
 from intake_futu_short.security import HK
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MADE = dt.datetime(2026, 6, 19, 9, 30, tzinfo=dt.timezone(dt.timedelta(hours=8)))
 ODD = 'US.<X>&"'
@@ -198,7 +199,7 @@ def test_it_can_be_sorted_by_anything(by: str) -> None:
     assert text.count("<td") + 5 == 5 * text.count('<th scope="col"')
 
 
-@pytest.mark.filterwarnings("ignore:.*reported open positions is NaN everywhere")
+@pytest.mark.filterwarnings("ignore:.*reported open positions are NaN everywhere")
 def test_one_ticker_and_none() -> None:
     page = Page(screen_html(sample.frame("HK.00700"), "short_ratio", made=MADE))
     assert "HK.00700" in page.text
@@ -216,20 +217,6 @@ def test_what_cannot_be_is_refused() -> None:
         screen_html(panel(), "zscore")
     with pytest.raises(NotShortVolumeError):
         screen_html(pd.DataFrame({"a": [1]}))
-
-
-@cache
-def chromium() -> str | None:
-    """A browser of the Chromium family that starts."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome", "headless_shell")
-    of_playwright = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH", "nowhere"))
-    found = [*map(shutil.which, names), *map(str, of_playwright.glob("chromium-*/chrome-*/chrome"))]
-    for path in filter(None, found):
-        # On some systems there is a command of that name that only says what to install.
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-        if said.returncode == 0 and "Chrom" in said.stdout:
-            return path
-    return None
 
 
 def run_chromium(page: Path, width: int, *arguments: str) -> str:

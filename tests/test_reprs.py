@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -205,7 +206,7 @@ def test_what_is_not_known_is_said() -> None:
     assert shown_twice(bare.shortvol)["code"] == "unknown"
     assert shown_twice(bare.iloc[:0].shortvol)["rows"] == "0"
     undated = bare.drop(columns="timestamp_str")
-    assert shown_twice(undated.shortvol)["days"].startswith("unknown: the frame does not say its")
+    assert shown_twice(undated.shortvol)["days"].startswith("unknown: the frame does not have its")
     odd = bare.assign(timestamp_str="<i>soon</i>")
     assert "<i>" not in odd.shortvol._repr_html_()
     assert shown_twice(odd.shortvol)["days"].startswith("unknown: ")
@@ -228,6 +229,82 @@ def test_a_frame_that_was_changed_in_place_can_still_be_shown() -> None:
     accessor = frame.shortvol
     del frame["total_shares_short"]
     assert shown_twice(accessor)["market"].startswith("unknown: the frame holds no daily short")
+
+
+# -- stores, gateways, contexts, catalogs ----------------------------------------------------
+
+
+def html_cells(thing: Any) -> list[str]:
+    return Table(thing._repr_html_()).cells
+
+
+def html_facts(thing: Any) -> dict[str, str]:
+    title, *cells = html_cells(thing)
+    assert repr(thing).startswith(f"{title}\n")
+    return dict(zip(cells[::2], cells[1::2], strict=True))
+
+
+def test_a_gateway_shows_where_it_listens_and_what_it_serves() -> None:
+    gateway = Gateway(sample_histories())
+    said = html_facts(gateway)
+    count = f"{len(sample_histories())} tickers"
+    assert said == {
+        "url": "opend://127.0.0.1:0", "runs": "no",
+        "daily short volume": count, "short interest": "0 tickers",
+    }  # fmt: skip
+    with gateway:
+        assert html_facts(gateway) == {**said, "url": gateway.url, "runs": "yes"}
+        assert gateway.requests == []
+
+
+def test_a_gateway_does_not_count_what_it_would_have_to_load() -> None:
+    class Other(Mapping[str, Any]):
+        def __getitem__(self, code: str) -> Any:
+            raise AssertionError("looked up")
+
+        def __iter__(self) -> Any:
+            raise AssertionError("listed")
+
+        def __len__(self) -> int:
+            raise AssertionError("counted")
+
+    assert set(html_facts(Gateway(Other()))) == {"url", "runs", "short interest"}
+
+
+def test_a_context_shows_whom_it_asks() -> None:
+    with OpenQuoteContext(port=5) as context:
+        assert shown_twice(context) == {"gateway": "opend://127.0.0.1:5"}
+
+
+def test_a_store_shows_its_url_without_a_look_into_it(tmp_path: Path) -> None:
+    store = FutuShortStore(tmp_path / "<b>new")
+    assert "<b>" not in store._repr_html_()
+    assert html_cells(store)[1:] == ["url", f"{tmp_path}/<b>new", "place", "a local directory"]
+    assert list(tmp_path.iterdir()) == []
+    remote = FutuShortStore("memory://x", {"secret": "hunter2"})
+    assert html_cells(remote)[1:] == ["url", "memory://x", "place", "reached through fsspec"]
+
+
+def test_a_catalog_shows_its_list_without_a_look_into_the_watchlist() -> None:
+    options = {"key": "AKIAHIDDEN"}
+    catalog = FutuShortCatalog(
+        watchlist="memory://<i>nosuch.txt", storage_options=options, gateway="sample://"
+    )
+    assert shown_twice(catalog) == {
+        "watchlist": "memory://<i>nosuch.txt",
+        "arguments": "gateway='sample://', storage_options of key",
+    }
+    assert "<i>" not in catalog._repr_html_()
+    assert "AKIAHIDDEN" not in repr(catalog) + catalog._repr_html_()
+    assert catalog._ipython_display_ is None
+    assert shown_twice(FutuShortCatalog(codes=["US.AAPL"])) == {"codes": "US.AAPL (1 ticker)"}
+
+
+def test_data_of_intake_2_shows_its_arguments() -> None:
+    data = FutuShort("sample://", "US.AAPL", storage_options={"key": "AKIAHIDDEN"}, store="s3://b")
+    cells = html_cells(data)
+    assert cells[:5] == ["FutuShort: daily short volume", "url", "sample://", "code", "US.AAPL"]
+    assert "AKIAHIDDEN" not in data._repr_html_()
 
 
 # -- what was never made ---------------------------------------------------------------------
@@ -277,6 +354,8 @@ def test_tracebacks_that_show_locals_show_what_was_refused(what: str) -> None:
 def test_what_was_never_made_can_be_shown_hashed_and_closed(kind: Any) -> None:
     unmade = kind.__new__(kind)
     assert repr(unmade)
+    if kind is not StoreFileSystem:
+        assert "not made" in unmade._repr_html_()
     if kind is not FutuShort:  # Intake's own
         hash(unmade)
     if hasattr(kind, "close"):

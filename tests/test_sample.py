@@ -6,9 +6,17 @@ import configparser
 import csv
 import datetime as dt
 import json
+import runpy
+import shutil
+import statistics
+import subprocess
+import sys
+import warnings
+from collections import Counter
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -18,11 +26,21 @@ import intake_futu_short
 from intake_futu_short import sample
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.interest_source import FutuShortInterestSource
-from intake_futu_short.sample import synthesize
 
 SAMPLE = Path(intake_futu_short.__file__).parent / "sample"
 ZONES = {"US": ZoneInfo("America/New_York"), "HK": ZoneInfo("Asia/Hong_Kong")}
 WINDOW = 20
+TOOL = Path(__file__).parent.parent / "tools" / "build_samples.py"
+BUILT: dict[str, Any] = runpy.run_path(str(TOOL))
+# Made up; the reported positions are a share of these.
+HK_SHARES_OUTSTANDING = 2_000_000_000
+US_FLOAT = 400_000_000
+SHORT_AND_VOLUME = {
+    "US.SAMPLE": ("total_shares_short", "volume"),
+    "HK.SAMPLE": ("short_sell_shares_traded", "shares_traded"),
+}
+# Cash per share by ex-dividend day, the newest of each.
+NEWEST_DIVIDEND = {"HK.SAMPLE": ("2026-06-04", "1.1"), "US.SAMPLE": ("2026-05-11", "0.62")}
 
 Row = dict[str, str]
 
@@ -46,7 +64,7 @@ def days(code: str) -> list[str]:
         ("US.AAPL", 29, "2024-10-11", "2024-09-03"),
         ("HK.00700", 10, "2026-05-08", "2026-04-24"),
         ("US.SAMPLE", 1500, "2026-06-18", "2020-06-30"),
-        ("HK.SAMPLE", 1500, "2026-06-18", "2020-05-15"),
+        ("HK.SAMPLE", 1500, "2026-06-18", "2020-05-13"),
     ],
 )
 def test_days_are_unique_newest_first_and_never_on_a_weekend(
@@ -128,37 +146,200 @@ def test_the_oldest_averages_look_back_at_sessions_before_the_file(code: str) ->
     assert from_the_file_alone < WINDOW // 2
 
 
+def ratios(code: str) -> list[Fraction]:
+    """Short shares over volume, oldest first."""
+    short, volume = SHORT_AND_VOLUME[code]
+    return [Fraction(int(row[short]), int(row[volume])) for row in reversed(read(code))]
+
+
 def test_short_shares_are_a_plausible_part_of_the_volume() -> None:
-    us = [Fraction(int(r["total_shares_short"]), int(r["volume"])) for r in read("US.SAMPLE")]
-    hk = [
-        Fraction(int(r["short_sell_shares_traded"]), int(r["shares_traded"]))
-        for r in read("HK.SAMPLE")
-    ]
-    for ratios in (us, hk):
-        assert Fraction("0.04") < min(ratios)
-        assert max(ratios) <= Fraction("0.26")
-        assert Fraction("0.10") < sorted(ratios)[len(ratios) // 2] < Fraction("0.15")
+    for code in SHORT_AND_VOLUME:
+        found = ratios(code)
+        assert Fraction("0.04") < min(found)
+        assert max(found) < Fraction("0.28")
+        assert Fraction("0.10") < statistics.median(found) < Fraction("0.13")
+        # Few days are far above the median, and none is as far below it.
+        assert statistics.mean(found) > statistics.median(found)
 
 
-def test_hk_shares_are_lots_prices_ticks_and_amounts_within_the_sessions_range() -> None:
-    for row in read("HK.SAMPLE"):
+def raw_closes(code: str) -> list[Fraction]:
+    """Closes as they were traded, oldest first: the adjustment for dividends undone."""
+    (ticker,) = [ticker for ticker in BUILT["TICKERS"] if ticker.code == code]
+    factor, closes = Fraction(1), []
+    for row in read(code):
+        closes.append(Fraction(row["close_price"]) / factor)
+        if row["timestamp_str"] in ticker.dividends:
+            after = Fraction(row["last_close_price"]) / factor
+            dividend = Fraction(ticker.dividends[row["timestamp_str"]], 100)
+            factor *= after / (after + dividend)
+    return closes[::-1]
+
+
+@pytest.mark.parametrize(("code", "tick"), [("HK.SAMPLE", "0.05"), ("US.SAMPLE", "0.01")])
+def test_closes_before_a_dividend_are_adjusted_and_as_traded_are_whole_ticks(
+    code: str, tick: str
+) -> None:
+    ex_day, dividend = NEWEST_DIVIDEND[code]
+    for row in read(code):
+        in_ticks = Fraction(row["close_price"]) / Fraction(tick)
+        if row["timestamp_str"] >= ex_day:
+            assert in_ticks.denominator == 1
+        if row["timestamp_str"] == ex_day:
+            # Adjusted, the close before the dividend is lower by just that.
+            before = Fraction(row["last_close_price"])
+            assert (before / Fraction(tick)).denominator == 1
+            assert before in {raw - Fraction(dividend) for raw in raw_closes(code)[-30:]}
+    long_ago = [Fraction(row["close_price"]) / Fraction(tick) for row in read(code)[-500:]]
+    assert sum(price.denominator == 1 for price in long_ago) < 50
+    assert all(abs(raw / Fraction(tick) - round(raw / Fraction(tick))) < Fraction(1, 10_000)
+               for raw in raw_closes(code))  # fmt: skip
+
+
+def test_hk_shares_are_lots_and_amounts_are_paid_at_prices_as_traded() -> None:
+    rows, closes = read("HK.SAMPLE")[::-1], raw_closes("HK.SAMPLE")
+    assert 50 < min(closes) < max(closes) < 100  # where the tick is 0.05
+    for row, close in zip(rows, closes, strict=True):
         shares, short = int(row["shares_traded"]), int(row["short_sell_shares_traded"])
         turnover, short_turnover = Fraction(row["turnover"]), Fraction(row["short_sell_turnover"])
-        opening, close = Fraction(row["open_price"]), Fraction(row["close_price"])
         assert shares % 100 == short % 100 == 0
+        assert turnover % 5 == short_turnover % 5 == 0  # a lot of 100 at a tick of 0.05
         assert 0 < short < shares
         assert 0 < short_turnover < turnover
-        for price in (opening, close, Fraction(row["last_close_price"])):
-            assert (price / Fraction("0.05")).denominator == 1
-            assert 50 < price < 100
-        # The low and the high, which the gateway does not send, are within half a dollar.
-        low, high = min(opening, close) - Fraction("0.5"), max(opening, close) + Fraction("0.5")
+        opening = Fraction(row["open_price"]) * close / Fraction(row["close_price"])
+        assert abs(opening / Fraction("0.05") - round(opening / Fraction("0.05"))) < Fraction(
+            1, 1_000
+        )
+        # The low and the high, which the gateway does not send, are not far away.
+        low, high = min(opening, close) * Fraction("0.96"), max(opening, close) * Fraction("1.04")
         averages = [
             turnover / shares,
             short_turnover / short,
             (turnover - short_turnover) / (shares - short),
         ]
         assert all(low <= average <= high for average in averages)
+
+
+# They look like rows of a security
+
+
+@pytest.mark.parametrize("code", SHORT_AND_VOLUME)
+def test_no_short_ratio_repeats_more_often_than_chance(code: str) -> None:
+    assert len(set(ratios(code))) == 1500
+    percents = [round(10_000 * ratio) for ratio in ratios(code)]
+    times = Counter(percents)
+    # Pairs that agree to two decimals, and pairs of which one is by up to 0.25 % the other one.
+    equal = sum(n * (n - 1) for n in times.values())
+    near = sum(
+        n * times[value + off] for value, n in times.items() for off in range(-25, 26) if off
+    )
+    assert 0.8 < equal / (near / 50) < 1.2
+    assert max(times.values()) < 12
+
+
+@pytest.mark.parametrize("code", SHORT_AND_VOLUME)
+def test_values_thin_out_towards_both_ends(code: str) -> None:
+    rows = read(code)
+    columns: list[list[Fraction]] = [ratios(code), [Fraction(row["close_price"]) for row in rows]]
+    columns.append([Fraction(row[SHORT_AND_VOLUME[code][1]]) for row in rows])
+    if code == "US.SAMPLE":
+        venue = [(int(r["nasdaq_shares_short"]), int(r["total_shares_short"])) for r in rows]
+        columns.append([Fraction(nasdaq, total) for nasdaq, total in venue])
+    for values in columns:
+        ordered = sorted(values)
+        width = ordered[-1] - ordered[0]
+        # Against a floor or a ceiling they would lie close together.
+        assert ordered[10] - ordered[0] > width / 200
+        assert ordered[-1] - ordered[-11] > width / 200
+        runs = [a == b for a, b in pairwise(values)]
+        assert sum(runs) < 40  # of closes at a tick of 0.05
+        assert not any(all(runs[i : i + 3]) for i in range(len(runs) - 2))
+
+
+def autocorrelation(values: list[float], lag: int) -> float:
+    return statistics.correlation(values[:-lag], values[lag:])
+
+
+@pytest.mark.parametrize("code", SHORT_AND_VOLUME)
+def test_returns_have_no_memory_and_their_size_has_one(code: str) -> None:
+    returns = [float(b / a) - 1 for a, b in pairwise(raw_closes(code))]
+    deviation = statistics.pstdev(returns)
+    assert 0.01 < deviation < 0.02
+    assert abs(statistics.mean(returns)) < deviation / 20
+    assert max(map(abs, returns)) < 0.12
+    kurtosis = statistics.mean([(value / deviation) ** 4 for value in returns])
+    assert 4 < kurtosis < 9  # 3 is normal
+    assert abs(autocorrelation(returns, 1)) < 0.12
+    sizes = [abs(value) for value in returns]
+    assert statistics.mean([autocorrelation(sizes, lag) for lag in range(1, 11)]) > 0.08
+
+
+@pytest.mark.parametrize("code", SHORT_AND_VOLUME)
+def test_the_short_ratio_reverts_to_its_mean(code: str) -> None:
+    found = [float(ratio) for ratio in ratios(code)]
+    assert 0.6 < autocorrelation(found, 1) < 0.9
+    assert autocorrelation(found, 1) > autocorrelation(found, 10) > autocorrelation(found, 40)
+    assert abs(autocorrelation(found, 250)) < 0.2
+
+
+@pytest.mark.parametrize(("code", "calendar"), [("US.SAMPLE", "XNYS"), ("HK.SAMPLE", "XHKG")])
+def test_half_days_are_the_calendars_and_thin(code: str, calendar: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it uses parts of pandas that newer releases warn of
+        import exchange_calendars  # noqa: PLC0415 - optional
+
+        early = exchange_calendars.get_calendar(calendar, start="2019-01-01").early_closes
+    (ticker,) = [ticker for ticker in BUILT["TICKERS"] if ticker.code == code]
+    found = days(code)[::-1]
+    half = [day.date().isoformat() for day in early if str(day.date()) in found]
+    text = [line.split(":") for line in ticker.market.half_days.strip().splitlines()]
+    written = [f"{year.strip()}-{day}" for year, listed in text for day in listed.split()]
+    assert half == [day for day in written if day >= found[0]]
+    assert len(half) >= 11
+    volumes = [int(row[SHORT_AND_VOLUME[code][1]]) for row in reversed(read(code))]
+    for day in half:
+        at = found.index(day)
+        assert volumes[at] < 0.7 * statistics.median(volumes[at - 10 : at])
+
+
+def test_options_that_expire_and_results_bring_volume() -> None:
+    # The third Fridays of the last month of a quarter; 2026-06-19 is a holiday.
+    expiries = ["2025-06-20", "2025-09-19", "2025-12-19", "2026-03-20", "2026-06-18"]
+    results = ["2025-07-29", "2025-10-28", "2026-01-27", "2026-04-28"]
+    volumes = {row["timestamp_str"]: int(row["volume"]) for row in reversed(read("US.SAMPLE"))}
+    found = list(volumes)
+    for day in [*expiries, *results]:
+        at = found.index(day)
+        before = statistics.median([volumes[day] for day in found[at - 10 : at]])
+        assert volumes[day] > 1.3 * before
+
+
+@pytest.mark.parametrize(
+    ("code", "since", "until", "position", "before", "peak", "last"),
+    [
+        ("HK.SAMPLE", "2026-03-20", "2026-04-02", "aggregated_short", "2026-03-20", "2026-04-30",
+         "2026-06-05"),
+        ("US.SAMPLE", "2026-04-16", "2026-05-05", "shares_short", "2026-03-31", "2026-05-15", None),
+    ],
+)  # fmt: skip
+def test_the_newest_story_can_be_seen(
+    code: str, since: str, until: str, position: str, before: str, peak: str, last: str | None
+) -> None:
+    """The ratio rises for weeks, the open position follows, and both come back."""
+    found = [float(ratio) for ratio in ratios(code)]
+    day_of = days(code)[::-1]
+    first, end = day_of.index(since), day_of.index(until)
+    scores = [
+        (found[at] - statistics.mean(found[at - 20 : at])) / statistics.stdev(found[at - 20 : at])
+        for at in range(first, end)
+    ]
+    assert sum(score > 2 for score in scores) >= 5
+    calm = statistics.mean(found[first - 40 : first])
+    assert statistics.mean(found[end : end + 5]) > 1.4 * calm
+    assert statistics.mean(found[-10:]) < 1.15 * calm
+    of = {row["timestamp_str"]: int(row[position]) for row in reports(code)}
+    assert of[peak] > 1.25 * of[before]
+    if last is not None:
+        assert of[last] < 0.9 * of[peak]
 
 
 def test_apple_is_as_the_archive_has_it() -> None:
@@ -201,7 +382,7 @@ def test_aggregates_are_of_a_trading_day_before_the_newest() -> None:
     assert as_of.isoweekday() == 5
     assert as_of.isoformat() in days("HK.SAMPLE")
     assert dt.date.fromisoformat(days("HK.SAMPLE")[0]) - as_of >= dt.timedelta(days=7)
-    outstanding = synthesize.HK_SHARES_OUTSTANDING
+    outstanding = HK_SHARES_OUTSTANDING
     ratio = cut(Fraction(100 * synthetic["aggregated_short"], outstanding), 2)
     assert Fraction(str(synthetic["aggregated_short_ratio"])) == ratio
 
@@ -265,8 +446,7 @@ def test_hk_reports_are_of_the_last_trading_day_of_every_week() -> None:
     assert newest["aggregated_short_ratio"] == str(aggregates["aggregated_short_ratio"])
     for row in reports("HK.SAMPLE"):
         short = int(row["aggregated_short"])
-        assert short % 100 == 0
-        ratio = cut(Fraction(100 * short, synthesize.HK_SHARES_OUTSTANDING), 2)
+        ratio = cut(Fraction(100 * short, HK_SHARES_OUTSTANDING), 2)
         assert Fraction(row["aggregated_short_ratio"]) == ratio
 
 
@@ -289,7 +469,7 @@ def test_us_reports_are_of_settlement_dates_and_average_the_volume_since_the_las
         average = int(row["avg_daily_share_volume"])
         assert average == sum(volumes) // len(volumes)
         assert Fraction(row["days_to_cover"]) == cut(Fraction(short, average), 2)
-        percent = cut(Fraction(100 * short, synthesize.US_FLOAT), 3)
+        percent = cut(Fraction(100 * short, US_FLOAT), 3)
         assert Fraction(row["short_percent"]) == percent
         before = day
 
@@ -332,23 +512,11 @@ def test_there_is_no_sample_of_other_reports() -> None:
         sample.frame("US.AAPL", what="rank")
 
 
-def test_the_synthetic_files_are_made_again_to_the_byte() -> None:
-    us_days, hk_days = days("US.SAMPLE")[::-1], days("HK.SAMPLE")[::-1]
-    us, hk = synthesize.us_csv(us_days), synthesize.hk_csv(hk_days)
-    for file, text in {
-        "US.SAMPLE.csv": us,
-        "HK.SAMPLE.csv": hk,
-        "short_interest/US.SAMPLE.csv": synthesize.us_interest_csv(us_days, us),
-        "short_interest/HK.SAMPLE.csv": synthesize.hk_interest_csv(hk_days, hk),
-    }.items():
-        assert text.encode() == (SAMPLE / file).read_bytes()
-    written = json.loads((SAMPLE / "aggregates.json").read_text())
-    assert synthesize.aggregates(hk_days) == written["HK.SAMPLE"]
-
-
-def test_writing_them_keeps_the_documented_aggregates(tmp_path: Path) -> None:
-    (tmp_path / "aggregates.json").write_bytes((SAMPLE / "aggregates.json").read_bytes())
-    synthesize.write(tmp_path, days("US.SAMPLE")[::-1], days("HK.SAMPLE")[::-1])
+def test_the_tool_builds_the_files_to_the_byte(tmp_path: Path) -> None:
+    shutil.copy(SAMPLE / "aggregates.json", tmp_path)
+    # On its own: it needs nothing but Python, the package neither.
+    command = [sys.executable, "-I", "-S", str(TOOL), str(tmp_path)]
+    subprocess.run(command, check=True, cwd=tmp_path)
     files = sorted(file for file in tmp_path.rglob("*") if file.is_file())
     assert [file.relative_to(tmp_path).as_posix() for file in files] == [
         "HK.SAMPLE.csv", "US.SAMPLE.csv", "aggregates.json", "short_interest/HK.SAMPLE.csv",

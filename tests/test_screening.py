@@ -115,10 +115,10 @@ def test_only_what_is_needed_is_read(market: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("by", "first"),
     [
-        ("sessions_behind", ["US.LAG", "2026-06-15", "3", "7.8"]),
-        ("short_value", ["US.B", "2026-06-18", "81,912,162", "12.7"]),
-        ("venue_share", ["US.<X>&", "2026-06-18", "0.7198", "6.4"]),
-        ("timestamp_str", ["US.<X>&", "2026-06-18", "2026-06-18", "6.4"]),
+        ("sessions_behind", ["US.LAG", "2026-06-15", "3", "8.7"]),
+        ("short_value", ["US.B", "2026-06-18", "859,434,144", "24.1"]),
+        ("venue_share", ["US.LAG", "2026-06-15", "3", "0.7238"]),
+        ("timestamp_str", ["US.<X>&", "2026-06-18", "2026-06-18", "12.0"]),
     ],
 )
 def test_a_person_sees_what_it_is_sorted_by(market: Path, by: str, first: list[str]) -> None:
@@ -138,37 +138,41 @@ def test_what_the_rows_do_not_give_is_said(market: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
 def test_a_person_gets_a_table(market: Path) -> None:
     code, lines = at_a_terminal(
-        "screen", "--store", str(market), "--by", "short_ratio", "--top", "4", "--ascending"
+        "screen", "--store", str(market), "--by", "short_ratio", "--top", "4"
     )
     assert code == 0
     assert lines == [
-        "US, newest session 2026-06-18: 4 of 6 tickers, lowest short_ratio first",
+        "US, newest session 2026-06-18: 4 of 6 tickers, highest short_ratio first",
         "",
         "                       short  20-day   20-day  20-day",
         "ticker     session     ratio    mean  z-score   surge  volume   close",
         "                           %       %       sd       x      mn     USD",
-        "US.<X>&    2026-06-18    6.4     6.7    -0.16    1.09     4.6  139.81",
-        "US.A       2026-06-18    6.4     6.7    -0.16    1.09     4.6  139.81",
-        "US.HALTED  2026-06-18    6.4    10.4    -2.02    0.32     4.6  139.81",
-        "US.NEW     2026-06-18    6.4       -        -       -     4.6  139.81",
+        "US.B       2026-06-18   24.1    19.0     1.29    2.64    17.8  200.86",
+        "US.<X>&    2026-06-18   12.0     9.5     1.29    2.64    17.8  200.86",
+        "US.A       2026-06-18   12.0     9.5     1.29    2.64    17.8  200.86",
+        "US.HALTED  2026-06-18   12.0     9.9     1.63    2.99    17.8  200.86",
         "Left out, without a session since 2026-04-19: US.OLD (newest 2026-01-26).",
     ]
     assert max(map(len, lines)) <= 80
-    code, lines = at_a_terminal("screen", "--store", str(market), "--by", "short_ratio_mean_3")
+    code, lines = at_a_terminal(
+        "screen", "--store", str(market), "--by", "short_ratio_mean_3", "--ascending"
+    )
+    assert lines[0].endswith("6 of 6 tickers, lowest short_ratio_mean_3 first")
     assert lines[2:5] == [
         "                       sessions  3-day  short  20-day   20-day  20-day",
         "ticker     session       behind   mean  ratio    mean  z-score   surge  volume   close",
         "                                     %      %       %       sd       x      mn     USD",
     ]
-    assert lines[5].startswith("US.B       2026-06-18 ")
+    assert lines[5].startswith("US.LAG     2026-06-15 ")
     assert [line.split()[:3] for line in lines if " 3 " in line] == [["US.LAG", "2026-06-15", "3"]]
 
 
 def test_both_markets_of_the_sample(synced: Path, tmp_path: Path) -> None:
     result = futu_short("screen", "--store", str(synced))
-    assert (result.returncode, result.stdout) == (1, "")
+    assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == (
-        f"Error: {synced} holds HK and US, whose columns differ: name the market, such as 'HK'\n"
+        f"Error: {synced} holds HK and US, whose columns differ: name the market, such as "
+        "--market HK\n"
     )
     result = futu_short("screen", "--store", str(synced), "--market", "US")
     assert [line.split(",")[0] for line in result.stdout.splitlines()] == ["code", "US.SAMPLE"]
@@ -186,7 +190,7 @@ def test_both_markets_of_the_sample(synced: Path, tmp_path: Path) -> None:
     assert [(row["code"], row["date"], row["sessions_behind"]) for row in rows] == [
         ("HK.SAMPLE", "2026-06-18", 0), ("HK.00700", "2026-05-08", 28),
     ]  # fmt: skip
-    assert rows[0]["short_turnover_ratio"] == pytest.approx(0.10284246541503642)
+    assert rows[0]["short_turnover_ratio"] == pytest.approx(0.11070701658290713)
     assert rows[1]["short_ratio"] is None
 
 
@@ -220,7 +224,7 @@ def test_a_damaged_file_costs_its_ticker_alone(market: Path, tmp_path: Path) -> 
     for damaged in (bytes(broken), content[:-100]):
         file.write_bytes(damaged)
         result = futu_short("screen", "--store", str(market), "-o", "page.html", cwd=tmp_path)
-        assert result.returncode == 1
+        assert result.returncode == 3
         *_, left_out, error = result.stderr.splitlines()
         assert left_out.startswith("Left out")
         assert error.startswith("Error: ")
@@ -240,7 +244,9 @@ def test_when_no_ticker_can_be_read(tmp_path: Path, synced: Path) -> None:
         file.write_bytes(b"damaged")
     result = futu_short("screen", "--store", str(place), "--market", "HK")
     assert (result.returncode, result.stdout) == (1, "")
-    assert "2 of 2 tickers failed: HK.00700, HK.SAMPLE" in result.stderr
+    for line, code in zip(result.stderr.splitlines(), ("HK.00700", "HK.SAMPLE"), strict=True):
+        assert line.startswith("Error: ")
+        assert f"code={code}/" in line
     shutil.rmtree(place)
     shutil.copytree(synced, place)
     for file in place.rglob("*.parquet"):
@@ -275,8 +281,8 @@ def test_what_is_no_metric_is_known_before_rows_are_read(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--top", "0"], "--top is a number of tickers or 'all', not '0'"),
-        (["--top", "some"], "--top is a number of tickers or 'all', not 'some'"),
+        (["--top", "0"], "'--top': '0' is no number of tickers, 1 or more, and not 'all'"),
+        (["--top", "some"], "'some' is no number of tickers"),
         (["-o", "screen.txt"], "'screen.txt' must end in .csv, .json or .html"),
         (["-o", "nowhere/screen.html"], "There is no directory 'nowhere'"),
         (["--market", "SH"], "Invalid value for '--market'"),
@@ -294,4 +300,4 @@ def test_one_ticker(tmp_path: Path) -> None:
     assert (result.returncode, result.stdout) == (0, "")
     found = pd.read_csv(tmp_path / "one.csv")
     assert found["code"].tolist() == ["HK.00001"]
-    assert found["short_ratio_zscore_20"].round(4).tolist() == [-0.759]
+    assert found["short_ratio_zscore_20"].round(4).tolist() == [0.0304]

@@ -356,15 +356,15 @@ def test_the_command_serves_a_store_of_reports_alone(
     store.save(TENCENT_REPORTS, TickerHistory(hk_reports(), True))
     process, said = serving()
     process.kill()
-    assert said.startswith(f"Serving 1 tickers of {store.url} at ")
+    assert said.startswith(f"Serving 1 ticker of {store.url} at ")
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--host", "0.0.0.0"], "--allow-remote of futu-short serve"),  # noqa: S104 - what is refused
+        (["--host", "0.0.0.0"], "listen there all the same, set --allow-remote"),  # noqa: S104 - what is refused
         (["--limit", "30"], "limit must be 'N/SECONDS'"),
-        (["--port", "70000"], "port must be"),
+        (["--port", "70000"], "'--port': 70000 is not in the range"),
         (["--rsa-key", "nowhere.pem"], "nowhere.pem"),
     ],
 )
@@ -372,7 +372,7 @@ def test_the_command_refuses_what_cannot_work(
     store: FutuShortStore, options: list[str], words: str
 ) -> None:
     result = CliRunner().invoke(main, ["serve", "--store", store.url, *options])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert words in result.output
 
 

@@ -146,7 +146,7 @@ def test_the_official_client_reads_the_reports(gateway: Gateway) -> None:
         ([], "short_interest must map codes"),
         (
             {"US.A": volume("US.A", 1)},
-            "histories of short interest, and has under 'US.A' one of daily",
+            "histories of short interest, but under 'US.A' it has one of daily",
         ),
         ({"US.A": reports("US.B", 1)}, "not the History of it, but of US.B"),
         ({"US.A": None}, "not the History of it"),
@@ -158,5 +158,5 @@ def test_wrong_histories_of_short_interest_are_refused(histories: Any, words: st
 
 
 def test_short_interest_does_not_stand_for_short_volume() -> None:
-    with pytest.raises(ConfigError, match=r"histories of daily short volume, and .* short i"):
+    with pytest.raises(ConfigError, match=r"histories of daily short volume, but .* short i"):
         Gateway({"US.A": reports("US.A", 1)})

@@ -574,7 +574,7 @@ def test_arguments_come_back_from_yaml_pickle_and_catalogs(
     ("arguments", "words"),
     [
         ({"refresh": "sometimes"}, "refresh must be one of auto, always, full, never"),
-        ({"refresh": "never"}, "refresh='never' reads a store alone"),
+        ({"refresh": "never"}, "refresh='never' reads only a store"),
         ({"store": 7}, "store must be a directory or a URL"),
         ({"store": "nosuchprotocol://x"}, "nosuchprotocol"),
         ({"store": "x", "storage_options": 3}, "storage_options must be a mapping"),

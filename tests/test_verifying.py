@@ -141,7 +141,7 @@ def test_the_command_gives_a_table_to_a_person(store: FutuShortStore, tmp_path: 
     code, lines = at_a_terminal("check", "--store", store.url, cwd=tmp_path)
     assert code == 0
     assert lines[0].split() == ["code", "sound", "complete", "rows", "findings"]
-    assert lines[1].split() == ["HK.00700", "True", "True", "1500", "0"]
+    assert lines[1].split() == ["HK.00700", "yes", "yes", "1,500", "0"]
     assert lines[-1] == f"US.B: {PROBLEM}"
 
 
@@ -157,7 +157,7 @@ def test_the_commands_exit_code_tells_of_a_file_that_is_not_sound(
     assert [row["sound"] for row in others] == ["True", "True"]
     code, lines = at_a_terminal("check", "--store", "kept", "HK.00700", cwd=tmp_path)
     assert code == 3
-    assert lines[1].split() == ["HK.00700", "False", "<NA>", "<NA>", "<NA>"]
+    assert lines[1].split() == ["HK.00700", "no", "-", "-", "-"]
 
 
 def test_the_command_says_that_nothing_is_kept(tmp_path: Path) -> None:

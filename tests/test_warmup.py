@@ -298,7 +298,7 @@ def test_the_ticker_catalog_hands_it_on(gateway: Gateway) -> None:
         assert len(ticker.read()) == len(panel.read()) == 11
         assert panel.read().attrs["start"] == "2024-10-01"
     assert "warmup: 2" in catalog.yaml()
-    with pytest.raises(ConfigError, match="start= is left open"):
+    with pytest.raises(ConfigError, match="no start= is given"):
         FutuShortCatalog(["US.AAPL"], warmup=2)
 
 
@@ -314,7 +314,7 @@ def test_the_readers_of_intake_2_take_it_and_change_it(gateway: Gateway) -> None
 
 
 def test_warmup_without_start_is_refused_before_anything_is_asked(gateway: Gateway) -> None:
-    with pytest.raises(ConfigError, match=r"warmup=20 asks for .* start= is left open"):
+    with pytest.raises(ConfigError, match=r"warmup=20 asks for .* no start= is given"):
         FutuShortSource("US.AAPL", warmup=20, gateway=gateway.url)
     with pytest.raises(ConfigError, match="warmup must be a whole number, 0 or more"):
         october(gateway, warmup=-1)

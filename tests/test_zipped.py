@@ -58,13 +58,13 @@ def zipped(place: Path, catalogs: str | None) -> Path:
 
 
 def run(path: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Python with the zip file before whatever else holds the package."""
+    """Python, beside the zip file, with it before whatever else holds the package."""
     first = f"import sys; sys.path.insert(0, {str(path)!r})\n"
     start = "import runpy; runpy.run_module('intake_futu_short', run_name='__main__')"
     code = command[1] if command[0] == "-c" else f"sys.argv[1:] = {[*command]}; {start}"
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", first + code],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, cwd=path.parent,
     )  # fmt: skip
 
 
@@ -92,7 +92,7 @@ def test_commands_run(tmp_path: Path) -> None:
 
 
 def test_a_zip_file_without_catalogs_says_so(tmp_path: Path) -> None:
-    result = run(zipped(tmp_path, None), "demo")
+    result = run(zipped(tmp_path, None), "-c", CATALOG)
     assert result.returncode == 1
     assert "package.zip" in result.stderr
     assert "copied without its catalogs" in result.stderr

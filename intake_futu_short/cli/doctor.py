@@ -23,6 +23,9 @@ from intake_futu_short.errors import (
     GatewayDisconnectedError,
     GatewayTimeoutError,
     GatewayUnreachableError,
+    QuoteRightError,
+    UnknownSecurityError,
+    sentence,
 )
 from intake_futu_short.gateway import sample_gateway
 from intake_futu_short.opend import replies
@@ -39,7 +42,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-__all__ = ["Finding", "examine"]
+__all__ = ["DEFAULT_CODE", "Finding", "examine"]
+
+# The ticker that is asked for when none is named.
+DEFAULT_CODE = "US.AAPL"
 
 NEEDED = ("intake-futu-short", "intake", "pandas", "protobuf", "fsspec")
 OPTIONAL = {
@@ -71,7 +77,7 @@ class Finding:
 
 def examine(
     gateway: str | None = None,
-    code: str = "HK.00700",
+    code: str | None = None,
     rsa_key: str | None = None,
     *,
     asks: bool = True,
@@ -82,8 +88,9 @@ def examine(
     ----------
     gateway : str, optional
         As ``gateway=`` of a source.
-    code : str
-        The ticker that the one request asks for.
+    code : str, optional
+        The ticker that the one request asks for; by default `DEFAULT_CODE`, which a gateway that
+        works need not know.
     rsa_key : str, optional
         Path of the key, as ``rsa_key=`` of a source.
     asks : bool
@@ -95,11 +102,12 @@ def examine(
 
 class _Examination:
     def __init__(
-        self, gateway: str | None, code: str, rsa_key: str | None, opened: ExitStack
+        self, gateway: str | None, code: str | None, rsa_key: str | None, opened: ExitStack
     ) -> None:
         self._given = gateway
         self._rsa_key = rsa_key
-        self._ticker = Ticker(Security.parse(code), SHORT_VOLUME)
+        self._is_code_given = code is not None
+        self._ticker = Ticker(Security.parse(code or DEFAULT_CODE), SHORT_VOLUME)
         self._opened = opened
         self._url: GatewayURL | None = None  # as the user means it
         self._address: GatewayURL | None = None  # where that is; the sample has a port too
@@ -174,7 +182,7 @@ class _Examination:
         ready = self._exchange(
             connection, CONNECT_S,
             "to the handshake. Is it OpenD's API port, and OpenD logged in? It must be set to the "
-            "RSA key that rsa_key= names here, or to none",
+            "RSA key that --rsa-key names here, or to none",
         )  # fmt: skip
         assert isinstance(ready, Ready)  # noqa: S101 - nothing else comes first
         self._connection = connection
@@ -205,7 +213,22 @@ class _Examination:
         assert isinstance(answer, Answer)  # noqa: S101 - it is shaken hands already
         took_ms = 1000 * (time.monotonic() - began)
         asked = f"{ticker} from {self._url}"
-        answered = replies.decode(ticker.call.messages.Response, answer.body, asked).s2c
+        try:
+            answered = replies.decode(ticker.call.messages.Response, answer.body, asked).s2c
+        except UnknownSecurityError as error:
+            if self._is_code_given:
+                raise
+            return (
+                f"the gateway answered in {took_ms:.0f} ms, and does not know {ticker} "
+                f"({error.message!r}). Name a ticker that it knows with --code"
+            )
+        except QuoteRightError as error:
+            if self._is_code_given:
+                raise
+            raise FutuShortError(
+                f"{sentence(error)} A ticker of a market that the account has the right for can be "
+                "named with --code"
+            ) from error
         text = f"{ticker} answered in {took_ms:.0f} ms"
         days = page_of(answered, ticker).days
         if not days:

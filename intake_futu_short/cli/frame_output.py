@@ -9,6 +9,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from intake_futu_short.calls import AGGREGATE_NAMES, PUBLISHED
+from intake_futu_short.cli import tables
 from intake_futu_short.repr_table import counted
 
 if TYPE_CHECKING:
@@ -99,17 +100,34 @@ def summary(frame: pd.DataFrame) -> str:
 
 
 def _table(frame: pd.DataFrame) -> str:
-    import pandas as pd  # noqa: PLC0415 - --help need not wait for it
+    import pandas as pd
 
-    with pd.option_context(
-        "display.width", shutil.get_terminal_size().columns,
-        "display.max_columns", None,
-        "display.max_rows", TABLE_ROWS,
-        "display.min_rows", TABLE_ROWS // 2,
-        "display.show_dimensions", False,
-        "display.float_format", lambda x: f"{x:,.4f}".rstrip("0").rstrip("."),
-    ):  # fmt: skip
-        days = frame.drop(columns="timestamp").set_index("timestamp_str")
-        if "code" in days:
-            days = days.set_index("code", append=True).swaplevel()
-        return f"{summary(frame)}\n\n{days}\n" if len(frame) else f"{summary(frame)}\n"
+    if not len(frame):
+        return f"{summary(frame)}\n"
+    shown = frame
+    if len(frame) > TABLE_ROWS:
+        half = TABLE_ROWS // 4
+        shown = pd.concat([frame.iloc[:half], frame.iloc[-half:]])
+    days = tables.cells(shown.drop(columns="timestamp", errors="ignore"))
+    if len(frame) > TABLE_ROWS:
+        gap = pd.DataFrame([["..."] * days.shape[1]], columns=days.columns)
+        days = pd.concat([days.iloc[:half], gap, days.iloc[half:]])
+    return f"{summary(frame)}\n\n{_laid_out(days, shutil.get_terminal_size().columns)}"
+
+
+def _laid_out(texts: pd.DataFrame, width: int) -> str:
+    """Columns side by side, in blocks that fit a width; each block begins with ticker and day."""
+    names = [name for name in ("code", "timestamp_str") if name in texts]
+    others = [name for name in texts.columns if name not in names]
+    widths = {name: max(len(name), *map(len, texts[name])) + 2 for name in texts.columns}
+    room = width - sum(widths[name] for name in names)
+    blocks: list[list[str]] = [[]]
+    left = room
+    for name in others:
+        if blocks[-1] and widths[name] > left:
+            blocks.append([])
+            left = room
+        blocks[-1].append(name)
+        left -= widths[name]
+    written = (tables.table(texts[[*names, *block]], ("code", "timestamp_str")) for block in blocks)
+    return "\n".join(written)

@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intake_futu_short.arguments import date
-from intake_futu_short.cli.options import LAST, output_option, past_options, source_options
-from intake_futu_short.cli.reading import read_interest, read_rows
+from intake_futu_short.arguments import MAX_ROWS_A_PAGE
+from intake_futu_short.cli.options import (
+    Choice,
+    codes_argument,
+    last_option,
+    output_option,
+    past_options,
+    source_options,
+    watchlist_option,
+)
+from intake_futu_short.cli.outcome import SOME_FAILED, Failure, note, tell_failures
+from intake_futu_short.cli.reading import Tickers, read_interest, read_rows
 from intake_futu_short.errors import FutuShortError, PanelError
 
 if TYPE_CHECKING:
@@ -24,35 +33,42 @@ __all__ = ["plot"]
 _BEFORE_ROWS = 60
 
 
-@click.command()
-@click.argument("codes", metavar="CODE...", nargs=-1, required=True)
-@output_option("Figure to write: .png, .pdf or .svg.", required=True)
+@click.command(short_help="Draw short volume into a file.")
+@codes_argument(has_list=True)
+@watchlist_option
+@output_option("Figure to write: .png, .pdf or .svg.", endings=("png", "pdf", "svg"), required=True)
 @source_options(
     "start", "end", "num", "gateway", "store", "refresh", "max-pages", "rsa-key", "timeout"
 )
 @past_options
+@last_option(None, more=" By default 250, or all from --start on.")
 @click.option(
-    "--last", type=LAST, metavar="N|all",
-    help="The newest N trading days; by default 250, or all from --start on.",
-)  # fmt: skip
-@click.option(
-    "--kind", type=click.Choice(["panels", "heatmap"]),
+    "--kind", type=Choice(["panels", "heatmap"]),
     help="By default panels of up to 12 tickers, else a heat map.",
 )  # fmt: skip
 @click.option(
     "--dpi", type=click.IntRange(20, 1200), default=150, show_default=True,
     help="Dots an inch of a PNG, which is 9 inches wide.",
 )  # fmt: skip
-def plot(codes: tuple[str, ...], *, output: str, dpi: int, **given: Any) -> None:
+def plot(
+    codes: tuple[str, ...], *, watchlist: str | None, output: str, dpi: int, **given: Any
+) -> None:
     """Draw the short volume of a ticker, or of several of one market, into a file.
 
     Windows of the first days shown look back at days before, which are read too. Of one ticker
     the reported open positions are read and drawn as well, where there are any to be had.
+
+    Exit codes: 1 when there is nothing to draw, 3 when some tickers failed; the others are drawn.
     """
     from intake_futu_short import plotting
 
-    if not output.lower().endswith(tuple(f".{name}" for name in plotting.FORMATS)):
-        raise click.UsageError(f"{output!r} must end in one of {', '.join(plotting.FORMATS)}.")
+    tickers = Tickers.named(codes, watchlist, given)
+    tickers.refuse_two_markets()
+    if given["kind"] == "panels" and len(tickers.codes) > plotting.MOST_PANELS:
+        raise click.UsageError(
+            f"{len(tickers.codes)} tickers are too many for panels ({plotting.MOST_PANELS} at "
+            "most): choose some, or --kind heatmap."
+        )
     plotting.check_installed()
     # A gateway sends the newest days first, so that those after --end are read anyway: an error
     # can then name the days that there are.
@@ -60,12 +76,19 @@ def plot(codes: tuple[str, ...], *, output: str, dpi: int, **given: Any) -> None
     options = plotting.Options(kind, given["start"], end, last)
     span = options.interval()
     if not any((given["start"], given["store"], given["max_pages"], last == "all")):
-        days = (last or plotting.LAST) + plotting.WINDOW + _days_since(date("end", end))
+        days = (last or plotting.LAST) + plotting.WINDOW + _days_since(end)
         given["max_pages"] = _pages(days, given["num"])
-    frame = read_rows(codes, {"end": None, **given}, plotting.WINDOW)
-    if len(set(codes)) == 1 and kind != "heatmap":  # else no figure shows them
-        options = replace(options, positions=_positions(codes[0], given, frame, span))
-    click.echo(f"{plotting.save(frame, output, options, dpi=dpi)}", err=True)
+    frame, failures = read_rows(tickers, {"end": None, **given}, plotting.WINDOW)
+    if len(tickers.codes) == 1 and kind != "heatmap":  # else no figure shows them
+        options = replace(options, positions=_positions(tickers.codes[0], given, frame, span))
+    try:
+        note(f"{plotting.save(frame, output, options, dpi=dpi)}")
+    except plotting.NoRowsError as error:
+        tell_failures(failures)
+        raise Failure(error) from error
+    tell_failures(failures)
+    if failures:
+        raise click.exceptions.Exit(SOME_FAILED)
 
 
 def _positions(
@@ -80,10 +103,10 @@ def _positions(
         found = read_interest(code, given, first.isoformat())
     except FutuShortError as error:
         why = error.failures.get(code, error) if isinstance(error, PanelError) else error
-        click.echo(f"No series of open positions: {why}", err=True)
+        note(f"No series of open positions: {why}")
         return None
     if found.empty:
-        click.echo(f"No series of open positions: none of {code} are reported", err=True)
+        note(f"No series of open positions: none of {code} are reported")
         return None
     return found
 
@@ -99,7 +122,6 @@ def _days_since(day: str | None) -> int:
     return max(0, int(np.busday_count(day, newest_possible(time.time()))) + 1)
 
 
-def _pages(days: int, num: str | None) -> int:
+def _pages(days: int, num: int | None) -> int:
     """Pages of a gateway that have so many days, also when a new day shifts them meanwhile."""
-    rows = int(num) if num and num.isdecimal() else 0  # the source refuses what is no number
-    return -(-days // (rows or 50)) + 1
+    return -(-days // (num or MAX_ROWS_A_PAGE)) + 1

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import math
 import sys
 import unicodedata
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from intake_futu_short.cli import frame_output
-from intake_futu_short.cli.options import as_arguments, output_option, source_options
-from intake_futu_short.errors import RankWarning
-from intake_futu_short.rank_requests import column_of
+from intake_futu_short.cli.options import (
+    Choice,
+    as_arguments,
+    output_option,
+    source_options,
+)
+from intake_futu_short.cli.outcome import NOTHING, note
+from intake_futu_short.cli.reading import callback, notes_of_a_rank
+from intake_futu_short.rank_requests import SORTS, column_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
 
-__all__ = ["notes_of_a_rank", "rank"]
+__all__ = ["rank"]
 
 _WIDTH = 100
 # What is left of it for a name, within these.
@@ -58,41 +62,31 @@ _OTHERS = {
 }
 
 
-@contextlib.contextmanager
-def notes_of_a_rank() -> Iterator[None]:
-    """Tell what a rank warns of as a line, without the place in the program."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", RankWarning)
-        yield
-    for one in caught:
-        click.echo(f"Note: {one.message}.", err=True)
-
-
-@click.command()
-@click.argument("market", type=click.Choice(["US", "HK"]), default="US")
+@click.command(short_help="Show what a market sold short most.")
+@click.argument("market", type=Choice(["US", "HK"]), default="US")
 @click.option(
-    "--by", "sort", default="short_ratio", show_default=True,
-    help="What to sort by: short_ratio, short_number, short_ratio_change, position_ratio, "
-    "days_to_cover, ...",
+    "--by", "sort", default="short_ratio", show_default=True, type=Choice(list(SORTS)),
+    help="What to sort by.",
 )  # fmt: skip
-@click.option("--top", default=20, type=click.IntRange(1), show_default=True, help="Tickers.")
+@click.option(
+    "--top", default=20, type=click.IntRange(1), show_default=True, help="How many tickers."
+)
 @click.option("--ascending", is_flag=True, help="The lowest first.")
 @click.option("--plate", "plates", multiple=True, help="Only of this plate, such as US.BK2024.")
 @source_options("gateway", "rsa-key", "timeout")
-@output_option("Write to FILE: .csv, .json or .parquet.")
+@output_option("Write to FILE: .csv, .json or .parquet.", endings=("csv", "json", "parquet"))
 def rank(
     *, market: str, sort: str, top: int, ascending: bool, plates: tuple[str, ...],
     output: str | None, **given: Any,
 ) -> None:  # fmt: skip
     """Show what was sold short most on the newest day of a MARKET, US or HK.
 
-    Asks the gateway, for 35 tickers a request. Prints a table for a person, CSV with every column
-    for a pipe. Whether the gateway lists the whole market is not known.
+    Asks the gateway, for 35 tickers a request. Prints a table on a terminal, CSV with every column
+    in a pipe. Whether the gateway lists the whole market is not known.
     """
-    form = "csv" if output is None else frame_output.format_of(output)
-    if form is None:
-        raise click.UsageError(f"{output!r} must end in .csv, .json or .parquet.")
-    from intake_futu_short.rank_source import FutuShortRankSource  # noqa: PLC0415 - for --help
+    from intake_futu_short.rank_source import FutuShortRankSource
+
+    form = "csv" if output is None else frame_output.format_of(output) or "csv"
 
     with (
         notes_of_a_rank(),
@@ -100,16 +94,19 @@ def rank(
             market, sort, not ascending, top, plates or None, **as_arguments(given)
         ) as source,
     ):
-        frame = source.read()
+        frame = source.read(callback=callback())
     if output is not None:
         Path(output).write_bytes(frame_output.render(frame, form))
-        click.echo(f"{output}: {_summary(frame)}", err=True)
+        note(f"{output}: {_summary(frame)}")
     elif sys.stdout.isatty():
         click.echo(f"{_summary(frame)}\n\n{_table(frame)}", nl=False)
         _tell_made_up(frame)
     else:
         sys.stdout.buffer.write(frame_output.render(frame, form))
         sys.stdout.flush()
+    if frame.empty:
+        click.echo("The gateway's rank is empty.", err=True)
+        raise click.exceptions.Exit(NOTHING)
 
 
 def _summary(frame: pd.DataFrame) -> str:
@@ -180,12 +177,12 @@ def _number(value: float, decimals: int | None) -> str:
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= size:
             return f"{value / size:,.1f}{unit}"
-    return f"{value}"
+    return f"{value:,}"
 
 
 def _tell_made_up(frame: pd.DataFrame) -> None:
-    from intake_futu_short.plotting.figure_data import SYNTHETIC  # noqa: PLC0415 - loads pandas
+    from intake_futu_short.plotting.figure_data import SYNTHETIC
 
     made_up = [code for code in frame["code"] if code in SYNTHETIC]
     if made_up:
-        click.echo(f"Synthetic, there is no such security: {', '.join(made_up)}.", err=True)
+        note(f"Synthetic, there is no such security: {', '.join(made_up)}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from intake_futu_short.cli import frame_output
 
@@ -16,21 +16,24 @@ if TYPE_CHECKING:
     from intake_futu_short.screening import Recent
     from intake_futu_short.store import FutuShortStore
 
-__all__ = ["Order", "Screen", "format_of"]
+__all__ = ["FORMATS", "Order", "Screen", "format_of"]
 
-_FORMATS = ("csv", "json", "html")
+FORMATS = ("csv", "json", "html")
 # Columns that a page has room for, and a terminal has not.
 _TOO_MUCH = {"short_ratio_rank_20", "short_turnover_ratio"}
 # Codes that a line names before it counts the others.
 _CODES_SHOWN = 8
 
 
-def format_of(output: str | None) -> str | None:
+# No history is as long.
+_ALL_SESSIONS = 20_000
+
+
+def format_of(output: str | None) -> str:
     """How to write a screen: as a file's name ends, and what standard output wants without one."""
     if output is None:
         return "table" if sys.stdout.isatty() else "csv"
-    suffix = output.rpartition(".")[2].lower()
-    return suffix if suffix in _FORMATS else None
+    return output.rpartition(".")[2].lower()
 
 
 class Order(NamedTuple):
@@ -53,51 +56,61 @@ class Screen:
         One line: how many tickers, and as of when.
     notes : list of str
         What is not in the text and why: a line each.
-    has_failures : bool
-        Whether some tickers could not be read.
+    failures : dict of str to Exception
+        Tickers that could not be read.
     """
 
     text: str
     summary: str
     notes: list[str]
-    has_failures: bool
+    failures: dict[str, Exception]
 
     @classmethod
-    def of(cls, store: FutuShortStore, market: str | None, order: Order, form: str) -> Screen:
-        """Read a store, and write what stands out."""
+    def of(
+        cls,
+        store: FutuShortStore,
+        market: str | None,
+        order: Order,
+        form: str,
+        last: int | Literal["all"] | None,
+    ) -> Screen:
+        """Read a store, and write what stands out, with `last` sessions of each ticker."""
         # --help need not wait for these.
-        from intake_futu_short import report, screening, sparklines  # noqa: PLC0415 - loads pandas
+        from intake_futu_short import report, screening, sparklines
 
-        sessions = sparklines.SESSIONS if form == "html" else 1
+        usual = sparklines.SESSIONS if form == "html" else 1
+        sessions = _ALL_SESSIONS if last == "all" else min(last or usual, _ALL_SESSIONS)
         recent = screening.recent_rows(store, market, order.by, sessions)
         table = recent.rows.shortvol.latest(order.by, order.top, ascending=order.ascending)
         if form == "html":
             text = report.screen_html(
                 recent.rows, order.by, order.top, ascending=order.ascending,
-                store=store.url, older=recent.older, failures=recent.failures,
+                store=store.url, older=recent.older, failures=recent.failures, sessions=sessions,
             )  # fmt: skip
         elif form == "table":
-            text = f"{_summary(recent, table, order)}\n\n{_table(table, order.by)}"
+            rows = table if sessions == 1 else _sessions(recent.rows, table, order.by, sessions)
+            text = f"{_summary(recent, table, order)}\n\n{_table(rows, order.by, sessions == 1)}"
         else:
+            table = table if sessions == 1 else _sessions(recent.rows, table, order.by, sessions)
             plain = table.assign(date=table["date"].dt.strftime("%Y-%m-%d"))
             text = frame_output.render(plain, form).decode()
         notes = [*_notes(recent, table)]
-        return cls(text, _summary(recent, table, order), notes, bool(recent.failures))
+        return cls(text, _summary(recent, table, order), notes, dict(recent.failures))
 
 
 def _summary(recent: Recent, table: pd.DataFrame, order: Order) -> str:
     days = recent.rows["timestamp_str"]
     return (
-        f"{table.attrs['market']}, newest session {days.max()}: {len(table)} of "
+        f"{table.attrs['market']}, newest session {days.max()}: {table['code'].nunique()} of "
         f"{recent.rows['code'].nunique()} tickers, {'lowest' if order.ascending else 'highest'} "
         f"{order.by} first"
     )
 
 
 def _notes(recent: Recent, table: pd.DataFrame) -> Iterator[str]:
-    from intake_futu_short.plotting.figure_data import SYNTHETIC  # noqa: PLC0415 - as above
+    from intake_futu_short.plotting.figure_data import SYNTHETIC
 
-    made_up = [code for code in table["code"] if code in SYNTHETIC]
+    made_up = [code for code in dict.fromkeys(table["code"]) if code in SYNTHETIC]
     if made_up:
         yield f"Synthetic, there is no such security: {', '.join(made_up)}."
     if recent.older:
@@ -107,21 +120,45 @@ def _notes(recent: Recent, table: pd.DataFrame) -> Iterator[str]:
             f"Left out, without a session since {recent.since}: {', '.join(listed[:_CODES_SHOWN])}"
             + (f" and {more} more." if more > 0 else ".")
         )
-    for error in recent.failures.values():
-        yield f"Error: {error}"
 
 
-def _table(table: pd.DataFrame, by: str) -> str:
+def _sessions(panel: pd.DataFrame, table: pd.DataFrame, by: str, newest: int) -> pd.DataFrame:
+    """The newest sessions of the tickers of a table, in its order and under its columns."""
+    import pandas as pd
+
+    from intake_futu_short.metrics import metrics
+    from intake_futu_short.metrics.newest import BEHIND, windows_of
+    from intake_futu_short.metrics.registry import WINDOWS
+
+    days = pd.to_datetime(panel["timestamp_str"])
+    found = metrics(panel, [*WINDOWS, *windows_of(by)])
+    named = {"code": panel["code"], "date": days, BEHIND: days.rank(method="dense")}
+    named[BEHIND] = (named[BEHIND].max() - named[BEHIND]).astype("int64")
+    columns = {
+        name: named.get(name, found[name] if name in found else panel.get(name))
+        for name in table.columns
+    }
+    rows = pd.DataFrame(columns).sort_values("date", ascending=False, kind="stable")
+    rows = rows.groupby("code", sort=False).head(newest)
+    rank = {code: place for place, code in enumerate(table["code"])}
+    rows = rows[rows["code"].isin(list(rank))]
+    rows = rows.sort_values("code", key=lambda codes: codes.map(rank), kind="stable")
+    rows = rows.reset_index(drop=True)
+    rows.attrs = table.attrs
+    return rows
+
+
+def _table(table: pd.DataFrame, by: str, is_newest: bool) -> str:
     """Numbers below each other, under headings of three lines; about 80 characters wide."""
-    from intake_futu_short.metrics.newest import BEHIND  # noqa: PLC0415 - as above
-    from intake_futu_short.screen_columns import shown  # noqa: PLC0415 - as above
-    from intake_futu_short.security import MARKETS  # noqa: PLC0415 - as above
+    from intake_futu_short.metrics.newest import BEHIND
+    from intake_futu_short.screen_columns import shown
+    from intake_futu_short.security import MARKETS
 
     blocks = [
         _block("ticker", "", table["code"].tolist(), str.ljust),
         _block("session", "", table["date"].dt.strftime("%Y-%m-%d").tolist(), str.ljust),
     ]
-    if table[BEHIND].any() and by != BEHIND:
+    if is_newest and table[BEHIND].any() and by != BEHIND:
         behind = [str(n) if n else "" for n in table[BEHIND]]
         blocks.append(_block("sessions behind", "", behind, str.rjust))
     for column in shown(table, by, MARKETS[table.attrs["market"]]):

@@ -1,7 +1,7 @@
-"""A gateway on loopback that serves rows from files: ``sample://``, replay, tests.
+"""A gateway on loopback that serves rows from files, for ``sample://``, for replay and for tests.
 
-Clients speak to it as to OpenD: over TCP, with the same frames and messages. `server` has the
-sockets, `responder` decides what is answered.
+Clients talk to it as they talk to OpenD: over TCP, with the same frames and messages. `server` has
+the sockets, and `responder` makes the answers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from intake_futu_short import arguments
+from intake_futu_short import arguments, repr_table
 from intake_futu_short.calls import SHORT_INTEREST, SHORT_VOLUME
 from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError, GatewayError
@@ -27,6 +27,7 @@ from intake_futu_short.gateway.responder import Responder
 from intake_futu_short.gateway.server import Bounds, Server
 from intake_futu_short.opend.address import GatewayURL
 from intake_futu_short.opend.dial import read_key
+from intake_futu_short.wording import argument, either
 
 if TYPE_CHECKING:
     import os
@@ -38,64 +39,65 @@ if TYPE_CHECKING:
 
 __all__ = ["Gateway", "History", "Request", "read_histories", "sample_gateway", "sample_histories"]
 
-# OpenD takes as many.
+# OpenD accepts this many.
 MAX_CONNECTIONS = 128
-# Mappings that cost nothing to look through.
+# Mappings whose values are in memory, so that checking all of them costs nothing.
 _AT_HAND = (dict, MappingProxyType, ChainMap, UserDict)
-# Connections that wait to be taken. A client that finds no room tries again after a second.
+# How many connections may wait to be accepted. With more, a client tries again after a second.
 BACKLOG = 1024
 
 
 class Gateway:
     """Serves histories over the protocol of OpenD.
 
-    Making one does no I/O. It runs between `start` and `close`, or within ``with``; then again
-    after the next `start`.
+    Making a gateway does no I/O. It runs between `start` and `close`, or within ``with``. It can be
+    started again after it was closed.
 
     Parameters
     ----------
     histories : mapping of str to History
-        By code. Looked up at every request: an entry may be replaced while the gateway runs. The
-        lookup may take its time and runs in several threads at once. The short-selling rank lists
-        every ticker that has a row, whatever the day of its newest one, and looks all of them up
-        unless the mapping tells versions (`newest.Versioned`), as that of a store does.
+        Histories by code. Every request looks its code up, so an entry may be replaced while the
+        gateway runs. A lookup may take long, and several threads look up at once. The
+        short-selling rank lists every ticker that has a row, even if its newest row is old. It
+        therefore looks up all tickers, unless the mapping has versions
+        (``gateway.newest.Versioned``), as the mapping of a store does.
     short_interest : mapping of str to History, optional
-        The same with rows of short interest, whose newest gives the rank its positions. None:
-        there are none of any security.
+        Histories of short interest by code. The newest report of each also gives the rank its
+        positions. None: there is no short interest.
     host : str
         A loopback address, unless `allow_remote`.
     port : int
-        TCP port; 0 takes a free one at every start.
+        TCP port; 0 takes a free port at every start.
     limit : (int, float), optional
-        How many requests of each call for rows are answered within how many seconds, over all
-        connections; the next is refused in OpenD's words. OpenD's own are ``(30, 30.0)``, and
-        ``(60, 30.0)`` for the rank. None: no limit.
+        Number of requests that are answered within a number of seconds, counted for each call for
+        rows over all connections. Further requests are refused with OpenD's message. OpenD's own
+        limit is ``(30, 30.0)``, and ``(60, 30.0)`` for the rank. None: no limit.
     latency_s : float
-        Seconds by which each answer with rows is late; other requests do not wait for it.
+        Seconds by which each answer with rows is delayed. This does not delay other requests.
     max_connections : int
-        Connections at once. A further one takes the place of the oldest without a handshake; when
-        all have shaken hands, it is closed.
+        How many connections are open at once. One more replaces the oldest connection without a
+        handshake. If all have completed the handshake, the new one is closed.
     clock : callable
-        Seconds that never go back, for `limit` and `requests`.
+        Returns seconds that never go back, for `limit` and `requests`.
     rsa_key : str or path, optional
-        File with the RSA private key (PEM) that encrypts every connection, read at every start; a
-        client without the same key is turned away. None: nothing is encrypted.
+        File with the RSA private key (PEM) that encrypts every connection. It is read at every
+        start. A client without the same key is turned away. None: nothing is encrypted.
     allow_remote : bool
-        Allow another `host` too, such as ``"0.0.0.0"``. Everybody who reaches the port then reads
-        everything: the protocol knows no password.
+        Also allow a `host` that is not loopback, such as ``"0.0.0.0"``. Everybody who can reach the
+        port can then read everything, because the protocol has no password.
     aes_cbc : bool
-        False: like an OpenD that does not know AES_CBC; a client that asks for it gets FTAES_ECB.
+        False: behave like an OpenD without AES_CBC, and give a client that asks for it FTAES_ECB.
     handshake_s : float
         Seconds after which a connection without a handshake is closed.
     idle_s : float
-        Seconds after which a connection without a further request is closed. Clients of OpenD send
-        a heartbeat every 8 to 10 seconds.
+        Seconds after which a connection without a new request is closed. Clients of OpenD send a
+        heartbeat every 8 to 10 seconds.
 
     Raises
     ------
     ConfigError
-        When an argument cannot work, or a history stands under the code of another. A mapping of
-        the caller's own class is not looked through: it may load what it is asked for.
+        When an argument cannot work, or the code of a history is not its key in the mapping. The
+        values of a mapping of your own class are not checked, because reading them may load files.
     """
 
     _server: Server | None = None
@@ -140,6 +142,7 @@ class Gateway:
                 raise ConfigError(
                     f"{name} must be a number, {least} or more, not {described(number)}"
                 )
+        self._served: Mapping[Call, Mapping[str, History]] = served
         self.host = host
         self._wanted_port = port
         self._bounds = bounds
@@ -148,33 +151,50 @@ class Gateway:
         self._aes_cbc = aes_cbc
         self._starting = threading.Lock()
 
+    def __repr__(self) -> str:
+        return repr_table.as_text(*self._shown())
+
+    def _repr_html_(self) -> str:
+        return repr_table.as_html(*self._shown())
+
+    def _shown(self) -> tuple[str, dict[str, str]]:
+        title = f"{type(self).__name__}: serves rows over the protocol of OpenD"
+        if not hasattr(self, "_starting"):  # the last that is set
+            return title, {"state": repr_table.REFUSED}
+        facts = {"url": self.url, "runs": "no" if self._server is None else "yes"}
+        for call, histories in self._served.items():
+            # Another mapping may list a store to count what it has.
+            if isinstance(histories, _AT_HAND):
+                facts[call.title] = repr_table.counted(len(histories), "ticker")
+        return title, facts
+
     @property
     def port(self) -> int:
-        """TCP port it listens on; while it does not run, the one it was made with."""
+        """TCP port on which the gateway listens; while it does not run, the port that was given."""
         server = self._server
         return self._wanted_port if server is None else server.port
 
     @property
     def url(self) -> str:
-        """What ``gateway=`` takes, such as ``"opend://127.0.0.1:52431"``."""
+        """URL to pass as ``gateway=``, such as ``"opend://127.0.0.1:52431"``."""
         return str(GatewayURL(self.host, self.port, rsa_key=self._rsa_key))
 
     @property
     def requests(self) -> list[Request]:
-        """Requests for rows as they arrived, over all runs.
+        """Requests for rows in the order in which they arrived, over all runs.
 
-        Only the newest that fit into 32 MiB, about 100,000, are kept; codes and cursors are cut
-        after 256 characters.
+        The gateway keeps the newest ones that fit into 32 MiB, about 100,000. Codes and cursors are
+        cut after 256 characters.
         """
         return self._responder.requests
 
     def start(self) -> Self:
-        """Listen. Harmless when it runs already.
+        """Start to listen. Does nothing if the gateway already runs.
 
         Raises
         ------
         GatewayError
-            When the port cannot be had.
+            When the gateway cannot listen on the port.
         ConfigError
             When the RSA key cannot be used.
         """
@@ -194,10 +214,10 @@ class Gateway:
         return self
 
     def close(self) -> None:
-        """Stop listening and close every connection. Harmless when done twice.
+        """Stop listening and close every connection. Does nothing the second time.
 
-        Any thread may call it, also by garbage collection. In a forked child it lets go of the
-        parent's gateway, which serves on.
+        Any thread may call this, and so may the garbage collector. In a forked child it only
+        detaches the child; the parent's gateway goes on serving.
         """
         server, self._server = self._server, None
         if server is not None:
@@ -212,11 +232,11 @@ class Gateway:
 
 
 def sample_gateway(rsa_key: str | os.PathLike[str] | None = None) -> Gateway:
-    """Make the gateway behind ``sample://``, which does not run yet."""
+    """Make the gateway behind ``sample://``. It is not started yet."""
     return Gateway(_sample(SHORT_VOLUME), short_interest=_sample(SHORT_INTEREST), rsa_key=rsa_key)
 
 
-@cache  # reading the files takes longer than all else at a start
+@cache  # reading the files is the slowest part of a start
 def _sample(call: Call) -> Mapping[str, History]:
     return sample_histories(call)
 
@@ -224,13 +244,13 @@ def _sample(call: Call) -> Mapping[str, History]:
 def _check_histories(name: str, histories: object, call: Call) -> None:
     if not isinstance(histories, Mapping):
         raise ConfigError(f"{name} must map codes to History objects, not {described(histories)}")
-    # Another mapping may load what it is asked for.
+    # Another kind of mapping may load a file for each value.
     for code, history in histories.items() if isinstance(histories, _AT_HAND) else ():
         security = getattr(history, "security", None)
         if security is not None and history.call is not call:
             raise ConfigError(
-                f"{name} takes histories of {call.title}, and has under {described(code)} one of "
-                f"{history.call.title}"
+                f"{name} takes histories of {call.title}, but under {described(code)} it has one "
+                f"of {history.call.title}"
             )
         if str(security) != code:
             raise ConfigError(
@@ -240,7 +260,7 @@ def _check_histories(name: str, histories: object, call: Call) -> None:
 
 
 def _check_host(host: object, *, allow_remote: bool) -> None:
-    """Raise a ConfigError for what is no host, and for one that others reach unless allowed."""
+    """Raise a ConfigError for an invalid host, or a host that is not loopback unless allowed."""
     if allow_remote:
         GatewayURL.of(host, 1)
         return
@@ -249,11 +269,11 @@ def _check_host(host: object, *, allow_remote: bool) -> None:
     except ValueError:
         is_loopback = host == "localhost"
     if not is_loopback:
+        python = "allow_remote=True (--allow-remote of futu-short serve)"
         raise ConfigError(
-            "host must be a loopback address such as '127.0.0.1', "
-            f"not {described(host)}: this gateway "
-            "asks nobody for a password. allow_remote=True (--allow-remote of futu-short serve) "
-            "listens there all the same"
+            f"{argument('host')} must be a loopback address such as '127.0.0.1', "
+            f"not {described(host)}: this gateway asks nobody for a password. "
+            f"To listen there all the same, set {either(python, '--allow-remote')}"
         )
 
 

@@ -1,7 +1,7 @@
-"""Histories: the rows a gateway serves of each security, and the files they are read from.
+"""Histories: the rows that a gateway serves of each security, and the files that hold them.
 
-A directory holds one ``<CODE>.csv`` a ticker, whose header names columns of the market. An optional
-``aggregates.json`` beside them holds reported open short positions by code.
+A directory holds one ``<CODE>.csv`` per ticker, whose header names columns of the market. It can
+also hold ``aggregates.json``, with reported open short positions by code.
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ class History:
     Attributes
     ----------
     security : Security
-        Whose rows.
+        Security that the rows belong to.
     rows : sequence of mapping of str to value
-        One a trading day, newest first: column name → value. A value that is missing or None is
-        absent on the wire too. Each row needs its day, as `timestamp_str` or else as `timestamp`.
-        Where both are there the text is the day, and the number is served as it is.
+        One row per trading day, newest first. A row maps column names to values. A value that is
+        missing or None is not sent. Each row needs its day, as `timestamp_str` or as `timestamp`.
+        If it has both, `timestamp_str` is the day, and `timestamp` is sent as it is.
     aggregated_short : int, optional
-        Reported open short position, in shares; HK only, as are the next two.
+        Reported open short position, in shares. HK only, as are the next two.
     aggregated_short_ratio : float, optional
-        The same in percent of the shares outstanding.
+        The same position in percent of the shares outstanding.
     new_time_str : str, optional
-        Day ``YYYY-MM-DD`` of that report.
+        Day of that report, ``YYYY-MM-DD``.
     call : Call
-        The gateway's call that the rows answer.
+        The gateway's call that these rows answer.
     days : tuple of str
-        Trading day of each row; not an argument.
+        Trading day of each row. Not an argument.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def _day_of(market: Market, row: Row) -> str:
     Raises
     ------
     ConfigError
-        When the row names none.
+        When the row has no day.
     """
     day, timestamp = row.get("timestamp_str"), row.get("timestamp")
     if isinstance(day, str):
@@ -115,10 +115,10 @@ def _day_of(market: Market, row: Row) -> str:
 
 
 def _bounds(column: Column, row: Row) -> tuple[int, int]:
-    """The least whole number that a value of a row can be, and the first that is too large."""
+    """The smallest whole number that a value may be, and the first one that is too large."""
     if column.kind != "timestamp":
         return 0, 2**64
-    # Where the timestamp alone tells the day: every platform's calendar knows these years.
+    # If the day comes from the timestamp, it must be in a range that every platform can convert.
     return (-(2**63), 2**63) if row.get("timestamp_str") is not None else (0, 2**35)
 
 
@@ -146,14 +146,14 @@ def _is_day(value: object) -> bool:
 
 
 def sample_directory() -> Traversable:
-    """Directory of the rows behind ``sample://``; in a zip file where the package lies in one."""
+    """Directory of the rows behind ``sample://``. It is in a zip file if the package is in one."""
     return files("intake_futu_short") / "sample"
 
 
 def sample_histories(call: Call = SHORT_VOLUME) -> dict[str, History]:
-    """Histories of a call behind ``sample://``, by code: real, documented and synthetic ones.
+    """Histories behind ``sample://`` for a call, by code: real, documented and synthetic ones.
 
-    ``README.md`` in `sample_directory` says where each comes from.
+    ``README.md`` in `sample_directory` says where each of them comes from.
     """
     directory = sample_directory()
     return _histories(directory if call is SHORT_VOLUME else directory / call.name, call)
@@ -162,26 +162,26 @@ def sample_histories(call: Call = SHORT_VOLUME) -> dict[str, History]:
 def read_histories(directory: str | Path, call: Call = SHORT_VOLUME) -> dict[str, History]:
     """Read every ``<CODE>.csv`` of a directory, and ``aggregates.json`` if it is there.
 
-    Files hold rows of one call.
-
-    Rows may stand in any order; an empty cell is a value that is absent.
+    All files hold rows of the same call. Rows may be in any order. An empty cell is a missing
+    value.
 
     Parameters
     ----------
     directory : str or Path
         A local directory.
     call : Call
-        Which call's rows they are.
+        The call that the rows answer.
 
     Returns
     -------
     dict of str to History
-        By code.
+        Histories by code.
 
     Raises
     ------
     StoreError
-        When the directory holds no such file, or a file cannot be served; it names the file.
+        When the directory holds no such file, or a file cannot be served. The message names the
+        file.
     """
     return _histories(Path(directory), call)
 
@@ -217,13 +217,13 @@ def _read_history(
 def _read_rows(file: Traversable, table: Table) -> list[dict[str, Value]]:
     columns = {column.name: column for column in table.columns}
     rows: list[dict[str, Value]] = []
-    # utf-8-sig: spreadsheets put a mark before the first name.
+    # utf-8-sig, because spreadsheets write a byte order mark before the first name.
     lines = io.StringIO(file.read_bytes().decode("utf-8-sig"), newline="")
     reader = csv.reader(lines, strict=True)
     header = next(reader, [])
     if not header or len(set(header)) < len(header) or not set(header) <= set(columns):
         raise ConfigError(
-            f"the first line names the columns, each once, out of {', '.join(columns)}; "
+            f"the first line must name columns, each once, out of {', '.join(columns)}; "
             f"it is {','.join(header)!r}"
         )
     for cells in reader:
@@ -247,7 +247,7 @@ def _value(column: Column, cell: str, line: int) -> Value:
         is_finite = math.isfinite(value)
     except (ValueError, OverflowError):  # a count can be larger than every float
         is_finite = False
-    # Python reads underscores in numbers; nobody else does.
+    # Python accepts underscores in numbers; other programs do not.
     if not is_finite or "_" in cell:
         raise ConfigError(f"line {line}: {column.name} {cell!r} is not a {column.kind}")
     return value
@@ -261,10 +261,10 @@ def _read_aggregates(file: Traversable, codes: set[str]) -> dict[str, dict[str, 
     except (OSError, ValueError) as error:
         raise StoreError(f"{file}: {error}") from error
     if not isinstance(content, dict):
-        raise StoreError(f"{file}: it holds an object, code → aggregates; this is {content!r:.60}")
+        raise StoreError(f"{file}: it must be an object, code → aggregates, not {content!r:.60}")
     for code, values in content.items():
         if code not in codes:
             raise StoreError(f"{file}: there is no {code}.csv beside it")
         if not isinstance(values, dict) or not set(values) <= set(_AGGREGATE_NAMES):
-            raise StoreError(f"{file}: {code} holds an object of {', '.join(_AGGREGATE_NAMES)}")
+            raise StoreError(f"{file}: {code} must be an object of {', '.join(_AGGREGATE_NAMES)}")
     return content

@@ -1,4 +1,4 @@
-"""Rows that cannot be what they seem: of days to come, or of another security. Pure."""
+"""Finds implausible rows: rows of future days, and rows of another security. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from intake_futu_short.calls import SHORT_VOLUME
 from intake_futu_short.history.ticker_history import DAY
 from intake_futu_short.walk import newest_possible
+from intake_futu_short.wording import either
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,13 +18,13 @@ __all__ = ["Suspicion", "another_security", "impossible_days"]
 
 
 def impossible_days(rows: pd.DataFrame, now_s: float) -> tuple[str, ...]:
-    """Days, ascending, of rows that cannot be yet; none where all are such: the clock is wrong."""
+    """Days of rows in the future, ascending. None if all rows are: then the clock is wrong."""
     days = rows.loc[rows[DAY] > newest_possible(now_s), DAY]
     return tuple(days) if len(days) < len(rows) else ()
 
 
 class Suspicion(NamedTuple):
-    """That what the gateway sends of a code may be of another security than what is held.
+    """A suspicion that the gateway's rows belong to another security than the stored ones.
 
     Attributes
     ----------
@@ -51,33 +52,34 @@ def another_security(
         return None
     if window is not None and len(sent) >= window:
         return None
-    python, command = _set_aside(ticker, store_url)
+    set_aside = _set_aside(ticker, store_url)
     if window is None:
         return Suspicion(
             f"{ticker}: the gateway's whole {ticker.call.title} is from {_span(sent)}, all of it "
             f"newer than what {store_url} held, from {_span(held)}. Both were joined. If the code "
-            f"belongs to another security now, {python}, or on the command line {command}, moves "
+            f"belongs to another security now, {set_aside}, moves "
             "them to a file of their own, and the next sync starts anew",
             refuses=False,
         )
     return Suspicion(
         f"{store_url} holds {ticker} from {_span(held)}, and the gateway's whole history of it is "
         f"from {_span(sent)}: the code may belong to another security now. Nothing was changed. "
-        f"If it does, {python}, or on the command line {command}, moves the stored rows to a file "
+        f"If it does, {set_aside}, moves the stored rows to a file "
         "of their own, and the next sync starts anew. If the gateway's history is cut short for a "
         "while, wait and sync again",
         refuses=True,
     )
 
 
-def _set_aside(ticker: Ticker, store_url: str) -> tuple[str, str]:
-    """How a user sets a ticker aside, in Python and on the command line."""
+def _set_aside(ticker: Ticker, store_url: str) -> str:
+    """How a user sets a ticker aside."""
     what = ticker.call.name
     argument, option = "", ""
     if what != SHORT_VOLUME.name:
         argument, option = f", what={what!r}", f" --what {what}"
     python = f"FutuShortStore({store_url!r}).set_aside({ticker.code!r}{argument})"
-    return python, f"futu-short set-aside {ticker} --store {store_url}{option}"
+    command = f"futu-short set-aside {ticker} --store {store_url}{option}"
+    return either(f"{python}, or on the command line {command}", command)
 
 
 def _span(rows: pd.DataFrame) -> str:

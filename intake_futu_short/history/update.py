@@ -22,6 +22,7 @@ from intake_futu_short.errors import (
 from intake_futu_short.history.refresh import Refresh
 from intake_futu_short.history.ticker_history import DAY, days_of, newest_day
 from intake_futu_short.walk import Walk, newest_possible
+from intake_futu_short.wording import argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -35,7 +36,7 @@ __all__ = ["FRESH_S", "LOCKED", "Outcome", "Store", "Updater"]
 
 # A check this young is not repeated.
 FRESH_S = 2 * 60 * 60
-# A writer whose file has not changed for so long is stuck.
+# A writer is taken to be stuck if its file has not changed for this many seconds.
 LOCK_PATIENCE_S = 600.0
 
 _GONE = (GatewayUnreachableError, GatewayDisconnectedError, GatewayTimeoutError)
@@ -79,7 +80,7 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an update came to.
+    """The result of an update.
 
     Attributes
     ----------
@@ -164,7 +165,7 @@ class Updater:
             return (yield from self._ask(held, is_enough, since_s))
 
     def _lock(self) -> Generator[_Locked, object, AbstractContextManager[None]]:
-        """Take the lock, and wait for whoever has it as long as the file goes on changing."""
+        """Take the lock. Wait for the process that holds it as long as it goes on writing."""
         version: str | None = None
         since: float | None = None
         while (lock := self.store.try_lock(self.ticker)) is None:
@@ -185,7 +186,7 @@ class Updater:
     def _as_it_is(
         self, held: TickerHistory | None, is_enough: Callable[[TickerHistory], bool]
     ) -> Outcome:
-        way_out = "refresh='auto' asks the gateway for the rest"
+        way_out = f"{argument('refresh', 'auto')} asks the gateway for the rest"
         if held is None:
             raise StoreError(f"{self.store.url} holds nothing of {self.ticker}; {way_out}")
         if not is_enough(held):
@@ -262,7 +263,8 @@ class Updater:
             own = copy.copy(error)
             own.args = (
                 f"{sentence(error)} The store holds {len(held.rows)} rows up to "
-                f"{newest_day(held.rows)}: refresh='never' reads them without a gateway",
+                f"{newest_day(held.rows)}: {argument('refresh', 'never')} reads them without a "
+                "gateway",
             )
             raise own from error.__cause__
         before = days_of(held.rows) if held is not None else np.array([], dtype="U10")

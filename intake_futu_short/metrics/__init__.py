@@ -1,12 +1,13 @@
 """Metrics of daily short volume: pure functions of a DataFrame.
 
-S is short shares, V volume, T turnover, ST short turnover, r = S / V. Every function takes the
-frame of one ticker or of several (told apart by a column or index level ``code``) with its rows in
-any order, and leaves it as it is. Unless it says otherwise it answers a row a row, in the frame's
-own index and order. All of them are methods of ``df.shortvol``. Where a docstring names no source,
-the formula is this project's own definition.
+S is short shares, V volume, T turnover, ST short turnover, and r = S / V. Every function takes the
+frame of one ticker, or of several that a column or index level ``code`` tells apart. The rows may
+be in any order, and the frame is never changed. Unless its description says otherwise, a function
+returns one value per row, with the frame's index and order. Except for `rows_of`, the functions are
+methods of ``df.shortvol`` too. If a docstring names no source, the formula is this project's own
+definition.
 
-A frame needs no more than the columns that a metric uses, so that plain Series will do::
+A frame needs only the columns that a metric uses. `rows_of` makes one out of plain Series::
 
     >>> import pandas as pd
     >>> from intake_futu_short import metrics

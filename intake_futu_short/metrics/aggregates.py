@@ -1,9 +1,9 @@
-"""Reported open short positions, as ``attrs`` bear them: pure functions of a DataFrame.
+"""Reported open short positions in a frame's ``attrs``: pure functions of a DataFrame.
 
-The gateway sends one number a ticker, as of a day (``new_time_str``), beside the daily rows. These
-are taken to be the aggregated reportable short positions that Hong Kong's Securities and Futures
-Commission (SFC) publishes every week. A frame of one ticker has it in ``attrs`` itself, a panel in
-``attrs["aggregates"]``, a JSON text of an object by code.
+With the daily rows the gateway sends one report per ticker, as of a day (``new_time_str``). These
+reports are taken to be the aggregated reportable short positions that Hong Kong's Securities and
+Futures Commission (SFC) publishes every week. A frame of one ticker has its report in ``attrs``. A
+panel has the reports in ``attrs["aggregates"]``, which is the JSON text of an object by code.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ _TIME = re.compile(r"(?<=\d)[T ].*")
 
 
 def aggregates(frame: pd.DataFrame) -> pd.DataFrame:
-    """Open short positions as last reported, a row a ticker that has one; HK only.
+    """Newest reported open short positions, one row per ticker that has one; HK only.
 
-    They come from attrs, whatever rows are left in the frame: those of one ticker, or of a panel
-    ``attrs["aggregates"]``, a JSON object of them by code.
+    They come from ``attrs``, whatever rows are left in the frame. For one ticker they are values of
+    ``attrs`` itself; for a panel ``attrs["aggregates"]`` is a JSON object of them by code.
 
     Returns
     -------
     pandas.DataFrame
         ``code``; ``aggregated_short`` (shares, Int64); ``aggregated_short_ratio`` (percent,
-        float64); ``new_time_str`` (as-of date). Without rows when there are none.
+        float64); ``new_time_str`` (as-of date). No rows if there are no reports.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def aggregates(frame: pd.DataFrame) -> pd.DataFrame:
 'new_time_str': '2026-04-30'}]
     """
     tickers: Mapping[Any, Mapping[Any, Any]] | None = by_code(frame)
-    if tickers is None:  # attrs of one ticker, which say themselves whose they are
+    if tickers is None:  # attrs of one ticker, with its code among them
         tickers = {frame.attrs.get("code") or code_of(frame): frame.attrs}
     rows = [
         (code, *(values.get(name) for name in AGGREGATE_NAMES))
@@ -75,15 +75,15 @@ def aggregates(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def aggregates_history(frame: pd.DataFrame) -> pd.DataFrame:
-    """Open short positions that were reported, a row a ticker and report; HK only.
+    """All known reports of open short positions, one row per ticker and report; HK only.
 
-    The gateway sends the newest report only; a store keeps each that it has seen. They come from
-    ``attrs["aggregates_history"]``, a JSON list of [code, as-of date, first seen, shares, percent];
-    a frame without it gives what `aggregates` gives.
+    The gateway sends only the newest report with the daily rows, but a store keeps every report
+    that it has seen. They come from ``attrs["aggregates_history"]``, a JSON list of [code, as-of
+    date, first seen, shares, percent]. Without it, the result holds the reports of `aggregates`.
 
-    ``published`` is an estimate by the practice of the Securities and Futures Commission (SFC),
-    whose aggregated reportable short positions these are taken to be: the first Friday at least
-    seven days after the as-of date, or the next session after it when that is none.
+    ``published`` is an estimate. The reports are taken to be the aggregated reportable short
+    positions of the Securities and Futures Commission (SFC). It publishes them on the first Friday
+    at least seven days after the as-of date; if that is not a session, the next session counts.
 
     Returns
     -------
@@ -91,10 +91,10 @@ def aggregates_history(frame: pd.DataFrame) -> pd.DataFrame:
         ``code``; ``as_of`` and ``published`` (dates, datetime64[ns]); ``first_seen``, the Unix
         seconds at which a store first saw the report (float64, NaN when none did);
         ``aggregated_short`` (shares, Int64); ``aggregated_short_ratio`` (percent, float64).
-        Ascending by code, as-of date and moment. Without rows when there are none; a report
-        without a date is none of them. A report that was corrected has a row for each value, the
-        last of which counts. ``published`` is when the first of them came: a correction was known
-        from its ``first_seen`` on, not before, as in ``FutuShortStore.read(as_of=...)``.
+        Ascending by code, as-of date and ``first_seen``. No rows if there are no reports; a report
+        without a date is left out. A report that was corrected has one row for each of its values,
+        and the last one counts. ``published`` is the publication of the first one. A correction
+        counts as known from its ``first_seen`` on, as in ``FutuShortStore.read(as_of=...)``.
 
     References
     ----------
@@ -132,11 +132,11 @@ def aggregates_history(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_past(history: pd.DataFrame, interest: pd.DataFrame) -> pd.DataFrame:
-    """Unite reports that came beside the rows with those of a frame of short interest; HK only.
+    """Merge the reports that came with daily rows with those of a short interest frame; HK only.
 
-    A report that both have counts once, as first seen by either. Where they differ in the shares of
-    a day, both stay: one is a correction of the other, and the one that was seen last counts, that
-    of the short interest where neither was seen.
+    A report that is in both counts once, as first seen by either. If the two have different shares
+    for the same day, both are kept, because one corrects the other. The one that was seen last
+    counts; if it is not known when they were seen, the one of the short interest counts.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def with_past(history: pd.DataFrame, interest: pd.DataFrame) -> pd.DataFrame:
         as_of=as_of_days("timestamp_str", interest["timestamp_str"].tolist(), errors="raise"),
         first_seen=interest["first_seen"] if "first_seen" in interest.columns else np.nan,
     )[list(history)].astype(history.dtypes)
-    # Reports that say the same shares of a day are one, unless others were told in between.
+    # Reports of a day with the same shares are one, unless other shares were reported in between.
     keys = ["code", "as_of", "aggregated_short"]
     tables = [table for table in (history, _in_order(more)) if len(table)] or [history]
     times = [table.groupby(keys, dropna=False).cumcount() for table in tables]
@@ -168,19 +168,19 @@ def with_past(history: pd.DataFrame, interest: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_replaced(interest: pd.DataFrame, revisions: pd.DataFrame) -> pd.DataFrame:
-    """Give reports of a store the values that were replaced: nobody knew the later ones before.
+    """Add to the reports of a store their earlier values, which were later replaced.
 
     Parameters
     ----------
     interest : pandas.DataFrame
-        A row a report, with ``code``, ``timestamp_str`` and ``first_seen``.
+        One row per report, with ``code``, ``timestamp_str`` and ``first_seen``.
     revisions : pandas.DataFrame
         As ``FutuShortStore.revisions`` gives them.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each state in which a report was; it was first seen when that began.
+        One row for each state of a report; its ``first_seen`` is when that state began.
     """
     by_report: dict[tuple[str, str], list[dict[Hashable, Any]]] = {}
     for one in revisions[revisions["column"].isin(interest.columns)].to_dict("records"):
@@ -191,7 +191,7 @@ def with_replaced(interest: pd.DataFrame, revisions: pd.DataFrame) -> pd.DataFra
     for row in interest.to_dict("records"):
         first_seen = row["first_seen"]
         replaced = by_report.get((row["code"], row["timestamp_str"]), [])
-        # Those before are of a row that was withdrawn, and came again.
+        # Earlier revisions belong to a row that was withdrawn and came again.
         later = [one for one in replaced if not one["seen"] <= first_seen]
         for seen, together in groupby(reversed(later), key=itemgetter("seen")):
             states.append({**row, "first_seen": seen})
@@ -207,7 +207,7 @@ def _in_order(history: pd.DataFrame) -> pd.DataFrame:
 
 @contextmanager
 def _told(where: str) -> Iterator[None]:
-    """Say of reports that are none where they stand."""
+    """Turn errors in malformed reports into a ConfigError that says where they are."""
     try:
         yield
     except (IndexError, KeyError, TypeError, ValueError) as error:
@@ -219,8 +219,8 @@ def _told(where: str) -> Iterator[None]:
 def as_of_days(
     name: str, values: list[Any], *, errors: Literal["raise", "coerce"]
 ) -> pd.DatetimeIndex:
-    """Days as anywhere else (`intake_futu_short.days`); NaT for what is missing."""
-    # Many tickers have reports of few days: each day is read once.
+    """Read days as `intake_futu_short.days` does; NaT if one is missing."""
+    # Many tickers have reports for the same few days: each day is read once.
     places: dict[Any, int] = {}
     which = [places.setdefault(value, len(places)) for value in values]
     days = pd.Index([_day(name, value, errors) for value in places], dtype=object)
@@ -229,7 +229,7 @@ def as_of_days(
 
 def _day(name: str, value: Any, errors: Literal["raise", "coerce"]) -> str | None:
     if errors == "coerce" and isinstance(value, str):
-        value = _TIME.sub("", value)  # a gateway may add one: it means the day
+        value = _TIME.sub("", value)  # a gateway may append a time, but means the day
     try:
         return None if pd.isna(value) else date(name, value)
     except ConfigError:
@@ -239,7 +239,7 @@ def _day(name: str, value: Any, errors: Literal["raise", "coerce"]) -> str | Non
 
 
 def _kept(frame: pd.DataFrame, name: str, kind: type) -> Any:
-    """What ``attrs`` bear as JSON; None where they don't."""
+    """Read a JSON value of ``attrs``; None if it is not there."""
     text = frame.attrs.get(name)
     if text is None:
         return None
@@ -253,7 +253,7 @@ def _kept(frame: pd.DataFrame, name: str, kind: type) -> Any:
 
 
 def by_code(frame: pd.DataFrame) -> dict[Any, dict[str, Any]] | None:
-    """What a panel's ``attrs`` bear by code; a ticker of null has no report."""
+    """Reports in a panel's ``attrs``, by code. A ticker with null has no report."""
     kept: dict[Any, Any] | None = _kept(frame, "aggregates", dict)
     if kept is None:
         return None

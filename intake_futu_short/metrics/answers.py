@@ -1,4 +1,4 @@
-"""How a metric of the list is worked out of a frame, and which rows it answers for. Pure."""
+"""Computes a metric of the list from a frame, and selects the rows to return. Pure."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
     from intake_futu_short.metrics.registry import Metric
 
-    # Gives the values of `registry.POSITION_ROLES` that a metric needs.
+    # Returns the values of `registry.POSITION_ROLES` that a metric needs.
     Known = Callable[[Sessions, str], Mapping[str, NDArray[np.float64]]]
 
 __all__ = ["by_day", "by_window", "daily", "shown"]
 
 
 def daily(columns: Columns, metric: Metric) -> NDArray[np.float64]:
-    """Compute a metric of a day, in the order of the frame; NaN for what is too large for a float.
+    """Compute a metric of a day, in the order of the frame; NaN if a value overflows a float.
 
     Raises
     ------
     NotShortVolumeError
-        When the market has no such metric, or the frame lacks a column of it.
+        When the market has no such metric, or the frame lacks a column for it.
     """
     columns.require(metric.name, metric.needs)
     recipe = metric.recipes[columns.market]
@@ -42,7 +42,7 @@ def daily(columns: Columns, metric: Metric) -> NDArray[np.float64]:
 
 
 def by_day(frame: pd.DataFrame, name: str) -> pd.Series[float]:
-    """Answer a metric of a day."""
+    """Return a metric of a day."""
     return answer(frame, name, daily(Columns(frame), METRICS[name]))
 
 
@@ -55,7 +55,7 @@ def by_window(
     start: Any,
     known: Known | None = None,
 ) -> pd.Series[float]:
-    """Answer a metric of a window for the rows from `start` on."""
+    """Return a metric of a window for the rows from `start` on."""
     metric = METRICS[name]
     n, min_periods = window(n, min_periods)
     name = f"{name}_{n}"

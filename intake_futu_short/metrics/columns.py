@@ -1,4 +1,4 @@
-"""Which columns a metric needs of a frame, by market, and how its answer comes back. Pure."""
+"""The columns that a metric needs, by market, and the Series that it returns. Pure."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ ROLES = {
         "last_close": "last_close_price",
     },
 }
-# Part and whole of a ratio, by market.
+# Columns of the two counts of a ratio, part and whole, by market.
 SHORT_AND_VOLUME = {market: (roles["short"], roles["volume"]) for market, roles in ROLES.items()}
 SHORT_AND_TOTAL_TURNOVER = {"HK": (ROLES["HK"]["short_turnover"], ROLES["HK"]["turnover"])}
 
 
 class Columns:
-    """Columns of a frame by what they are, as floats; each is read once.
+    """Columns of a frame by their role, as floats. Each column is read once.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Columns:
         self._read: dict[str, NDArray[np.float64]] = {}
 
     def know(self, values: Mapping[str, NDArray[np.float64]]) -> None:
-        """Take up values of `POSITION_ROLES`, which are no columns, in the order of the frame."""
+        """Add values of `POSITION_ROLES`, which are not columns, in the order of the frame."""
         self._read.update(values)
 
     def __getitem__(self, role: str) -> NDArray[np.float64]:
@@ -75,7 +75,7 @@ class Columns:
         return self._read[role]
 
     def lacks(self, needed: Mapping[str, Sequence[str]]) -> bool:
-        """Whether a metric, given by its roles in each market, can't be had of this frame."""
+        """Whether the frame lacks something that a metric needs, given its roles by market."""
         roles = needed.get(self.market)
         if roles is None or self._missing(roles):
             return True
@@ -85,7 +85,7 @@ class Columns:
         """Raise NotShortVolumeError when columns are missing, or the market has no such metric."""
         if self.market not in needed:
             raise NotShortVolumeError(
-                f"{metric} is of {' and '.join(needed)} frames only; this one is {self.market}"
+                f"{metric} works for {' and '.join(needed)} frames only; this one is {self.market}"
             )
         names = self._names(needed[self.market])
         missing = self._missing(needed[self.market])
@@ -110,24 +110,25 @@ def rows_of(
     codes: Any = None,
     **columns: Any,
 ) -> pd.DataFrame:
-    """Make a frame that the functions of this module take of plain Series.
+    """Make a frame out of plain Series, for the functions of `intake_futu_short.metrics`.
 
     Parameters
     ----------
     short, volume : pandas.Series
         Short shares and volume, on the same index.
     days : array-like, optional
-        Day of each value. Needed when neither the index says it (a DatetimeIndex, or a level
-        ``date``) nor are windows asked for.
+        Day of each value. Metrics with a window need it, unless the index has the days (a
+        DatetimeIndex, or a level ``date``).
     codes : str or array-like, optional
-        Ticker of each value; by default that of an index level ``code``, else all are of one.
+        Ticker of each value. By default the index level ``code``; if there is none, all values
+        belong to one ticker.
     **columns : array-like
-        More columns by the name of the gateway's US ones, such as ``close_price``.
+        More columns, named like the gateway's columns for US tickers, such as ``close_price``.
 
     Returns
     -------
     pandas.DataFrame
-        On the index of ``short``, with columns named as the gateway's of US tickers.
+        On the index of ``short``, with columns named like the gateway's for US tickers.
 
     Raises
     ------
@@ -158,7 +159,7 @@ def rows_of(
 
 
 def answer(frame: pd.DataFrame, name: str, values: NDArray[np.float64]) -> pd.Series[float]:
-    """Name values of the frame's rows; they bear the frame's ``attrs`` as its columns do."""
+    """Make a named Series of values for the frame's rows, with the frame's ``attrs``."""
     named = pd.Series(values, index=frame.index, name=name, dtype=np.float64)
     named.attrs = copy.deepcopy(frame.attrs)
     return named

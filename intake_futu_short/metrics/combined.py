@@ -1,4 +1,4 @@
-"""All metrics in one go, and each by its name: pure functions of a DataFrame.
+"""Computes all metrics in one go, or one by its name: pure functions of a DataFrame.
 
 `intake_futu_short.metrics` lists the functions.
 """
@@ -46,42 +46,44 @@ def metrics(
 ) -> pd.DataFrame:
     """Compute all metrics of the frame's rows.
 
-    Those of a day by its name, such as ``short_ratio``; then for each window the trailing ones by
-    name and window, such as ``short_ratio_mean_20``. Each is what the method of that name gives;
-    together they are several times faster. A metric that the market does not have, or for which
-    the frame lacks a column or (``days_to_cover``, ``implied_shares``) ``attrs``, is left out; the
-    method of that name says what is missing.
+    First come the metrics of each day, such as ``short_ratio``. Then, for each window, come the
+    trailing metrics with the window in their name, such as ``short_ratio_mean_20``. The values are
+    the same as those of the single methods, but computing them together is several times faster.
+
+    A metric is left out if the market does not have it, or if the frame lacks a column for it or
+    the reports in ``attrs`` (``days_to_cover``, ``implied_shares``). Call the method of that name
+    to learn what is missing.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         Rows of one ticker or of several; ``df`` of ``df.shortvol``.
     windows : int or iterable of int
-        Lengths of the windows in trading days, that is rows of the ticker. None of them: ``()``.
+        Lengths of the windows in trading days (rows of the ticker). ``()`` for no windows.
     min_periods : int, optional
-        How many days of each window must have a value. By default all of the window.
+        How many days of each window must have a value. By default all days of the window.
     start : str or date, optional
-        The first trading day to answer for; windows look back at the rows before it. By default
-        ``attrs["start"]``, and without that all rows are answered for.
+        The first trading day to return. Windows also use the rows before it. By default
+        ``attrs["start"]``; if there is none, all rows are returned.
     positions : pandas.DataFrame, optional
-        Reported open positions, as of `days_to_cover`; by default those of ``attrs``.
+        Reported open positions, as for `days_to_cover`; by default those of ``attrs``.
 
     Returns
     -------
     pandas.DataFrame
-        float64, in the frame's own index and order, with its ``attrs``.
+        float64, with the frame's index, order and ``attrs``.
+
+    Raises
+    ------
+    NotShortVolumeError
+        When no column or index level holds the days.
+    ConfigError
+        When an argument is not valid, a ticker has a day twice, or a row has no day.
 
     Warns
     -----
     PositionWarning
         When there are reports of open positions, and all of them are newer than the rows.
-
-    Raises
-    ------
-    NotShortVolumeError
-        When no column or index level says the days.
-    ConfigError
-        When an argument is no such number, a ticker has a day twice, or a row has no day.
 
     Examples
     --------
@@ -129,18 +131,18 @@ def with_metrics(
     Parameters
     ----------
     frame, windows, min_periods, start, positions
-        As of `metrics`.
+        As for `metrics`.
 
     Returns
     -------
     pandas.DataFrame
-        The frame's columns, then those of `metrics`, of the rows from ``start`` on; a column that
-        is there already under the name of a metric is computed anew in its place.
+        The frame's columns, then those of `metrics`, for the rows from ``start`` on. If the frame
+        already has a column with the name of a metric, the new values replace it in its place.
 
     Raises
     ------
     NotShortVolumeError, ConfigError
-        As of `metrics`.
+        As for `metrics`.
 
     Examples
     --------
@@ -156,7 +158,7 @@ def with_metrics(
     own = (frame if rows is None else frame[rows]).drop(
         columns=[name for name in found if name in frame.columns]
     )
-    # Joining compares attrs, which a user may have put arrays into.
+    # concat() compares attrs, which fails if a user has put arrays into them.
     attrs, own.attrs, found.attrs = found.attrs, {}, {}
     joined = pd.concat([own, found], axis=1)
     order = dict.fromkeys([*frame.columns, *found.columns])
@@ -167,7 +169,7 @@ def with_metrics(
 
 
 def lengths(windows: Any) -> list[int]:
-    """Check lengths of windows, one or several; each once, in the order given."""
+    """Check one or several window lengths; return each once, in the order given."""
     several = (windows,) if isinstance(windows, Integral) else windows
     if isinstance(several, (str, bytes)) or not hasattr(several, "__iter__"):
         raise ConfigError(
@@ -177,10 +179,10 @@ def lengths(windows: Any) -> list[int]:
 
 
 def by_name(frame: pd.DataFrame, metric: Any) -> pd.Series[float]:
-    """A metric by its name, or values that are given."""
+    """Compute a metric by its name, or return the values that are given."""
     if isinstance(metric, pd.Series):
         if not metric.index.equals(frame.index):
-            raise ConfigError("the metric's Series is not on the index of the frame")
+            raise ConfigError("the metric's Series does not have the index of the frame")
         return metric if metric.name is not None else metric.rename("metric")
     if not isinstance(metric, str):
         raise ConfigError(f"a metric is a name or a Series, not {type(metric).__name__}")
@@ -201,7 +203,7 @@ def by_name(frame: pd.DataFrame, metric: Any) -> pd.Series[float]:
 
 
 def _of_all_rows(frame: pd.DataFrame, metric: Metric, n: int) -> pd.Series[float]:
-    """Answer for all rows, whatever ``attrs["start"]`` says."""
+    """Compute a metric for all rows, whatever ``attrs["start"]`` says."""
     if not metric.has_window:
         return metric.function(frame)
     attrs = copy.deepcopy(frame.attrs)

@@ -1,7 +1,7 @@
 """Metrics of each day by itself: pure functions of a DataFrame.
 
-None needs to know the days, so rows may stand alone or come twice. `intake_futu_short.metrics`
-lists the functions; each is a method of ``df.shortvol`` too.
+They do not use the days of the rows, so days may be missing or come twice.
+`intake_futu_short.metrics` lists the functions; each is a method of ``df.shortvol`` too.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ _RETURN = Recipe(("close", "last_close"), _return)
 def short_ratio(frame: pd.DataFrame) -> pd.Series[float]:
     """Short shares / volume of each day, a fraction: S / V.
 
-    NaN where either is missing or the volume is 0. Of US tickers the short shares are those of
-    Nasdaq and NYSE only, so that the ratio is far below one made of all venues and does not compare
-    with FINRA's.
+    NaN where either is missing or the volume is 0. For US tickers the short shares are those of
+    Nasdaq and NYSE only. The ratio is therefore far below one that counts all venues, and cannot be
+    compared with FINRA's.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def short_turnover_ratio(frame: pd.DataFrame) -> pd.Series[float]:
     >>> from intake_futu_short import sample
     >>> df = sample.frame("HK.SAMPLE")
     >>> df.shortvol.short_turnover_ratio().head(3).round(5).tolist()
-    [0.10284, 0.10492, 0.11006]
+    [0.11071, 0.1073, 0.10433]
     """
     return by_day(frame, "short_turnover_ratio")
 
@@ -133,13 +133,13 @@ def short_turnover_ratio(frame: pd.DataFrame) -> pd.Series[float]:
 def short_value(frame: pd.DataFrame) -> pd.Series[float]:
     """Value of the shares sold short each day, in the currency of the price.
 
-    HK: the short turnover that the exchange reports, ST. US: short shares · closing price, S ·
-    close, an estimate, because the prices of the single trades are not known. NaN where a part is
-    missing.
+    HK: the short turnover ST that the exchange reports. US: short shares times the closing price,
+    S · close. This is an estimate, because the prices of the single trades are not known. NaN where
+    a part is missing.
 
-    US prices are in today's adjusted currency while share counts are raw: before a split, or a
-    dividend, the US value is understated, after a reverse split overstated, by what the prices were
-    adjusted by since. No adjustment is guessed.
+    US prices are adjusted for later dividends and splits, but share counts are raw. For days before
+    a split or a dividend the US value is therefore too low, and for days before a reverse split too
+    high, by the same factor as the prices. This is not corrected.
 
     Returns
     -------
@@ -157,18 +157,18 @@ def short_value(frame: pd.DataFrame) -> pd.Series[float]:
     >>> from intake_futu_short import sample
     >>> df = sample.frame("HK.SAMPLE")
     >>> df.shortvol.short_value().head(3).tolist()
-    [80051315.3, 80771671.51, 82800464.98]
+    [82655905.0, 54028555.0, 79135015.0]
     """
     return by_day(frame, "short_value")
 
 
 @metric("nasdaq / total", {"US": Recipe(("nasdaq", "short"), quotient)})
 def venue_share(frame: pd.DataFrame) -> pd.Series[float]:
-    """Part of the short shares that is Nasdaq's, a fraction: nasdaq / total; US only.
+    """Nasdaq's part of the short shares, a fraction: nasdaq / total; US only.
 
     ``nasdaq_shares_short`` / ``total_shares_short``; the rest is NYSE's. NaN where either is
-    missing or no shares were sold short. Where within these venues the gateway counts is not
-    documented.
+    missing or no shares were sold short. It is not documented which parts of these venues the
+    gateway counts.
 
     Returns
     -------
@@ -195,8 +195,8 @@ def vwap(frame: pd.DataFrame) -> pd.Series[float]:
     """Average price of all shares traded each day: T / V; HK only.
 
     The volume-weighted average price, turnover / volume, in the currency of the price. NaN where
-    either is missing or the volume is 0. Turnover and shares are as traded: other than the price
-    columns they are not adjusted for later dividends and splits.
+    either is missing or the volume is 0. Turnover and shares are as traded: unlike the price
+    columns, they are not adjusted for later dividends and splits.
 
     Returns
     -------
@@ -213,7 +213,7 @@ def vwap(frame: pd.DataFrame) -> pd.Series[float]:
     >>> from intake_futu_short import sample
     >>> df = sample.frame("HK.SAMPLE")
     >>> df.shortvol.vwap().head(3).round(4).tolist()
-    [71.396, 71.0552, 70.6194]
+    [79.0784, 79.4982, 78.3946]
     """
     return by_day(frame, "vwap")
 
@@ -240,7 +240,7 @@ def short_vwap(frame: pd.DataFrame) -> pd.Series[float]:
     >>> from intake_futu_short import sample
     >>> df = sample.frame("HK.SAMPLE")
     >>> df.shortvol.short_vwap().head(3).round(4).tolist()
-    [71.417, 71.0205, 70.5946]
+    [79.4386, 79.4654, 78.4758]
     """
     return by_day(frame, "short_vwap")
 
@@ -252,8 +252,8 @@ def short_vwap(frame: pd.DataFrame) -> pd.Series[float]:
 def long_vwap(frame: pd.DataFrame) -> pd.Series[float]:
     """Average price of the shares not sold short each day: (T - ST) / (V - S); HK only.
 
-    In the currency of the price, as traded. NaN where a part is missing, and where the shares sold
-    short are all shares or (an error in the row) more.
+    In the currency of the price, as traded. NaN where a part is missing, where all shares were sold
+    short, and where more shares were sold short than traded (an error in the row).
 
     Returns
     -------
@@ -271,7 +271,7 @@ def long_vwap(frame: pd.DataFrame) -> pd.Series[float]:
     >>> from intake_futu_short import sample
     >>> df = sample.frame("HK.SAMPLE")
     >>> df.shortvol.long_vwap().head(3).round(4).tolist()
-    [71.3936, 71.0593, 70.6225]
+    [79.0338, 79.5021, 78.3852]
     """
     return by_day(frame, "long_vwap")
 
@@ -281,10 +281,10 @@ def long_vwap(frame: pd.DataFrame) -> pd.Series[float]:
     {"HK": Recipe(("short_turnover", "short", "turnover", "volume"), _premium)},
 )
 def short_vwap_premium(frame: pd.DataFrame) -> pd.Series[float]:
-    """How far short sales were priced above all trades, a fraction; HK only.
+    """How far the price of short sales was above the price of all trades, a fraction; HK only.
 
-    `short_vwap` / `vwap` - 1: 0.01 where the shares sold short went at 1 % above the average price
-    of the day, negative where below. NaN where either is NaN or ``vwap`` is 0.
+    `short_vwap` / `vwap` - 1. It is 0.01 if the shares sold short fetched 1 % more than the average
+    price of the day, and negative if they fetched less. NaN where either is NaN or ``vwap`` is 0.
 
     Returns
     -------
@@ -302,7 +302,7 @@ def short_vwap_premium(frame: pd.DataFrame) -> pd.Series[float]:
     >>> from intake_futu_short import sample
     >>> df = sample.frame("HK.SAMPLE")
     >>> df.shortvol.short_vwap_premium().head(3).round(6).tolist()
-    [0.000294, -0.000488, -0.00035]
+    [0.004556, -0.000412, 0.001036]
     """
     return by_day(frame, "short_vwap_premium")
 
@@ -311,9 +311,9 @@ def short_vwap_premium(frame: pd.DataFrame) -> pd.Series[float]:
 def return_1d(frame: pd.DataFrame) -> pd.Series[float]:
     """Return of each day, a fraction: close / last close - 1.
 
-    Made of the row's own ``close_price`` and ``last_close_price``, so that no other row is needed
-    and a gap does no harm. NaN where either is missing or the last close is not above 0. Both
-    prices are of one adjustment: a dividend or split between them leaves no jump.
+    It uses the row's own ``close_price`` and ``last_close_price``, so it needs no other row, and
+    gaps between rows do no harm. NaN where either is missing or the last close is not above 0. Both
+    prices have the same adjustment, so a dividend or split between them causes no jump.
 
     Returns
     -------

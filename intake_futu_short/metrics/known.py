@@ -1,4 +1,4 @@
-"""When a report of an open position was known, and which is used at each row: an as-of join. Pure.
+"""When a report of an open position was known, and which one each row uses: an as-of join. Pure.
 
 A report counts as known from the day of its publication, or from the day on which a store first saw
 it if that is earlier. It is used from the next session on, until a newer one is known.
@@ -25,14 +25,14 @@ __all__ = ["Asked", "Reports", "dated", "known_at"]
 
 
 class Asked(NamedTuple):
-    """Rows whose reports are asked for.
+    """Rows that need reports.
 
     Attributes
     ----------
     frame, sessions
-        Of the same rows.
+        The rows, and their `Sessions`.
     metric : str
-        Who asks; for messages.
+        Name of the metric that needs them, for messages.
     """
 
     frame: pd.DataFrame
@@ -41,7 +41,7 @@ class Asked(NamedTuple):
 
 
 class Reports(NamedTuple):
-    """Reports of tickers of a frame, by place of the ticker; days are datetime64[D]."""
+    """Reports of a frame's tickers, which are given by position; days are datetime64[D]."""
 
     ticker: NDArray[np.intp]
     as_of: NDArray[np.datetime64]
@@ -50,19 +50,19 @@ class Reports(NamedTuple):
 
 
 def dated(table: pd.DataFrame, roles: Sequence[str], market: Market) -> Reports:
-    """Add to reports when each was known: its ``published`` or ``first_seen``, whichever is first.
+    """Add when each report was known: ``published`` or ``first_seen``, whichever is earlier.
 
-    Another report of a day that had one is a correction, which no calendar foretells: it was known
-    when it was seen, unless it says a later publication of its own.
+    A second report of the same day is a correction, and no calendar says when corrections come. It
+    counts as known when it was seen, unless it has a later publication day of its own.
     """
-    # Of what became known on one day, what was seen last counts.
+    # If several reports became known on one day, the one that was seen last counts.
     table = table.sort_values("first_seen", kind="stable", na_position="first", ignore_index=True)
     as_of = table["as_of"]
     days = table["published"].fillna(published(as_of, market)) if len(table) else as_of
     moments = pd.to_datetime(table["first_seen"], unit="s", utc=True)
     seen = moments.dt.tz_convert(market.time_zone).dt.tz_localize(None).dt.normalize()
     known = days.where(~(seen < days), seen)
-    # The first report of a day is that which was known first, whatever came later.
+    # The first report of a day is the one that was known first.
     keyed = pd.DataFrame(
         {
             "ticker": table["ticker"],
@@ -74,9 +74,9 @@ def dated(table: pd.DataFrame, roles: Sequence[str], market: Market) -> Reports:
     groups = keyed.groupby(["ticker", "as_of"], sort=False)
     corrects = (groups.cumcount() > 0) & (keyed["day"] <= groups["day"].transform("first"))
     known = known.where(~(corrects.reindex(table.index) & seen.notna()), seen)
-    # Days so far off that no rule has a publication for them are their own.
+    # A day too far off for the rule of publication counts as its own publication day.
     known = known.fillna(as_of)
-    # A clock that was wrong when the report was seen does not make it known before its own day.
+    # No report is known before its own day, even if the clock was wrong when it was seen.
     known = known.where(~(known < as_of), as_of)
     return Reports(
         table["ticker"].to_numpy(dtype=np.intp),
@@ -87,18 +87,18 @@ def dated(table: pd.DataFrame, roles: Sequence[str], market: Market) -> Reports:
 
 
 def known_at(sessions: Sessions, reports: Reports) -> NDArray[np.intp]:
-    """Place of the report to be used at each sorted row; -1 where none was known before its day."""
+    """Position of the report that each sorted row uses; -1 if none was known before its day."""
     if not len(reports.ticker) or not len(sessions.days):
         return np.full(len(sessions.days), -1)
     day = sessions.days.astype("datetime64[D]").astype(np.int64)
     first, last = int(day.min()), int(day.max())
-    # A day of a ticker as one number. What is known before all rows comes before them, and what is
-    # known after all rows comes no earlier than the last of them.
+    # Encode ticker and day as one number. Days before the first row, or after the last one, are
+    # moved next to the span of the rows.
     span = last - first + 2
     known = np.clip(reports.known.astype(np.int64) - first + 1, 0, span - 1)
     moments = reports.ticker * span + known
     rows = np.repeat(np.arange(len(sessions.begins)), sessions.lengths)
-    # The newest as-of date counts, and of several reports of it the one that was known last.
+    # The newest as-of date counts. If it has several reports, the one that was known last counts.
     by_age = np.lexsort((reports.known, reports.as_of, reports.ticker))
     age = np.empty(len(by_age), dtype=np.intp)
     age[by_age] = np.arange(len(by_age))

@@ -1,4 +1,4 @@
-"""The newest session of each ticker with all its metrics: a pure function of a DataFrame.
+"""Lists the newest session of each ticker with all metrics: a pure function of a DataFrame.
 
 `intake_futu_short.metrics` lists the functions.
 """
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["BEHIND", "latest", "rows_needed"]
+__all__ = ["BEHIND", "latest", "rows_needed", "windows_of"]
 
-# By how many of the panel's sessions a ticker's newest one is older than the panel's.
+# Column that says how many sessions of the panel are newer than the ticker's newest one.
 BEHIND = "sessions_behind"
 
 
@@ -41,42 +41,44 @@ def latest(
     min_periods: int | None = None,
     positions: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """List the tickers by a metric of their newest session, a row a ticker.
+    """List the tickers sorted by a metric of their newest session, one row per ticker.
 
-    Only the rows that the windows look back on are computed, and the answers are those of
-    `metrics`, to the last digit.
+    Only the rows that the windows need are used, but the values are those of `metrics` to the last
+    digit.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         Rows of one ticker or of several; ``df`` of ``df.shortvol``.
     by : str
-        What to sort by: a metric by its name, with a window as `metrics` names it, such as
-        ``"short_ratio_zscore_20"``, or a column. Its window need not be one of `windows`.
+        Name of the metric or column to sort by. A metric with a window is named as in `metrics`,
+        such as ``"short_ratio_zscore_20"``. Its window need not be one of `windows`.
     n : int or None
-        How many tickers at most; None gives all.
-    windows, min_periods, positions
-        As of `metrics`.
+        How many tickers to list at most; None lists all.
+    windows : int or iterable of int
+        As for `metrics`.
     ascending : bool
-        Whether the lowest come first. Tickers without a value come last in either order; equal
-        ones are in the order of their codes.
+        Whether the lowest values come first. Tickers without a value come last in either order.
+        Tickers with equal values are in the order of their codes.
+    min_periods, positions
+        As for `metrics`.
 
     Returns
     -------
     pandas.DataFrame
         On a RangeIndex: ``code``; ``date``, the ticker's newest session (datetime64[ns]);
         ``sessions_behind``, how many of the frame's sessions are newer than that (0: the ticker is
-        up to date); volume and close under the frame's own names, where it has them; `by`, if that
-        is another column; then those of `metrics`, and `by`, if that is another one. Has the
-        ``attrs`` of the frame.
+        up to date); volume and close under the frame's own names, if it has them; then the columns
+        of `metrics`. The column `by` is added if it is not among these. The ``attrs`` are those of
+        the frame.
 
     Raises
     ------
     NotShortVolumeError
-        When no column or index level says the days, or the frame lacks what `by` needs.
+        When no column or index level holds the days, or the frame lacks a column that `by` needs.
     ConfigError
-        When there is no metric and no column `by`, an argument is no such number, a ticker has a
-        day twice, or a row has no day.
+        When `by` is neither a metric nor a column, an argument is not valid, a ticker has a day
+        twice, or a row has no day.
 
     Examples
     --------
@@ -107,7 +109,7 @@ def latest(
     ends = sessions.begins + sessions.lengths
     is_recent = np.arange(len(frame)) >= np.repeat(ends - most, sessions.lengths)
     recent = frame.take(sessions.order[is_recent])
-    # The rows before are here for the windows alone, and a ticker may have none since.
+    # A ticker may have no row from attrs["start"] on, and is listed all the same.
     recent.attrs.pop("start", None)
     newest = np.cumsum(np.minimum(sessions.lengths, most)) - 1
 
@@ -129,7 +131,7 @@ def latest(
             columns[name] = recent[name].take(newest).array
     columns |= found
     if by not in columns:
-        by_name(recent, by)  # which says why it is not there
+        by_name(recent, by)  # raises the error that says why it is missing
     table = pd.DataFrame(columns, index=pd.RangeIndex(len(newest)))
     ranked = table.sort_values(by, ascending=ascending, kind="stable", na_position="last")
     ranked = ranked.head(len(ranked) if n is None else n).reset_index(drop=True)
@@ -138,21 +140,26 @@ def latest(
 
 
 def rows_needed(by: str, windows: Iterable[int]) -> int:
-    """How many of a ticker's newest rows the metrics of its newest one depend on."""
-    # One more: what a day is compared with is the window before it.
+    """How many of a ticker's newest rows the metrics of its newest row depend on."""
+    # One more than the longest window, because a day is compared with the window before it.
     return max([*windows, *_named(by), USUAL_WINDOW]) + 1
 
 
 def _as_named(metric: str) -> str:
-    """A metric's name as `metrics` has it: with its window, and without zeros before that."""
+    """A metric's name as in `metrics`: with its window, and without leading zeros in that."""
     if metric in METRICS and METRICS[metric].has_window:
         return f"{metric}_{USUAL_WINDOW}"
     return re.sub(r"_0+(?=[0-9]+$)", "_", metric)
 
 
 def _named(metric: str) -> list[int]:
-    """The window that a metric's name ends in, if it does."""
+    """The window at the end of a metric's name, if there is one."""
     return [int(n) for n in re.findall(r"_([0-9]{1,9})$", metric)]
+
+
+def windows_of(by: str) -> list[int]:
+    """Windows that `latest` computes for `by` alone."""
+    return _named(_as_named(by))
 
 
 def _codes(frame: pd.DataFrame, sessions: Sessions) -> Any:

@@ -1,4 +1,4 @@
-"""The one report of each ticker that ``attrs``, or arguments in their place, have. Pure."""
+"""Takes the single report of each ticker from ``attrs``, or from arguments. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLUMNS = {
 
 
 def of_one(asked: Asked, given: Mapping[str, Any], roles: Mapping[str, bool]) -> Reports:
-    """Take the one report of each ticker that ``attrs``, or arguments in their place, have."""
+    """Take the single report of each ticker from ``attrs``, or from arguments given instead."""
     names = {role: COLUMNS[role][0] for role in roles}
     needed = {"new_time_str", *(names[role] for role, is_needed in roles.items() if is_needed)}
     parts = {name: given.get(name) for name in [*names.values(), "new_time_str"]}
@@ -36,7 +36,7 @@ def of_one(asked: Asked, given: Mapping[str, Any], roles: Mapping[str, bool]) ->
         raise NotShortVolumeError(_lost(asked, missing, takes_parts=bool(given)))
     names = {role: name for role, name in names.items() if name in values}
     table = pd.DataFrame({"ticker": np.arange(len(asked.sessions.begins))})
-    # One that the gateway has sent and that is not a day costs that ticker's answers only.
+    # If the gateway sent an as-of date that is not a day, only that ticker's values are NaN.
     strict = given.get("new_time_str") is not None
     try:
         table["as_of"] = as_of_days(
@@ -62,7 +62,7 @@ def _numbers(name: str, values: list[Any]) -> list[float]:
 def _values_by_ticker(
     asked: Asked, given: Mapping[str, Any], needed: set[str]
 ) -> tuple[dict[str, list[Any]], list[str]]:
-    """Values of each name, a ticker after the other as in the sorted rows; and names without."""
+    """Values of each name, in the order of the sorted tickers; and the names that are missing."""
     frame, sessions, metric = asked
     codes, own = sessions.tickers, frame.attrs.get("code")
     tickers = [own] * len(sessions.begins) if codes is None else codes.tolist()
@@ -109,7 +109,7 @@ def _lost(asked: Asked, missing: list[str], *, takes_parts: bool) -> str:
     if market_of(asked.frame).name == "US":
         return (
             f"{asked.metric} of a US frame needs positions=: the gateway sends no open positions "
-            f"beside US rows. Ask for the short interest: {how}. Any frame with a row a report "
+            f"beside US rows. Ask for the short interest: {how}. Any frame with one row per report "
             "will do: code, as_of or timestamp_str (the settlement date), shares_short, and for "
             "implied_shares short_percent"
         )
@@ -120,7 +120,7 @@ def _lost(asked: Asked, missing: list[str], *, takes_parts: bool) -> str:
     return (
         f"{asked.metric} needs the open position reported beside the rows, and this frame has no "
         f"{' and no '.join(missing)} in {where}. pandas drops attrs when a frame goes through CSV, "
-        "and when frames whose attrs differ are joined. Take them from the frame as it was read "
-        f"(its attrs), or pass a frame with a row a report: {how}"
+        "and when frames whose attrs differ are joined. Copy the attrs of the frame as it was "
+        f"read, or pass a frame with one row per report: {how}"
         + (f"; or one report by its parts: {parts}" if takes_parts else "")
     )

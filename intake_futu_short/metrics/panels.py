@@ -1,4 +1,4 @@
-"""Tickers beside each other: pure functions of a DataFrame of several (or of one).
+"""Metrics that compare tickers: pure functions of a DataFrame of several tickers (or of one).
 
 `intake_futu_short.metrics` lists the functions.
 """
@@ -30,7 +30,7 @@ __all__ = [
     "values_by_date",
 ]
 
-# Roles of what it is made of, by market.
+# Roles of the columns that `dollar_weighted_short_ratio` is made of, by market.
 DOLLAR_WEIGHTED = {"US": ("close", "short", "volume"), "HK": ("close", "short", "volume")}
 
 
@@ -38,20 +38,20 @@ def dollar_weighted_short_ratio(frame: pd.DataFrame) -> pd.Series[float]:
     """Short ratio of all tickers together by date, weighted by value, a fraction.
 
     Σ(close · S) / Σ(close · V) over the tickers of each date. A ticker that lacks one of the three
-    on a date is left out of both sums there; which tickers are in can change from date to date.
-    Prices are adjusted and counts are raw, as in `short_value`.
+    values on a date is left out of both sums of that date, so the set of tickers can change from
+    date to date. Prices are adjusted and counts are raw, as in `short_value`.
 
     Returns
     -------
     pandas.Series
-        ``dollar_weighted_short_ratio``, indexed by ``date`` (datetime64[ns]), ascending, a row a
-        date of the frame. NaN where no ticker has all three, and where the value of the volume is
-        not above 0.
+        ``dollar_weighted_short_ratio``, indexed by ``date`` (datetime64[ns]), ascending, one row
+        per date of the frame. NaN where no ticker has all three values, and where the value of the
+        volume is not above 0.
 
     Raises
     ------
     NotShortVolumeError
-        When the columns of `short_ratio`, ``close_price``, or what says the day is missing.
+        When a column is missing: those of `short_ratio`, ``close_price``, or one with the day.
     ConfigError
         When a ticker has a day twice, or a row has no day.
 
@@ -72,7 +72,7 @@ def dollar_weighted_short_ratio(frame: pd.DataFrame) -> pd.Series[float]:
 
 
 def values_by_date(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add the values of the short shares and of all shares up by date, over tickers."""
+    """Add up the values of the short shares, and of all shares, by date over all tickers."""
     name = "dollar_weighted_short_ratio"
     columns = Columns(frame)
     columns.require(name, DOLLAR_WEIGHTED)
@@ -95,12 +95,12 @@ def values_by_date(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def added_values(values: pd.DataFrame) -> pd.DataFrame:
-    """Add several of what `values_by_date` gives, one below the other, up by date."""
+    """Add up several results of `values_by_date`, one below the other, by date."""
     return values.groupby(level="date", sort=True).sum()
 
 
 def ratio_of_values(values: pd.DataFrame) -> pd.Series[float]:
-    """Divide what `values_by_date` gives, perhaps of several frames, one below the other."""
+    """Compute the ratio from results of `values_by_date`, one below the other."""
     sums = added_values(values)
     ratios = quotient(sums["short"].to_numpy(), sums["all"].to_numpy())
     ratios[np.isinf(ratios)] = np.nan
@@ -110,28 +110,29 @@ def ratio_of_values(values: pd.DataFrame) -> pd.Series[float]:
 def rank(frame: pd.DataFrame, metric: str | pd.Series[float]) -> pd.Series[float]:
     """Percentile of a metric among all tickers of the same date, a fraction.
 
-    The rank of the ticker's value among those of all tickers of the frame that have one on that
-    date, divided by their number; equal values share their average rank. 1.0 is the highest.
+    The rank of the ticker's value on a date, divided by the number of tickers in the frame that
+    have a value on that date. Equal values share their average rank. 1.0 is the highest.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         Rows of several tickers; ``df`` of ``df.shortvol``.
     metric : str or pandas.Series
-        Name of a metric as `metrics` has it (``"short_ratio"``, ``"short_ratio_mean_20"``; without
-        a number of 20 days) or else of a column; or values of the frame's rows, on its index.
+        Name of a metric as in `metrics`, such as ``"short_ratio"`` or ``"short_ratio_mean_20"`` (a
+        name without a number means 20 days); or name of a column; or a Series of values for the
+        frame's rows, on its index.
 
     Returns
     -------
     pandas.Series
-        ``<metric>_rank_by_date``. NaN where the metric is.
+        ``<metric>_rank_by_date``. NaN where the metric is NaN.
 
     Raises
     ------
     NotShortVolumeError
-        When the frame lacks what the metric needs, or nothing says the days.
+        When the frame lacks a column that the metric needs, or has no days.
     ConfigError
-        When there is no such metric, the Series is not of the frame's rows, a ticker has a day
+        When there is no such metric, the Series is not on the frame's index, a ticker has a day
         twice, or a row has no day.
 
     Examples
@@ -156,25 +157,26 @@ def rank(frame: pd.DataFrame, metric: str | pd.Series[float]) -> pd.Series[float
 
 
 def pivot(frame: pd.DataFrame, metric: str | pd.Series[float]) -> pd.DataFrame:
-    """Lay a metric out with a row a date and a column a ticker.
+    """Arrange a metric as a table with one row per date and one column per ticker.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         Rows of one ticker or of several; ``df`` of ``df.shortvol``.
     metric : str or pandas.Series
-        As of `rank`.
+        As for `rank`.
 
     Returns
     -------
     pandas.DataFrame
         float64; rows by ``date`` (datetime64[ns]), ascending, columns by ``code``. NaN where the
-        frame has no such row. A single ticker whose code is nowhere given is named by its market.
+        frame has no row for the ticker and date. If the code of a single ticker is not known, its
+        column is named after the market.
 
     Raises
     ------
     NotShortVolumeError, ConfigError
-        As of `rank`.
+        As for `rank`.
 
     Examples
     --------

@@ -1,6 +1,7 @@
-"""Reported open positions as columns beside the rows: an as-of join. A function of a DataFrame.
+"""Adds reported open positions to the rows as columns, by an as-of join. Pure.
 
-`intake_futu_short.metrics.known` has the rule by which a report is used, here as in the metrics.
+`intake_futu_short.metrics.known` has the rule that says which report a row uses. The metrics use
+the same rule.
 """
 
 from __future__ import annotations
@@ -27,49 +28,52 @@ _TOO_LARGE = 2.0**63
 
 
 def with_positions(frame: pd.DataFrame, positions: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Copy the frame with the open short position that was known at each row as further columns.
+    """Copy the frame, and add the open short position that was known at each row.
 
-    A report is used from the first session after it was known until the next one is, as in
-    `days_to_cover`, whose description says when it counts as known. Earlier rows have none.
+    A report is used from the first session after it was known, until the next one is used. The
+    description of `days_to_cover` says when a report counts as known. Rows before the first report
+    have no position.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         Rows of one ticker or of several; ``df`` of ``df.shortvol``.
     positions : pandas.DataFrame, optional
-        As of `days_to_cover`, such as ``intake.open_futu_short_interest(code).read()``. By default
-        the reports that ``attrs`` hold, which those of HK rows do.
+        As for `days_to_cover`, such as ``intake.open_futu_short_interest(code).read()``. By default
+        the reports in ``attrs``, which HK rows have.
 
     Returns
     -------
     pandas.DataFrame
-        The frame's rows, index and ``attrs``; its columns, then four more, each of which takes the
-        place of a column that has its name:
+        The frame with its index and ``attrs``, and with four more columns. Each of them replaces a
+        column that already has its name:
 
         ``position``
             Reported open short position, in shares (Int64).
         ``position_ratio``
-            The same as a fraction of the gateway's share base (float64): the percentage that is
-            sent, divided by 100. NaN where none is.
+            The same as a fraction of the gateway's share base (float64): the percentage in the
+            report, divided by 100. NaN if the report has none.
         ``position_as_of``
-            The day whose position it is (datetime64[ns]).
+            As-of date of the report (datetime64[ns]).
         ``position_age_days``
-            Calendar days from that day to the row's (Int64).
+            Calendar days from that date to the day of the row (Int64).
 
-        Missing where no report was known; of a report without a number the position alone is.
+        All four are missing where no report was known. If a report has no number of shares, only
+        ``position`` is missing.
+
+    Raises
+    ------
+    NotShortVolumeError
+        For a frame that `resample` made; when no column holds the day; when no report is passed,
+        and ``attrs`` hold none (for US tickers they never do) or it is not known which ticker that
+        report belongs to.
+    ConfigError
+        When `positions` are not reports, or belong to another ticker; when a row has no day.
 
     Warns
     -----
     PositionWarning
         When there are reports, and all of them are newer than the rows.
-
-    Raises
-    ------
-    NotShortVolumeError
-        On what `resample` gave; when nothing says the day; when ``attrs`` have no report (of US
-        tickers they never do), or are not known to be of these tickers, and none is passed.
-    ConfigError
-        When `positions` are not reports, or those of another ticker; when a row has no day.
 
     Examples
     --------
@@ -92,7 +96,7 @@ def with_positions(frame: pd.DataFrame, positions: pd.DataFrame | None = None) -
     sessions = Sessions.of(frame)
     asked, given = Asked(frame, sessions, _NAME), Given(positions, {})
     reports, places = used_reports(asked, given, POSITION_ROLES[:1], POSITION_ROLES)
-    # What is behind the last report is found at -1.
+    # Position -1 means no report, and finds the missing value that is appended at the end.
     found = {role: np.append(values, np.nan)[places] for role, values in reports.values.items()}
     percent = found.get("position_percent", np.full(len(places), np.nan))
     as_of = np.append(reports.as_of, np.datetime64("NaT", "D"))[places]

@@ -1,7 +1,7 @@
-"""Metrics of reported open positions, each used from when it was known: functions of a DataFrame.
+"""Metrics of reported open positions, from the time when each was known: functions of a DataFrame.
 
 A report counts as known from the day of its publication, or from the day on which a store first saw
-it if that is earlier; metrics use it from the next session on, until a newer one is known.
+it if that is earlier. Metrics use it from the next session on, until a newer one is known.
 `intake_futu_short.metrics` lists the functions; each is a method of ``df.shortvol`` too.
 """
 
@@ -55,25 +55,28 @@ def days_to_cover(
     aggregated_short: Any = None,
     new_time_str: Any = None,
 ) -> pd.Series[float]:
-    """Days of usual volume that the reported open short position amounts to.
+    """Reported open short position, in days of average volume.
 
-    Reported open position / mean volume of the ``n`` trading days, that is rows of the ticker, that
-    end at the row. A report is used from the first session after it was known until the next report
-    is; before the first one the answer is NaN.
+    Reported open position / mean volume of the last ``n`` trading days (rows of the ticker),
+    including the row's own. A report is used from the first session after it was known, until the
+    next report is used. Before the first report the value is NaN.
 
-    HK positions are the aggregated reportable short positions that the Securities and Futures
-    Commission (SFC) publishes, those above a threshold. The newest comes with the rows in
-    ``attrs``. US short interest (FINRA) does not. The series of either market is what
-    ``intake.open_futu_short_interest(code).read()`` gives: pass it as ``positions``.
+    HK positions are the aggregated reportable short positions, that is those above a threshold,
+    which the Securities and Futures Commission (SFC) publishes. The newest one comes with the rows
+    in ``attrs``. US short interest (FINRA) does not come with the rows. To use all reports of
+    either market, pass ``intake.open_futu_short_interest(code).read()`` as ``positions``.
 
-    A report counts as known from the day of its publication: the day given as ``published``, else
-    an estimate (HK: the first Friday at least seven days after the as-of date; US: the eighth
-    business day after it; the next session where that is none); or, if that is earlier, from the
-    day on which a store first saw it. Another report of an as-of date that had one is a correction,
-    known from when it was seen. Of the reports known, that of the newest as-of date counts.
-    A source and ``FutuShortStore.read`` give a report as it reads now: a value that was revised
-    since counts as if published so. ``aggregates_history(fill=True)`` of a source with a store (HK)
-    has each value from when it was seen; ``read(as_of=...)`` and ``revisions`` have those of then.
+    A report counts as known from the day of its publication, or from the day on which a store first
+    saw it if that is earlier. The day of publication is the one given as ``published``, or else an
+    estimate. HK: the first Friday at least seven days after the as-of date. US: the eighth business
+    day after it. If that day is not a session, the next session counts. A second report for the
+    same as-of date is a correction, and counts as known from when it was seen. Of all known
+    reports, the one with the newest as-of date is used.
+
+    A source and ``FutuShortStore.read`` give each report with its present values, so a value that
+    was revised later counts as if it had been published that way. To avoid this, use
+    ``aggregates_history(fill=True)`` of a source with a store (HK), which has each value from when
+    it was seen, or ``read(as_of=...)`` and ``revisions`` of the store.
 
     Share counts are raw: a split between the as-of date and the row mixes shares of two sizes.
 
@@ -82,45 +85,47 @@ def days_to_cover(
     frame : pandas.DataFrame
         Rows of one ticker or of several; ``df`` of ``df.shortvol``.
     n : int
-        Trading days in the window, the row's own included.
+        Trading days in the window, including the row's own day.
     min_periods : int, optional
         How many days of the window, 1 to ``n``, must have a volume. By default all ``n``.
     start : str or date, optional
-        The first trading day to answer for; windows look back at the rows before it. By default
-        ``attrs["start"]``, and without that all rows are answered for.
+        The first trading day to return. Windows also use the rows before it. By default
+        ``attrs["start"]``; if there is none, all rows are returned.
     positions : pandas.DataFrame, optional
-        A row a report: ``code`` (not needed for one ticker, whose ``attrs["code"]`` counts), as-of
-        date ``as_of`` or ``timestamp_str``, position ``aggregated_short`` or ``shares_short``
-        (shares), and if known ``published`` (day) and ``first_seen`` (Unix seconds). What
+        One row per report, with the columns ``code`` (not needed for one ticker: its
+        ``attrs["code"]`` counts), ``as_of`` or ``timestamp_str`` (as-of date), ``aggregated_short``
+        or ``shares_short`` (position in shares), and if known ``published`` (day) and
+        ``first_seen`` (Unix seconds). The frames that
         ``intake.open_futu_short_interest(...).read()``, ``FutuShortStore.read(...,
-        what="short_interest")`` and `aggregates_history` give is one. Reports of tickers that the
-        rows are not of are left out. By default those of ``attrs["aggregates_history"]``, or else
-        the one in ``attrs``.
+        what="short_interest")`` and `aggregates_history` return can be passed. Reports of tickers
+        that have no rows are ignored. By default the reports of ``attrs["aggregates_history"]``,
+        or else the one in ``attrs``.
     aggregated_short : int or mapping, optional
-        One open position in shares, of a panel by code, instead of that of ``attrs``.
+        One open position in shares, to use instead of that in ``attrs``. For a panel: a mapping by
+        code.
     new_time_str : str, date or mapping, optional
-        Its as-of date, of a panel by code.
+        As-of date of that position. For a panel: a mapping by code.
 
     Returns
     -------
     pandas.Series
-        ``days_to_cover_<n>``. NaN also of tickers of which nothing is reported or whose as-of date
+        ``days_to_cover_<n>``. NaN also for tickers without a report, for a report whose as-of date
         is not a day, and where the mean volume is 0.
+
+    Raises
+    ------
+    NotShortVolumeError
+        For a frame that `resample` made; when the column of the volume or of the day is missing;
+        when nothing is passed, and ``attrs`` hold no report (for US tickers they never do) or it is
+        not known which ticker that report belongs to.
+    ConfigError
+        When an argument is not valid, a ticker has a day twice, or a row has no day; when the
+        ``attrs`` of ``positions`` name another ticker or market than the rows have.
 
     Warns
     -----
     PositionWarning
         When there are reports, and all of them are newer than the rows.
-
-    Raises
-    ------
-    NotShortVolumeError
-        On what `resample` gave; when the volume or what says the day is missing; when ``attrs``
-        have no report (of US tickers they never do), or are not known to be of these tickers, and
-        nothing is passed instead.
-    ConfigError
-        When an argument is no such value, a ticker has a day twice, or a row has no day; when
-        ``positions`` are by their ``attrs`` those of another ticker or market than the rows.
 
     References
     ----------
@@ -133,7 +138,7 @@ def days_to_cover(
     >>> from intake_futu_short import sample
     >>> df = sample.frame("HK.SAMPLE")  # as of 2026-06-05, published on 2026-06-12
     >>> df.shortvol.days_to_cover(20).dropna().round(4).tolist()
-    [2.1582, 2.2351, 2.3033, 2.3693]
+    [1.714, 1.7122, 1.6988, 1.7254]
     >>> df.set_index("timestamp_str").shortvol.days_to_cover(20).last_valid_index()
     '2026-06-15'
     """
@@ -157,47 +162,48 @@ def implied_shares(
     aggregated_short_ratio: Any = None,
     new_time_str: Any = None,
 ) -> pd.Series[float]:
-    """Shares that the gateway relates the reported open short position to.
+    """Number of shares that the gateway's percentage of the open short position is based on.
 
-    Position / (its percentage / 100), in shares. The gateway's documents call this base the shares
-    outstanding and the float. It is as precise as the percentage's decimals: with 0.56 to within
-    1 %.
+    Position / (its percentage / 100), in shares. The gateway's documentation calls this base the
+    shares outstanding in one place and the float in another. The result is only as precise as the
+    decimals of the percentage: with 0.56, to within 1 %.
 
-    A report is used from the first session after it was known until the next one is, as in
-    `days_to_cover`; earlier rows are NaN.
+    A report is used from the first session after it was known, until the next one is used, as in
+    `days_to_cover`. Earlier rows are NaN.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         Rows of one ticker or of several; ``df`` of ``df.shortvol``.
     positions : pandas.DataFrame, optional
-        As of `days_to_cover`, with the position in percent as ``aggregated_short_ratio`` or
+        As for `days_to_cover`, with the position in percent as ``aggregated_short_ratio`` or
         ``short_percent``.
     aggregated_short : int or mapping, optional
-        One open position in shares, of a panel by code, instead of that of ``attrs``.
+        One open position in shares, to use instead of that in ``attrs``. For a panel: a mapping by
+        code.
     aggregated_short_ratio : float or mapping, optional
-        The same in percent, of a panel by code.
+        The same position in percent. For a panel: a mapping by code.
     new_time_str : str, date or mapping, optional
-        Its as-of date, of a panel by code.
+        As-of date of that position. For a panel: a mapping by code.
 
     Returns
     -------
     pandas.Series
-        ``implied_shares``. NaN also of tickers of which nothing is reported or whose as-of date is
-        no day, and where the percentage is 0.
+        ``implied_shares``. NaN also for tickers without a report, for a report whose as-of date is
+        not a day, and where the percentage is 0.
+
+    Raises
+    ------
+    NotShortVolumeError
+        When no column holds the day; when nothing is passed, and ``attrs`` hold no report (for US
+        tickers they never do) or it is not known which ticker that report belongs to.
+    ConfigError
+        When an argument is not valid, a row has no day, or ``positions`` belong to other tickers.
 
     Warns
     -----
     PositionWarning
         When there are reports, and all of them are newer than the rows.
-
-    Raises
-    ------
-    NotShortVolumeError
-        When nothing says the day; when ``attrs`` have no report (of US tickers they never do), or
-        are not known to be of these tickers, and nothing is passed instead.
-    ConfigError
-        When an argument is no such value, a row has no day, or ``positions`` are of others.
 
     Examples
     --------

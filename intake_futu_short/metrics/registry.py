@@ -1,7 +1,7 @@
-"""The metrics: what each is called, made of and computed by. One list that all else follows. Pure.
+"""The list of all metrics: the name, the inputs and the function of each. Pure.
 
-`metric` puts a function on the list. `metrics()`, names of metrics, the accessors and the table of
-the documentation are derived from it.
+`metric` puts a function on the list. `metrics()`, the names of metrics, the accessors and the table
+in the documentation are made from this list.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ __all__ = [
 
 F = TypeVar("F", bound="Callable[..., pd.Series[float]]")
 
-# Made of what is reported of a ticker now and then, not of columns of the frame.
+# Inputs that come from reports of open positions, not from columns of the frame.
 POSITION_ROLES = ("position", "position_percent")
 
-# In trading days: the window of a metric that is named without one, and those of tables of metrics.
+# In trading days: the default window of one metric, and the default windows of tables of metrics.
 USUAL_WINDOW = 20
 WINDOWS = (5, USUAL_WINDOW)
 
 
 class Recipe(NamedTuple):
-    """What a metric is made of in a market, and how.
+    """The inputs of a metric in a market, and the function that computes it.
 
     Attributes
     ----------
     roles : tuple of str
-        Out of `columns.ROLES` and `POSITION_ROLES`.
+        Names from `columns.ROLES` and `POSITION_ROLES`.
     compute : callable
-        Of a day: takes the values of the roles, in order. Of a window: takes the
-        `window_metrics.BlockWindows` that hold them, and ``n``.
+        For a metric of a day, it takes the values of the roles, in order. For a metric of a window,
+        it takes the `window_metrics.BlockWindows` that hold them, and ``n``.
     """
 
     roles: tuple[str, ...]
@@ -61,9 +61,10 @@ class Metric:
     Attributes
     ----------
     name : str
-        Of the function, the method and, with ``_<n>`` if it has a window, the answer.
+        Name of the function, of the method and of the Series it returns; the Series of a window has
+        ``_<n>`` appended.
     formula : str
-        For the documentation.
+        Formula for the documentation.
     recipes : mapping of str to Recipe
         By market.
     function : callable
@@ -92,7 +93,7 @@ class Metric:
         return any(role in POSITION_ROLES for roles in self.needs.values() for role in roles)
 
 
-# By name. Those of a day come first, then those of a window; of both, those of positions come last.
+# By name. Metrics of a day come first, then metrics of a window; each time those of positions last.
 METRICS: dict[str, Metric] = {}
 
 
@@ -122,7 +123,7 @@ def windowed() -> list[Metric]:
 
 
 def table() -> pd.DataFrame:
-    """The table of the documentation: a row a metric with its ``name``, ``market`` and ``formula``.
+    """Table for the documentation: the ``name``, ``market`` and ``formula`` of each metric.
 
     Examples
     --------

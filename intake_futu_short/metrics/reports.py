@@ -1,6 +1,6 @@
-"""Where reports of open positions come from: a frame of the user's, or ``attrs``. Pure.
+"""Finds the reports of open positions, in a frame that the user passes or in ``attrs``. Pure.
 
-`intake_futu_short.metrics.known` says which of them is used at each row.
+`intake_futu_short.metrics.known` says which of them each row uses.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ __all__ = ["Given", "known_positions", "reports_of", "used_reports"]
 
 _DAYS = ("as_of", "timestamp_str")
 
-# In the year 2200. What is later is no seconds: milliseconds, say.
+# In the year 2200. Larger numbers are not seconds, but perhaps milliseconds.
 _LAST_SECOND = 7.3e9
-# Codes that a message writes out.
+# How many codes a message names.
 _MOST_CODES = 3
 
 
 class Given(NamedTuple):
-    """What a user passes instead of what ``attrs`` have.
+    """Reports that a user passes instead of those in ``attrs``.
 
     Attributes
     ----------
     positions : pandas.DataFrame or None
-        A row a report.
+        One row per report.
     values : mapping of str to object
-        One report: what it is made of, each by name a value or a mapping by code; None takes it
+        The parts of one report by name. Each is a value, or a mapping by code, or None to take it
         from ``attrs``.
     """
 
@@ -55,13 +55,13 @@ def known_positions(
     Parameters
     ----------
     asked : Asked
-        Of what.
+        The rows, and the metric that needs reports.
     given : Given
-        Where reports are, other than in ``attrs``.
+        Reports that the user passed.
     roles : sequence of str
-        What it needs; out of `registry.POSITION_ROLES` and others, which are left alone.
+        Roles that the metric needs. Only those of `registry.POSITION_ROLES` matter here.
     more : sequence of str
-        What it takes too if it is there.
+        Roles that are added if the reports have them.
 
     Returns
     -------
@@ -71,9 +71,9 @@ def known_positions(
     Raises
     ------
     NotShortVolumeError
-        When there are no reports with these roles, or it is not known whose they are.
+        When there are no reports with these roles, or it is not known to which ticker they belong.
     ConfigError
-        When they are not reports.
+        When what was passed is not a report.
     """
     reports, places = used_reports(asked, given, roles, more)
     return {
@@ -85,7 +85,7 @@ def known_positions(
 def used_reports(
     asked: Asked, given: Given, roles: Sequence[str], more: Sequence[str] = ()
 ) -> tuple[Reports, NDArray[np.intp]]:
-    """Find reports, and the place of the one known at each sorted row; -1 where none was.
+    """Find reports, and the position of the one that each sorted row uses; -1 where none was known.
 
     Arguments and errors are those of `known_positions`.
     """
@@ -122,9 +122,9 @@ def _warn_of_newer(asked: Asked, reports: Reports, places: NDArray[np.intp]) -> 
         return
     first = int(np.argmin(reports.known))
     warn(
-        f"{asked.metric}: what is made of reported open positions is NaN everywhere. The report as "
+        f"{asked.metric}: values from reported open positions are NaN everywhere. The report as "
         f"of {reports.as_of[first]} was known on {reports.known[first]} and is used from the next "
-        f"session on; the rows end on {str(asked.sessions.days.max())[:10]}",
+        f"session on, but the rows end on {str(asked.sessions.days.max())[:10]}",
         PositionWarning,
     )
 
@@ -133,10 +133,10 @@ def _warn_of_newer(asked: Asked, reports: Reports, places: NDArray[np.intp]) -> 
 
 
 def _of_frame(asked: Asked, positions: Any, roles: Mapping[str, bool], where: str) -> Reports:
-    """Take reports of a frame that has a row for each; of the roles some must be there."""
+    """Take reports from a frame with one row per report. `roles` says which roles are needed."""
     if not isinstance(positions, pd.DataFrame):
         raise ConfigError(
-            f"{where} must be a DataFrame with a row a report, not {type(positions).__name__}"
+            f"{where} must be a DataFrame with one row per report, not {type(positions).__name__}"
         )
     market = market_of(asked.frame)
     if positions.attrs.get("market", market.name) != market.name:
@@ -168,7 +168,7 @@ def _of_frame(asked: Asked, positions: Any, roles: Mapping[str, bool], where: st
         table[role] = floats(f"{where}: {name}", positions[name])
     for name in ("published", "first_seen"):
         table[name] = _objects(positions[name]) if name in positions.columns else None
-    # What is of other tickers, or of no day, is known of none of the rows.
+    # Drop reports of other tickers, and reports without a day: no row can use them.
     table = table[(table["ticker"] >= 0) & table["as_of"].notna()].reset_index(drop=True)
     table["published"] = _days(f"{where}: published", table["published"])
     table["first_seen"] = _moments(f"{where}: first_seen", table["first_seen"])
@@ -176,12 +176,12 @@ def _of_frame(asked: Asked, positions: Any, roles: Mapping[str, bool], where: st
 
 
 def _objects(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Values as they are: whole numbers beside missing ones would become floats."""
+    """Values unchanged. Otherwise whole numbers beside missing ones would become floats."""
     return pd.Series(values.tolist(), dtype=object)
 
 
 def _days(name: str, values: pd.Series[Any]) -> pd.Series[Any]:
-    """Days however they are written; NaT for what is missing."""
+    """Read days in any of the accepted spellings; NaT if one is missing."""
     try:
         days = as_of_days(name, values.tolist(), errors="raise")
     except (OverflowError, TypeError) as error:
@@ -190,22 +190,22 @@ def _days(name: str, values: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _moments(name: str, values: pd.Series[Any]) -> pd.Series[float]:
-    """Unix seconds; NaN for what is missing."""
+    """Unix seconds; NaN if one is missing."""
     seconds = pd.Series(floats(name, values), index=values.index)
     if (seconds.abs() > _LAST_SECOND).any():
-        raise ConfigError(f"{name} holds {seconds.abs().max():g}, which is no Unix seconds")
+        raise ConfigError(f"{name} holds {seconds.abs().max():g}, which is not in Unix seconds")
     return seconds
 
 
 def _tickers_of(asked: Asked, positions: pd.DataFrame, where: str) -> NDArray[np.intp]:
-    """Place of each report's ticker among those of the frame; -1 for one that is not there."""
+    """Position of each report's ticker among those of the frame; -1 if it is not there."""
     frame, sessions, metric = asked
     own, whose = frame.attrs.get("code"), labels_of(positions, "code")
     codes = sessions.tickers
     if codes is None:
         codes = pd.Index([own] * len(sessions.begins), dtype=object)
     if whose is None:
-        told = positions.attrs.get("code")  # a frame of one ticker's says whose it is
+        told = positions.attrs.get("code")  # a frame of one ticker has its code here
         if told is None and len(codes) > 1:
             raise ConfigError(f"{metric} of a panel: {where} needs a column code")
         known = [own] if sessions.tickers is None else list(codes)
@@ -218,13 +218,13 @@ def _tickers_of(asked: Asked, positions: pd.DataFrame, where: str) -> NDArray[np
                 "its rows are: add a column 'code'"
             )
         return np.full(len(positions), 0 if len(codes) else -1)
-    if whose.isna().all():  # nobody says whose they are: they are of the only ticker
+    if whose.isna().all():  # no code is known anywhere: the reports belong to the only ticker
         return np.full(len(positions), 0 if len(codes) else -1)
     return np.asarray(codes.get_indexer(whose))
 
 
 def _refuse_another(asked: Asked, told: Any, codes: Sequence[Any], where: str) -> None:
-    """Raise ConfigError for reports of one ticker, `told`, when the rows are known of others."""
+    """Raise ConfigError if the reports are of the ticker `told`, and the rows are of others."""
     if told is None or not codes or told in codes:
         return
     others = f" and {len(codes) - 1} more" if len(codes) > 1 else ""
@@ -232,6 +232,6 @@ def _refuse_another(asked: Asked, told: Any, codes: Sequence[Any], where: str) -
     wanted = repr(str(codes[0])) if len(codes) == 1 else wanted
     raise ConfigError(
         f"{asked.metric}: {where} is of {told} by its attrs, and the rows are of "
-        f"{codes[0]}{others}. Pass what was reported of these: "
+        f"{codes[0]}{others}. Pass the reports of these tickers: "
         f"positions=intake.open_futu_short_interest({wanted}).read()"
     )

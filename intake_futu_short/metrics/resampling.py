@@ -1,4 +1,4 @@
-"""Days taken together to weeks, months or other periods: a pure function of a DataFrame."""
+"""Combines days into weeks, months or other periods: a pure function of a DataFrame."""
 
 from __future__ import annotations
 
@@ -26,51 +26,51 @@ _SUMS = {
 _FIRST = {"open_price", "last_close_price"}
 _LAST = {"close_price"}
 _DROPPED = {"timestamp", "timestamp_str", "daily_trade_avg_ratio"}
-# Periods of these are the days themselves.
+# With these frequencies each day is its own period.
 _DAYS = {"D", "B", "C", "24h"}
 
 
 def resample(frame: pd.DataFrame, freq: Any) -> pd.DataFrame:
-    """Take the days of each week, month or other period together.
+    """Combine the days of each week, month or other period into one row.
 
-    Share counts and turnovers are summed. ``open_price`` and ``last_close_price`` are those of the
-    ticker's first row in the period, ``close_price`` that of its last: with ``return_1d`` this
-    gives the return over the period. ``short_percent`` (US) is computed from the sums,
-    100 · ΣS / ΣV, and not truncated as the gateway's is; no ratio is averaged.
+    Share counts and turnovers are summed. ``open_price`` and ``last_close_price`` come from the
+    ticker's first row in the period, ``close_price`` from its last row; ``return_1d`` of such a row
+    is therefore the return over the period. ``short_percent`` (US) is computed from the sums,
+    100 · ΣS / ΣV, and not truncated as the gateway's is. Ratios are never averaged.
 
-    A value that is missing on one day is missing for the period: a sum without it would look like
-    a whole one. Sessions of which the frame has no row are not known to be missing. The first and
-    the last period hold what the frame has of them. Share counts are raw: a period across a split
-    adds shares of two sizes.
+    If a value is missing on one day, it is missing for the whole period: a sum without it would
+    look like a complete one. A session without a row in the frame cannot be noticed. The first and
+    the last period contain only the days that the frame has. Share counts are raw: a period across
+    a split adds shares of two sizes.
 
-    Not kept: ``daily_trade_avg_ratio``, which is of 20 days whatever the period;
-    ``timestamp`` and ``timestamp_str``, for which the index stands; columns that are not the
-    gateway's.
+    These columns are dropped: ``daily_trade_avg_ratio``, which always covers 20 days; ``timestamp``
+    and ``timestamp_str``, which the index replaces; and columns that are not the gateway's.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         Rows of one ticker or of several; ``df`` of ``df.shortvol``.
     freq : str or pandas.DateOffset
-        Period, as `pandas.DataFrame.resample` takes it: ``"W"`` (weeks to Sunday), ``"W-FRI"``,
-        ``"ME"``, ``"QE"``, ``"YE"``; of whole days, and one that pandas has such a name for. (Write
-        ``"ME"`` and not ``"M"``, which pandas gave up.)
+        Period, as ``pandas.DataFrame.resample`` takes it: ``"W"`` (weeks to Sunday), ``"W-FRI"``,
+        ``"ME"``, ``"QE"``, ``"YE"``. It must consist of whole days, and pandas must have a name for
+        it. (Write ``"ME"``, not ``"M"``, which pandas no longer accepts.)
 
     Returns
     -------
     pandas.DataFrame
-        Ascending, a row a period with rows, indexed by ``date`` (of a panel ``code`` and ``date``):
-        pandas' label of the period, of those above its last calendar day. Counts are Int64. It is
-        again a frame for ``df.shortvol``, whose windows then count periods; ``check()`` and
-        `days_to_cover`, which are of days, refuse it. ``attrs`` are kept, and
-        ``attrs["resampled"]`` says the period as pandas spells it, such as ``"W-SUN"``.
+        One row per period that has rows, ascending, indexed by ``date`` (a panel by ``code`` and
+        ``date``). The date is pandas' label of the period; for the periods above it is the last
+        calendar day. Counts are Int64. The result is again a frame for ``df.shortvol``, whose
+        windows then count periods. ``check()`` and `days_to_cover` refuse it, because they need
+        days. ``attrs`` are kept, and ``attrs["resampled"]`` holds pandas' name of the period, such
+        as ``"W-SUN"``.
 
     Raises
     ------
     NotShortVolumeError
-        When no column or index level says the days.
+        When no column or index level holds the days.
     ConfigError
-        When it is no such period, a ticker has a day twice, or a row has no day.
+        When `freq` is not such a period, a ticker has a day twice, or a row has no day.
 
     Examples
     --------
@@ -119,17 +119,17 @@ def resample(frame: pd.DataFrame, freq: Any) -> pd.DataFrame:
 
 
 def _labels(days: NDArray[np.datetime64], freq: Any) -> tuple[NDArray[np.datetime64], str]:
-    """Label of the period of each day; and the period as pandas spells it."""
+    """Label of each day's period, and pandas' name of the period."""
     distinct, which = np.unique(days, return_inverse=True)
     try:
         offset = pd.tseries.frequencies.to_offset(freq)
         spelt = offset.freqstr
-        pd.tseries.frequencies.to_offset(spelt)  # not every offset has a name to be known by
+        pd.tseries.frequencies.to_offset(spelt)  # fails if the offset has no usable name
         _check_length(offset)
         periods = pd.Series(1, index=pd.DatetimeIndex(distinct)).resample(freq).count()
     except (AttributeError, IndexError, NotImplementedError, TypeError, ValueError) as error:
         shown = described(freq)
-        # Words of pandas quote it.
+        # pandas' message quotes the value, so it is shown only if the value may be.
         is_shown = shown == repr(freq)
         raise ConfigError(
             f"{shown} is not a period that this pandas knows, such as 'W', 'ME', 'QE', 'YE'"
@@ -140,15 +140,15 @@ def _labels(days: NDArray[np.datetime64], freq: Any) -> tuple[NDArray[np.datetim
 
 
 def _check_length(offset: pd.DateOffset) -> None:
-    """Raise ValueError for hours and the like: pandas would make a row of each, days or none."""
+    """Raise ValueError for hours and the like: only periods of whole days make sense here."""
     midnight = pd.Timestamp("2026-01-01")
     end = midnight + offset
     if end < midnight + pd.Timedelta(days=1) or end != end.normalize():
-        raise ValueError("it is not one of whole days")
+        raise ValueError("it does not consist of whole days")
 
 
 def _counts(sums: NDArray[np.float64]) -> Any:
-    """Whole numbers as Int64; counts that are none, or too large to be exact, as they are."""
+    """Whole numbers as Int64. Fractions, and numbers too large to be exact, stay floats."""
     if are_counts(sums[~np.isnan(sums)]):
         return pd.Series(sums).astype("Int64").array
     return sums

@@ -1,7 +1,7 @@
-"""The rows of a frame by ticker and trading day: what every metric and check stands on. Pure.
+"""Sorts the rows of a frame by ticker and trading day, for every metric and check. Pure.
 
 A frame holds the rows of one ticker, or of several that a column or index level ``code`` tells
-apart, in any order; it is never changed.
+apart. The rows may be in any order, and the frame is never changed.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ __all__ = [
 
 T = TypeVar("T", bound=np.generic)
 
-# Where attrs say what periods the rows of a frame are, when they are no days.
+# Key of attrs that holds the period, if the rows of a frame are periods and not days.
 RESAMPLED = "resampled"
 
-# Places for ticker-days that a panel may have for each of its rows to be sorted by places.
+# A panel is sorted by filling in places if it has at most this many ticker-days for each row.
 _SPARSEST = 8
 
-# What tells the days, the first there is of them.
+# Columns or index levels that hold the days. The first one that the frame has is used.
 DAYS = ("timestamp_str", "timestamp", "date")
 
-# One of these tells the market, so that a frame cut down to what a metric uses is still known.
-# Other tables have volumes, turnovers and prices, but no columns of these names.
+# A frame with one of these columns is of that market, so a frame with only the columns of one
+# metric is still recognised. Other tables have no columns of these names.
 MARKS = {
     "US": ("total_shares_short",),
     "HK": ("short_sell_shares_traded", "short_sell_turnover"),
@@ -59,7 +59,7 @@ MARKS = {
 
 
 def market_of(frame: pd.DataFrame) -> Market:
-    """Tell the market by the names of the short columns.
+    """Recognise the market by the names of the short columns.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def market_of(frame: pd.DataFrame) -> Market:
             for name, table in SHORT_VOLUME.tables.items()
         ]
         raise NotShortVolumeError(
-            "the frame holds no daily short volume. US rows are told by "
+            "the frame holds no daily short volume. US rows are recognised by "
             f"{' or '.join(MARKS['US'])}, HK rows by {' or '.join(MARKS['HK'])}; "
             + "; ".join(missing)
         )
@@ -95,7 +95,7 @@ def market_of(frame: pd.DataFrame) -> Market:
 
 
 def code_of(frame: pd.DataFrame) -> str | None:
-    """Give the one code that all rows have; of a frame without codes, what ``attrs`` says."""
+    """The one code that all rows have; for a frame without codes, the code in ``attrs``."""
     codes = labels_of(frame, "code")
     if codes is None or not len(codes):
         code = frame.attrs.get("code")
@@ -104,11 +104,11 @@ def code_of(frame: pd.DataFrame) -> str | None:
 
 
 def refuse_periods(frame: pd.DataFrame, metric: str) -> None:
-    """Raise NotShortVolumeError when rows are weeks or the like: some answers are of days only."""
+    """Raise NotShortVolumeError if the rows are weeks or the like, for a metric that needs days."""
     if RESAMPLED in frame.attrs:
         raise NotShortVolumeError(
-            f"{metric} is of trading days, and each row of this frame is a period of "
-            f"{frame.attrs[RESAMPLED]}: take it of the frame before resample()"
+            f"{metric} needs trading days, and each row of this frame is a period of "
+            f"{frame.attrs[RESAMPLED]}: use the frame as it was before resample()"
         )
 
 
@@ -118,7 +118,7 @@ def by_date(frame: pd.DataFrame) -> pd.DataFrame:
     index: pd.Index[Any] = pd.DatetimeIndex(sessions.days, name="date")
     if sessions.codes is not None:
         index = pd.MultiIndex.from_arrays([sessions.codes, index], names=["code", "date"])
-    # Both names move to the index: in two places they would be ambiguous to pandas.
+    # Drop the columns: pandas could not tell them from the index levels of the same names.
     ascending = frame.take(sessions.order).drop(columns=["code", "date"], errors="ignore")
     ascending.index = index
     return ascending
@@ -126,7 +126,7 @@ def by_date(frame: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Sessions:
-    """The rows of a frame by ticker and trading day, which every window stands on.
+    """The rows of a frame sorted by ticker and trading day. Every window is computed on these.
 
     Attributes
     ----------
@@ -162,7 +162,7 @@ class Sessions:
         if labels is not None:
             tickers, _ = pd.factorize(labels, sort=True, use_na_sentinel=False)
         order = _sorting(tickers, days)
-        counts = np.bincount(tickers)  # of each ticker there is a row
+        counts = np.bincount(tickers)  # every ticker has a row
         return cls(order, np.cumsum(counts) - counts, days[order], labels)
 
     @cached_property
@@ -193,16 +193,16 @@ class Sessions:
         return np.where(here > self.first, np.diff(days, prepend=0), -1)
 
     def refuse_repeated_days(self, metric: str) -> None:
-        """Raise ConfigError when a ticker has a day twice: windows would count it twice."""
+        """Raise ConfigError if a ticker has a day twice, because windows would count it twice."""
         repeated = np.flatnonzero(self.gaps == 0)
         if not len(repeated):
             return
         day = np.datetime_as_string(self.days[repeated[0]], unit="D")
         whose = "" if self.codes is None else f" of {self.codes[repeated[0]]}"
         raise ConfigError(
-            f"{metric} takes one row a trading day, but {day}{whose} is there more than once "
+            f"{metric} takes one row per trading day, but {day}{whose} is there more than once "
             f"(surplus rows in all: {len(repeated)}; df.shortvol.check() lists the days). "
-            "Drop the surplus; rows of several tickers need a column 'code'"
+            "Drop the surplus rows; rows of several tickers need a column 'code'"
         )
 
     def to_rows(self, values: NDArray[T]) -> NDArray[T]:
@@ -224,8 +224,8 @@ def _sorting(tickers: NDArray[np.intp], days: NDArray[np.datetime64]) -> NDArray
     if (np.diff(places) >= 0).all():
         return rows
     size = (int(tickers.max()) + 1) * span
-    # A panel fills most of its ticker-days: putting each row into its place is several times
-    # faster than comparing rows. Where two rows share a place, one is lost, and that shows.
+    # Most panels have a row for most ticker-days. Then filling in places is several times faster
+    # than comparing rows. If two rows share a place, one is lost, and the length shows that.
     if size <= _SPARSEST * len(rows):
         rows_of_places = np.full(size, -1)
         rows_of_places[places] = rows
@@ -236,7 +236,7 @@ def _sorting(tickers: NDArray[np.intp], days: NDArray[np.datetime64]) -> NDArray
 
 
 def labels_of(frame: pd.DataFrame, name: str) -> pd.Index[Any] | None:
-    """A column, or else an index level, of this name."""
+    """The column of this name, or else the index level."""
     if name in frame.columns:
         labels: pd.Index[Any] = pd.Index(frame[name])
     elif name in frame.index.names:
@@ -247,7 +247,7 @@ def labels_of(frame: pd.DataFrame, name: str) -> pd.Index[Any] | None:
 
 
 def _trading_days(frame: pd.DataFrame) -> NDArray[np.datetime64]:
-    """The day of each row; a row that lacks it in one place has it from the next."""
+    """The day of each row. If one column lacks it for a row, the next column is used."""
     days: NDArray[np.datetime64] | None = None
     for found in _day_sources(frame):
         days = found if days is None else np.where(np.isnat(days), found, days)
@@ -255,7 +255,7 @@ def _trading_days(frame: pd.DataFrame) -> NDArray[np.datetime64]:
             return days
     if days is None:
         raise NotShortVolumeError(
-            "the frame does not say its trading days: it needs timestamp_str, timestamp or date, "
+            "the frame does not have its trading days: it needs timestamp_str, timestamp or date, "
             "as a column or in the index, or a DatetimeIndex"
         )
     raise ConfigError(f"{int(np.isnat(days).sum())} of {len(frame)} rows have no trading day")
@@ -274,25 +274,25 @@ def _day_sources(frame: pd.DataFrame) -> Iterator[NDArray[np.datetime64]]:
 
 
 def _days_of_moments(moments: pd.Series[Any] | pd.Index[Any], zone: str) -> NDArray[np.datetime64]:
-    """Days of seconds since 1970, or of what a user has made of them."""
+    """Days of seconds since 1970, or of datetimes that a user has made of them."""
     if isinstance(moments.dtype, pd.DatetimeTZDtype):
         return _days("timestamp", moments, zone=zone)
     if moments.dtype.kind == "M":
         raise ConfigError(
-            "timestamp holds datetimes without a time zone, whose day is not known: make them of "
+            "timestamp holds datetimes without a time zone, so their day is not known: convert "
             "the seconds with pd.to_datetime(..., unit='s', utc=True), or name days 'date'"
         )
     return _days("timestamp", floats("timestamp", moments), zone=zone, unit="s", utc=True)
 
 
 def _is_made_up(texts: pd.Series[Any] | pd.Index[Any]) -> bool:
-    """Whether these are the two rows on which Dask tries a function that is given no ``meta``."""
+    """Whether these are the two made-up rows that Dask calls a function with to find its meta."""
     return len(texts) == 2 and set(texts.dropna()) <= {"a", "b", "foo"}
 
 
 def _days(name: str, values: Any, *, zone: str | None = None, **how: Any) -> NDArray[np.datetime64]:
     try:
-        # A panel has few days and many rows: each day is read once.
+        # A panel has many rows on few days: each day is read once.
         which, distinct = pd.factorize(values)
         if not how and zone is None and distinct.dtype.kind != "M":
             distinct, how = [date(name, day) for day in distinct], {"format": "%Y-%m-%d"}
@@ -301,7 +301,7 @@ def _days(name: str, values: Any, *, zone: str | None = None, **how: Any) -> NDA
         days = local.tz_localize(None).normalize().as_unit("ns").to_numpy()
     # pandas has no days of other time zones after the year 9999.
     except (NotImplementedError, OverflowError, TypeError, ValueError) as error:
-        # The first sentence says which; pandas goes on with advice on its own arguments.
+        # The first sentence names the value; then pandas gives advice on its own arguments.
         what = str(error).splitlines()[0].removesuffix(". You might want to try:")
         raise ConfigError(
             f"{name} holds something that is not a trading day: {what}. Days are "
@@ -311,7 +311,7 @@ def _days(name: str, values: Any, *, zone: str | None = None, **how: Any) -> NDA
 
 
 def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    """A column as floats; NaN for what is missing or infinite, and for a missing column."""
+    """A column as floats; NaN for missing and infinite values, and for a missing column."""
     if name not in frame.columns:
         return np.full(len(frame), np.nan)
     return floats(name, frame[name])
@@ -321,7 +321,7 @@ def floats(name: str, column: pd.Series[Any] | pd.Index[Any]) -> NDArray[np.floa
     """Values as floats, as `numbers` gives them; `name` is for messages."""
     try:
         values: NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    # Python's whole numbers can be larger than every float, and decimals signal.
+    # Python's whole numbers can be too large for a float, and a Decimal can be a signalling NaN.
     except (ArithmeticError, TypeError, ValueError) as error:
         raise ConfigError(f"{name} holds something that is not a number: {error}") from error
     finite = np.isfinite(values)

@@ -1,8 +1,9 @@
 """Metrics of a trailing window: pure functions of a DataFrame.
 
-A window is the ticker's last ``n`` rows, by day, whatever order they stand in: ``n`` trading days
-where the frame has them all. A session that the frame lacks is not counted, nor is its place kept
-free. `intake_futu_short.metrics` lists the functions; each is a method of ``df.shortvol`` too.
+A window is the ticker's last ``n`` rows by day, in whatever order the frame has them. That is ``n``
+trading days if no session is missing from the frame; a missing session is skipped, so the window
+then reaches further back. `intake_futu_short.metrics` lists the functions; each is a method of
+``df.shortvol`` too.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ __all__ = [
     "short_volume_surge",
 ]
 
-# What a ratio is made of.
+# Roles of the columns that a ratio is made of.
 _RATIO = ("short", "volume")
 
-# What the docstrings of all have in common; %(value)s is what a day must have to be counted.
+# Text that all docstrings share; %(value)s is what a day must have to be counted.
 _PARAMETERS = """
 frame : pandas.DataFrame
     Rows of one ticker or of several; ``df`` of ``df.shortvol``.
@@ -49,17 +50,17 @@ n : int
 min_periods : int, optional
     How many days of the window must have %(value)s, 1 to ``n``; by default all.
 start : str or date, optional
-    The first trading day to answer for; windows look back at the rows before it. By default
-    ``attrs["start"]``, and without that all rows are answered for.
+    The first trading day to return. Windows also use the rows before it. By default
+    ``attrs["start"]``; if there is none, all rows are returned.
 """
 _RAISES = """
 NotShortVolumeError
-    When a column is missing (%(columns)s, and one that says the day).
+    When a column is missing (%(columns)s, or one with the day).
 ConfigError
-    When an argument is no such value, a ticker has a day twice, or a row has no day.
+    When an argument is not valid, a ticker has a day twice, or a row has no day.
 """
-_ENDING = "in a window, the row's own included"
-_BEFORE = "before the row, its own not among them"
+_ENDING = "in a window, including the row's own day"
+_BEFORE = "before the row, without the row's own day"
 _OF_RATIO = "those of `short_ratio`"
 
 
@@ -126,8 +127,8 @@ def short_ratio_mean(
 ) -> pd.Series[float]:
     """Mean of the daily short ratios of the ticker's last days, a fraction: mean of r = S / V.
 
-    Days weigh the same, whatever their volume; `pooled_short_ratio` weighs them by it. Nothing
-    later than a row enters its answer. A day without volume has no ratio.
+    Each day has the same weight; `pooled_short_ratio` weights days by their volume. The value of a
+    row never depends on later rows. A day without volume has no ratio.
 
     Parameters
     ----------
@@ -165,10 +166,11 @@ def pooled_short_ratio(
 ) -> pd.Series[float]:
     """Short shares / volume of several days taken together, a fraction: ΣS / ΣV.
 
-    The sum of the short shares over the sum of the volumes of the ticker's last ``n`` days: days
-    are weighted by their volume, other than in a mean of daily ratios. Days that lack a count are
-    left out of both sums. Nothing later than a row enters its answer. With ``n=20``, in percent and
-    truncated to two decimals, it is the gateway's ``daily_trade_avg_ratio`` of US tickers.
+    The sum of the short shares of the ticker's last ``n`` days, divided by the sum of the volumes.
+    Days are thus weighted by their volume, unlike in a mean of daily ratios. Days that lack one of
+    the two counts are left out of both sums. The value of a row never depends on later rows. With
+    ``n=20``, in percent and truncated to two decimals, it is the gateway's
+    ``daily_trade_avg_ratio`` of US tickers.
 
     Share counts are raw: a window across a split mixes shares of two sizes.
 
@@ -202,11 +204,11 @@ def pooled_short_ratio(
 def short_ratio_zscore(
     frame: pd.DataFrame, n: int = 20, *, min_periods: int | None = None, start: Any = None
 ) -> pd.Series[float]:
-    """How many standard deviations the short ratio is off its mean of the days before.
+    """Distance of the short ratio from its mean of the days before, in standard deviations.
 
-    (r - mean) / sd, the mean and the standard deviation (ddof = 1) being those of the daily short
-    ratios of the ``n`` days *before* the row. Without unit. Two ratios at least make a standard
-    deviation.
+    (r - mean) / sd. The mean and the standard deviation (ddof = 1) are those of the daily short
+    ratios of the ``n`` days *before* the row. It has no unit. A standard deviation needs at least
+    two ratios.
 
     Parameters
     ----------
@@ -238,8 +240,8 @@ def abnormal_short_ratio(
 ) -> pd.Series[float]:
     """How far the short ratio is above its mean of the days before, a fraction.
 
-    r / mean - 1, the mean being that of the daily short ratios of the ``n`` days *before* the row:
-    0.5 where the ratio is half as high again as it used to be.
+    r / mean - 1. The mean is that of the daily short ratios of the ``n`` days *before* the row. The
+    value is 0.5 if the ratio is half as high again as this mean.
 
     Parameters
     ----------
@@ -257,7 +259,7 @@ def abnormal_short_ratio(
 
     References
     ----------
-    The form is that of abnormal short-selling in Christophe, Ferri and Angel (2004),
+    The formula has the form of abnormal short-selling in Christophe, Ferri and Angel (2004),
     "Short-Selling Prior to Earnings Announcements", Journal of Finance 59(4).
 
     Examples
@@ -283,7 +285,7 @@ def short_volume_surge(
 ) -> pd.Series[float]:
     """Short shares of a day, as a multiple of their mean of the days before.
 
-    S / mean, the mean being that of the short shares of the ``n`` days *before* the row. Without
+    S / mean. The mean is that of the short shares of the ``n`` days *before* the row. It has no
     unit. Share counts are raw: a window across a split compares shares of two sizes.
 
     Parameters
@@ -316,9 +318,9 @@ def short_ratio_rank(
 ) -> pd.Series[float]:
     """Percentile of the short ratio among those of the ticker's last days, a fraction.
 
-    The rank of r in the window that ends at the row, divided by the number of ratios in it; equal
-    ratios share their average rank. 1.0 is the highest of the window, 1 / ``n`` the lowest. Nothing
-    later than a row enters its answer.
+    The rank of r in the window that ends at the row, divided by the number of ratios in the window.
+    Equal ratios share their average rank. 1.0 is the highest of the window, 1 / ``n`` the lowest.
+    The value of a row never depends on later rows.
 
     Parameters
     ----------
@@ -354,8 +356,8 @@ def _deviation_before(windows: BlockWindows, n: int) -> Floats:
 def band(frame: pd.DataFrame, n: int = 20) -> tuple[pd.Series[float], pd.Series[float]]:
     """Mean and standard deviation (ddof 1) of the short ratios of the ``n`` days before each row.
 
-    They are what `short_ratio_zscore` compares a day with: NaN unless all ``n`` days have a ratio.
-    Answered for all rows, in the frame's own index and order.
+    `short_ratio_zscore` compares a day with these two. They are NaN unless all ``n`` days have a
+    ratio. All rows are returned, with the frame's index and order.
     """
     recipes = {
         "mean_before": Recipe(_RATIO, _mean_before),

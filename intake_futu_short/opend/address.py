@@ -20,6 +20,7 @@ from intake_futu_short.described import (
 )
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.opend.cipher import Algorithm
+from intake_futu_short.wording import argument
 
 __all__ = [
     "DEFAULT_PORT",
@@ -140,7 +141,7 @@ class GatewayURL:
             return self
         if self.rsa_key not in {None, path}:
             raise ConfigError(
-                f"rsa_key is {described_path(path)}, but the gateway's URL names "
+                f"{argument('rsa_key')} is {described_path(path)}, but the gateway's URL names "
                 f"{described_path(self.rsa_key or '')}: one of them"
             )
         return replace(self, rsa_key=path)
@@ -208,11 +209,13 @@ def key_path(value: object) -> str:
         When it is no path. The message does not repeat a key given in its place.
     """
     if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"rsa_key must be the path of a file, not {described(value)}")
+        raise ConfigError(
+            f"{argument('rsa_key')} must be the path of a file, not {described(value)}"
+        )
     if is_like_key(value):
         raise ConfigError(
-            "rsa_key must be the path of the file with the key, not the key itself, which a "
-            f"catalog would print ({described(value)} was given)"
+            f"{argument('rsa_key')} must be the path of the file with the key, not the key itself, "
+            f"which a catalog would print ({described(value)} was given)"
         )
     return str(value)  # a string of another class, such as numpy's, is no plain YAML value
 

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "Gateways", "Work"]
 
 TICK_S = 0.25
-# A cursor waits so long for the gateway that it came from when that was lost, then others get it.
+# If the gateway that issued a cursor was lost, the cursor waits this long for it to come back.
+# After that, another gateway is asked.
 WAIT_FOR_ISSUER_S = 1.5
 
 _log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Asked:
-    """A question on its way, which `Gateways` keeps account of.
+    """A question that was taken and is not answered yet, as `Gateways` keeps track of it.
 
     Attributes
     ----------
@@ -62,7 +63,7 @@ class Asked:
 
 
 class Work(Protocol):
-    """Where questions come from and replies go."""
+    """The source of questions, which also takes the replies."""
 
     @property
     def is_done(self) -> bool:
@@ -71,8 +72,8 @@ class Work(Protocol):
     def waiting(self) -> Iterator[Asked | None]:
         """Questions that wait to be sent, the most urgent first.
 
-        The loop takes no more than it can send, so that work need begin only when it is taken.
-        None lets the loop look around before it takes the next one.
+        The loop takes no more questions than it can send, so work need begin only when its question
+        is taken. None lets the loop do other things before it takes the next question.
         """
 
     def sent(self, asked: Asked) -> None:
@@ -85,12 +86,12 @@ class Work(Protocol):
         """Take a reply."""
 
     def tick(self, wait_s: float) -> None:
-        """Show how far it is.
+        """Show the progress.
 
         Parameters
         ----------
         wait_s : float
-            Seconds for which the limit of the gateways lets nothing out; 0 when it does.
+            Seconds for which the limit of the gateways lets no question out; 0 if it lets one out.
         """
 
 
@@ -106,8 +107,8 @@ class Gateways:
     timeout : float
         Seconds to wait for each answer; a connection gets the same, 5 seconds at most.
     serve : callable, optional
-        Starts the gateway behind ``sample://``: takes the URL, and returns that of the gateway and
-        what ends it.
+        Starts the gateway behind ``sample://``. Takes the URL, and returns the URL at which the
+        gateway listens and a function that stops it.
     patience : Patience, optional
         The bounds of trying again.
     clock : callable
@@ -173,8 +174,8 @@ class Gateways:
         RuntimeError
             When this was called in the course of a run.
         Exception
-            What `work` raises. It is told of a gateway that cannot be reached as of any other
-            error: in the reply to a question.
+            What `work` raises. If a gateway cannot be reached, `work` learns this as it learns any
+            other error: in the reply to a question.
         """
         self._leave_to_parent()
         self.check()
@@ -199,7 +200,7 @@ class Gateways:
             raise GatewayDisconnectedError("closed here while it was read")
 
     def _leave_to_parent(self) -> None:
-        """In a forked child, forget the sockets and slots, which are the parent's."""
+        """In a forked child, forget the sockets and slots, because they belong to the parent."""
         if self._process != os.getpid():
             self._process = os.getpid()
             self._is_stopped = self._is_running = self._is_closed_within = False
@@ -265,7 +266,7 @@ class _Run:
         return max(wait_s, 0.0)
 
     def _offer(self, asked: Asked, free: list[Line], now: float) -> None:
-        """Send a question over the best free line, and cross lines off that are free no more."""
+        """Send a question over the best free line, and remove lines that are no longer free."""
         if asked.failed is not None and not self._may_ask_again(asked, now):
             # The gateway that could still be asked has been given up meanwhile.
             self._give_up_on(asked, *asked.failed)
@@ -275,6 +276,7 @@ class _Run:
             if not line.is_free(now):
                 free.remove(line)
             if is_sent:
+                _log.debug("asked %s for %s", line.url, asked.question.text)
                 asked.tries[line] = asked.tries.get(line, 0) + 1
                 self._work.sent(asked)
                 return
@@ -286,7 +288,7 @@ class _Run:
             if home is not None and self._waits_for(home, asked, now):
                 return home if home in free else None
         able = [line for line in free if asked.tries.get(line, 0) < self._patience.asks]
-        # Whoever failed to answer it least often, then whoever has the least to do.
+        # Prefer the line that failed least often with this question, then the least busy one.
         return min(able, key=lambda x: (asked.tries.get(x, 0), x.in_flight), default=None)
 
     def _waits_for(self, home: Line, asked: Asked, now: float) -> bool:
@@ -305,7 +307,7 @@ class _Run:
     # -- listening ----------------------------------------------------------------------------
 
     def _listen(self, wait_s: float) -> tuple[dict[Line, int], float]:
-        """Events by line, and a moment: what had come by then counts as in time."""
+        """Wait for events. Return them by line, and the moment up to which an answer is in time."""
         before = self._clock()
         ready = self._select(wait_s)
         now = self._clock()
@@ -332,8 +334,9 @@ class _Run:
         return {key.data: events for key, events in self._selector.select(wait_s)}
 
     def _take(self, line: Line, asked: Asked, outcome: Any, now: float) -> None:
-        """Hand an answer on, or see to it that the question is asked again."""
+        """Pass an answer on, or have the question asked again."""
         if not isinstance(outcome, GatewayError):
+            _log.debug("%s answered for %s", line.url, asked.question.text)
             self._work.answered(asked, Reply(outcome, None, line.issuer))
             return
         asked.failed = line, outcome
@@ -380,7 +383,7 @@ class _Run:
     # -- giving up ----------------------------------------------------------------------------
 
     def _give_up(self, now: float) -> None:
-        """Tell all who wait when no gateway is left; leave one out while others go on."""
+        """Answer all questions with an error if no gateway is left; else leave out a lost one."""
         if all(line.is_well for line in self._lines):
             return  # the ordinary case
         if all(line.is_given_up(now) for line in self._lines):

@@ -15,6 +15,7 @@ from intake_futu_short.errors import GatewayDisconnectedError, GatewayError, Pro
 from intake_futu_short.opend import replies, wire
 from intake_futu_short.opend.cipher import Aes, Algorithm
 from intake_futu_short.opend.messages_pb2 import InitConnect, KeepAlive
+from intake_futu_short.wording import keyword
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,10 +161,10 @@ class Connection:
         """The gateway closed the connection."""
         if not self._ready:
             asked = (
-                "is OpenD set to the same RSA key as rsa_key= here?"
+                f"is OpenD set to the same RSA key as {keyword('rsa_key')} here?"
                 if self._is_encrypted
                 else "does OpenD take unencrypted connections from this host? When it has an RSA "
-                "key, rsa_key= must name the same one"
+                f"key, {keyword('rsa_key')} must name the same one"
             )
             self._fail(
                 GatewayDisconnectedError(
@@ -224,15 +225,15 @@ class Connection:
             return plaintext
         if self._cipher is not None and frame.is_intact(frame.body):
             raise ProtocolError(
-                f"{self._peer} answered unencrypted: set OpenD to the RSA key that rsa_key= names, "
-                "or leave rsa_key= out"
+                f"{self._peer} answered unencrypted: set OpenD to the RSA key that "
+                f"{keyword('rsa_key')} names, or leave {keyword('rsa_key')} out"
             )
         advice = "Read again"
         if frame.proto_id == INIT_CONNECT:
             advice = (
-                "OpenD must be set to the same RSA key as rsa_key= here"
+                f"OpenD must be set to the same RSA key as {keyword('rsa_key')} here"
                 if self._is_encrypted
-                else "When OpenD has an RSA key, rsa_key= must name the same one"
+                else f"When OpenD has an RSA key, {keyword('rsa_key')} must name the same one"
             )
         raise ProtocolError(
             f"{self._peer} sent a damaged frame: the SHA-1 of its body ({len(frame.body)} bytes, "

@@ -16,6 +16,7 @@ from intake_futu_short.described import described_path
 from intake_futu_short.errors import ConfigError, GatewayUnreachableError
 from intake_futu_short.opend.address import ENVIRONMENT_VARIABLE, SAMPLE_URL
 from intake_futu_short.opend.cipher import RsaKey
+from intake_futu_short.wording import argument, keyword
 
 if TYPE_CHECKING:
     from intake_futu_short.opend.address import GatewayURL
@@ -27,7 +28,7 @@ __all__ = ["Dial", "host_at", "read_key"]
 # What connect() reports while the connection is being made; Windows has a code of its own.
 _UNDER_WAY = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", -1)}
 LOOK_AGAIN_S = 0.02
-# A key of 2048 bits is 1.7 KB; nobody means a file of another order.
+# A key of 2048 bits takes 1.7 KB. A much larger file is not a key.
 _MAX_KEY_BYTES = 2**16
 
 _log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ class Dial:
         try:
             self._sock = _Socket(family, socket.SOCK_STREAM)
             self._sock.setblocking(False)
-            # A request is smaller than a packet: it must not wait for the next one.
+            # A request is smaller than a packet, and must be sent without waiting for more data.
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             number = self._sock.connect_ex(place)
         except OSError as error:  # the system has no such family, or no route
@@ -149,7 +150,7 @@ class Dial:
 class _Socket(socket.socket):
     """A socket that garbage collection closes without a warning.
 
-    Objects of one cycle are finalized in no certain order: what owns it may come too late.
+    Objects of one cycle are finalized in no certain order, so its owner may come too late.
     """
 
     __slots__ = ()
@@ -200,8 +201,8 @@ def _addresses_without_resolver(url: GatewayURL) -> list[Address] | None:
 def _unreachable(url: GatewayURL, why: str) -> GatewayUnreachableError:
     return GatewayUnreachableError(
         f"no gateway answers at {url} ({why}). Start OpenD, log in, and compare the port with "
-        f"its settings; gateway= or ${ENVIRONMENT_VARIABLE} name another one. Without OpenD, "
-        f"gateway={SAMPLE_URL!r} serves examples"
+        f"its settings; {keyword('gateway')} or ${ENVIRONMENT_VARIABLE} name another one. Without "
+        f"OpenD, {argument('gateway', SAMPLE_URL)} serves examples"
     )
 
 
@@ -236,7 +237,9 @@ def read_key(path: str) -> RsaKey:
     except (OSError, RuntimeError, ValueError) as error:  # ~ of a user who is none, a NUL in a path
         # The words of the system quote the path.
         why = (isinstance(error, OSError) and error.strerror) or error
-        raise ConfigError(f"rsa_key {shown}: {why}") from (error if shown == repr(path) else None)
+        raise ConfigError(f"{argument('rsa_key')} {shown}: {why}") from (
+            error if shown == repr(path) else None
+        )
     # Windows keeps its permissions elsewhere, and this bit is always set.
     if is_public and os.name == "posix":
         # In one step, as a lock would: but a child may be forked while a lock is held.

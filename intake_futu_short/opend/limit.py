@@ -1,9 +1,9 @@
 """The limit of a call at a gateway, kept by all processes of a host together.
 
 The gateway counts arrivals, and a request arrives at some time between its sending and its answer.
-So a slot is taken when a request is sent, and is free one window after its *answer*; one that is
-never answered, also a dead process's, is free one window after its deadline. Whenever the requests
-arrived, no window holds more than the limit.
+A slot is therefore taken when a request is sent, and becomes free one window after its *answer*. If
+a request is never answered, even because its process died, its slot becomes free one window after
+its deadline. Whenever the requests arrived, no window holds more than the limit.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
 
 __all__ = ["HostLimit"]
 
-# A healthy process holds the file for a tenth of a millisecond: one that holds it so long has been
-# stopped.
+# A healthy process locks the file for a tenth of a millisecond. A process that holds the lock for
+# this many seconds is suspended.
 LOCK_PATIENCE_S = 10.0
-# Two failures further apart than this are two short waits for the file and not one long one.
+# Two failures to lock the file that are further apart than this count as separate waits.
 LOCK_GAP_S = 1.0
-# Slots that are taken together, for they cost one transaction: a share of the limit, and no more
-# than a quarter of what is free. A limit as tight as OpenD's own has none to spare.
+# Several slots are taken together, because each transaction costs time: a share of the limit, but
+# no more than a quarter of the free slots. With a limit as tight as OpenD's, it is one slot.
 RESERVED_SHARE = 64
 RESERVED_AT_MOST = 16
 RESERVED_S = 0.1
 # What closes the file has notes to write, and waits so long for others to let it.
 CLOSE_PATIENCE_S = 0.5
-# Times further ahead are not believed.
+# A time in the file that is further ahead than this is taken for an error.
 LONGEST_TIMEOUT_S = 86_400.0
 LONGEST_WINDOW_S = 1e6
 

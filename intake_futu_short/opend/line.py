@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 __all__ = ["CONNECT_S", "PATIENCE", "Line", "Patience"]
 
 CONNECT_S = 5.0
-# A connection that rested longer may have been closed by the gateway or forgotten by the network.
+# After a longer rest, the gateway may have closed the connection, or the network dropped it.
 IDLE_S = 30.0
-# A gateway that is left out while others go on is tried again after so long.
+# Seconds until a gateway that was left out is tried again.
 AWAY_S = 30.0
-# A connection that stood for so long had been made, also when nothing was answered over it.
+# A connection that lasted this long counts as made, even if nothing was answered over it.
 STEADY_S = 1.0
 # Waits shorter than this share of the window are not worth a line in the log.
 LOGGED_FROM_SHARE = 0.1
@@ -76,9 +76,9 @@ class Patience:
         How long a lost connection is tried again. A first connection is tried once: a gateway that
         was never there is an error at once.
     silence_s : float
-        A connection on which heartbeats stay unanswered for so long is given up.
+        Seconds without an answer to heartbeats after which a connection is given up.
     pause_s : callable
-        Seconds to wait after so many tries.
+        Takes the number of tries so far, and returns the seconds to wait before the next one.
     """
 
     asks: int = 3
@@ -167,7 +167,7 @@ class Line:
 
     @property
     def issuer(self) -> tuple[Line, int]:
-        """What tells the answers of this connection from those of any other."""
+        """A value that is equal for answers of this connection, and different for any other."""
         return self, self._connections
 
     def issued(self, issuer: object) -> bool:
@@ -237,7 +237,7 @@ class Line:
         return max(0.0, self._free_at - now)
 
     def wait_s(self, now: float) -> float:
-        """Seconds until there is something to do here without anything having come."""
+        """Seconds until there is something to do here, even if nothing arrives."""
         if self._dial is not None:
             return self._dial.wait_s(now)
         moment = self._try_at if self._up is None else self._up.until()
@@ -315,7 +315,7 @@ class Line:
         Returns
         -------
         list of (object, GatewayError)
-            As `advance`: what it was asked and others are to be asked now.
+            As for `advance`: the questions that now go to other gateways.
         """
         is_down = not self.is_up and (self._failures > 1 or self.is_given_up(now))
         error = self._error

@@ -16,6 +16,7 @@ from intake_futu_short.errors import (
     GatewayTimeoutError,
 )
 from intake_futu_short.opend.connection import Answer, Connection, Ready
+from intake_futu_short.wording import keyword
 
 if TYPE_CHECKING:
     import socket
@@ -222,7 +223,8 @@ class SocketConnection:
                 GatewayTimeoutError(
                     f"{self._name} took the connection and did not answer the handshake within "
                     f"{self._handshake_s:g} s. Is it OpenD's API port, and is OpenD logged in? It "
-                    "must be set to the RSA key that rsa_key= names, or to none where none is named"
+                    f"must be set to the RSA key that {keyword('rsa_key')} names, or to none where "
+                    "none is named"
                 )
             )
         for serial, flight in list(self._flights.items()):

@@ -1,7 +1,7 @@
-"""Figures of daily short volume: what ``df.shortvol.plot`` shows, and `save` for files.
+"""Figures of daily short volume: `plot` is behind ``df.shortvol.plot``, `save` writes files.
 
-`figure_data` works out what is drawn and `drawing` puts it on axes. matplotlib, which is optional,
-is imported when a figure is asked for.
+`figure_data` computes what to draw, and `drawing` draws it on axes. matplotlib is optional, and is
+imported only when a figure is drawn.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError, UnusablePackageWarning, warn
 from intake_futu_short.optional import HVPLOT, MATPLOTLIB
 from intake_futu_short.plotting.figure_data import heading_of, tickers_of
-from intake_futu_short.plotting.shown import LAST, shown
+from intake_futu_short.plotting.shown import LAST, NoRowsError, shown
 from intake_futu_short.plotting.step import WINDOW
 
 if TYPE_CHECKING:
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "LAST",
+    "MOST_PANELS",
     "WINDOW",
     "Kind",
+    "NoRowsError",
     "Options",
     "check_installed",
     "interactive",
@@ -53,7 +55,7 @@ _BACKEND = "MPLBACKEND"
 
 @dataclass(frozen=True)
 class Options:
-    """Which days of a frame are shown, in which kind of figure, with which reports; see `plot`."""
+    """Options of a figure: which days, which kind, which reports. See ``df.shortvol.plot``."""
 
     kind: Kind | None = None
     start: Any = None
@@ -62,8 +64,8 @@ class Options:
     positions: pd.DataFrame | None = field(default=None, compare=False)
 
     def interval(self) -> tuple[str | None, str | None]:
-        """``start`` and ``end`` as days, once all options are known to be right."""
-        # It reads URLs too, whose code an import of the accessor need not load.
+        """Check all options, and return ``start`` and ``end`` as days."""
+        # `arguments` also loads code for URLs, which the accessor does not need.
         from intake_futu_short import arguments  # noqa: PLC0415 - not at import
 
         if self.kind not in {None, "panels", "heatmap"}:
@@ -79,12 +81,12 @@ class Options:
 
 
 def check_installed() -> None:
-    """See to it that figures can be drawn, before rows are read for one.
+    """Make sure that figures can be drawn, before any rows are read.
 
     Raises
     ------
     ImportError
-        When matplotlib is not installed; it says what to do.
+        When matplotlib is not installed; the message says what to do.
     """
     _drawing()
 
@@ -96,14 +98,14 @@ def plot(
     ax: Any = None,
     figsize: tuple[float, float] | None = None,
 ) -> Any:
-    """Draw a frame with pyplot, or on axes that are given; returns what was drawn on.
+    """Draw a frame with pyplot, or on axes that are given; return the axes drawn on.
 
     `intake_futu_short.accessor` describes it to users.
     """
     if ax is not None:
         if figsize is not None:
             raise ConfigError(
-                "figsize is that of a new figure; with ax= the figure is there already"
+                "figsize is the size of a new figure; with ax= the figure exists already"
             )
         return _on_axes(frame, options, ax)
     kind, tickers = _for_new_figure(frame, options, figsize)
@@ -113,20 +115,20 @@ def plot(
 
 
 def _shown_figure(figsize: tuple[float, float]) -> Figure:
-    """Figure of pyplot, so that a notebook shows it; which backend that takes is the user's choice.
+    """Make a figure with pyplot and the user's backend, so that a notebook shows it.
 
-    One that is not shown where the backend cannot work, without a display say.
+    If the backend does not work, without a display for instance, make one that can only be saved.
     """
     try:
         import matplotlib.pyplot as plt  # noqa: PLC0415 - see the module's docstring
 
         return plt.figure(figsize=figsize, layout="constrained")
-    except Exception as error:  # noqa: BLE001 - a backend is any module
+    except Exception as error:  # noqa: BLE001 - a backend can be any module
         from matplotlib.figure import Figure  # noqa: PLC0415 - see the module's docstring
 
         warn(
-            f"matplotlib cannot show figures here ({error}): this one can be saved only, with "
-            "savefig() of its figure. $MPLBACKEND or matplotlib.use() name another backend",
+            f"matplotlib cannot show figures here ({error}). This figure can only be saved, with "
+            "its savefig(). To use another backend, set $MPLBACKEND or call matplotlib.use()",
             UnusablePackageWarning,
         )
         return Figure(figsize=figsize, layout="constrained")
@@ -140,20 +142,20 @@ def save(
     figsize: tuple[float, float] | None = None,
     dpi: float = 150,
 ) -> Path:
-    """Draw a frame into a file, without pyplot: no window, no display, no backend.
+    """Draw a frame into a file. This needs no display and does not use pyplot.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         Rows as ``df.shortvol`` takes them.
     path : str or path
-        File to write or replace; ``.png``, ``.pdf`` or ``.svg``.
+        File to write or replace. Its name ends in ``.png``, ``.pdf`` or ``.svg``.
     options : Options
         Which days and which kind of figure.
     figsize : (float, float), optional
         Width and height in inches.
     dpi : float
-        Dots an inch of a PNG.
+        Dots per inch of a PNG.
 
     Raises
     ------
@@ -178,7 +180,7 @@ def save(
 
 
 def interactive(frame: pd.DataFrame, options: Options = Options(), **style: Any) -> Any:
-    """Short ratio and pooled ratio as lines that a notebook zooms into.
+    """Draw the short ratio and the pooled ratio as lines that can be zoomed in a notebook.
 
     `intake_futu_short.accessor` describes it to users.
     """
@@ -195,14 +197,14 @@ def interactive(frame: pd.DataFrame, options: Options = Options(), **style: Any)
         "title": heading_of(tickers),
     }
     by = {"groupby": "ticker"} if len(tickers) > 1 else {}
-    # The accessor is hvplot's own; pandas' types do not know it.
+    # hvplot adds this accessor; pandas' types do not know it.
     return cast("Any", table).hvplot.line(y=list(names.values()), **by, **{**looks, **style})
 
 
 def _drawing(*, shows: bool = False) -> ModuleType:
-    """Import what draws, and matplotlib with it; `shows`: to show something, not for a file."""
-    # The import would fail of a backend that matplotlib does not know, and could not be done again.
-    # A notebook names its own there for every command that is run from it.
+    """Import `drawing` and matplotlib. `shows`: the figure is to be shown, not saved."""
+    # With an unknown backend in $MPLBACKEND the import would fail, and could not be repeated.
+    # A notebook sets $MPLBACKEND to its own backend for every command that is run from it.
     backend = None if "matplotlib" in sys.modules else os.environ.pop(_BACKEND, None)
     try:
         with MATPLOTLIB:
@@ -217,17 +219,17 @@ def _drawing(*, shows: bool = False) -> ModuleType:
             mpl.rcParams["backend"] = backend
         except ValueError as error:
             if shows:
-                warn(f"${_BACKEND} is left out of account: {error}", UnusablePackageWarning)
+                warn(f"${_BACKEND} is ignored: {error}", UnusablePackageWarning)
     return drawing
 
 
 def _shown(
     frame: pd.DataFrame, options: Options, usual: Callable[[int], Kind]
 ) -> tuple[Kind, list[Ticker]]:
-    """Kind of figure, by default the ``usual`` one of so many tickers, and what it shows."""
+    """Kind of figure (by default the ``usual`` one for that many tickers), and what it shows."""
     start, end = options.interval()
     if start is None:
-        # Rows before the start that a source was given are there for windows to look back on.
+        # Rows before the start that a source was given are only there for windows to look back on.
         start, end = replace(options, start=frame.attrs.get("start")).interval()
     tickers = tickers_of(frame, options.positions)
     kind = options.kind or usual(len(tickers))
@@ -237,14 +239,14 @@ def _shown(
 def _for_new_figure(
     frame: pd.DataFrame, options: Options, figsize: Any
 ) -> tuple[Kind, list[Ticker]]:
-    """Find everything that is wrong before pyplot keeps a figure that cannot be drawn."""
+    """Check everything first, so that pyplot does not keep an empty figure after an error."""
     if figsize is not None:
         _check_size(figsize)
     kind, tickers = _shown(frame, options, lambda n: "heatmap" if n > MOST_PANELS else "panels")
     if kind == "panels" and len(tickers) > MOST_PANELS:
         raise ConfigError(
-            f"{len(tickers)} tickers are too many for panels ({MOST_PANELS} at most): choose some, "
-            "or kind='heatmap'"
+            f"{len(tickers)} tickers are too many for panels ({MOST_PANELS} at most): choose "
+            "fewer, or use kind='heatmap'"
         )
     return kind, tickers
 
@@ -276,7 +278,7 @@ def _fill(drawing: ModuleType, figure: Figure, kind: Kind, tickers: Sequence[Tic
 
 
 def _on_axes(frame: pd.DataFrame, options: Options, ax: Any) -> Any:
-    """Draw on axes of the user."""
+    """Draw on axes that the user gave."""
     drawing = _drawing()
     from matplotlib.axes import Axes  # noqa: PLC0415 - see the module's docstring
 
@@ -289,8 +291,8 @@ def _on_axes(frame: pd.DataFrame, options: Options, ax: Any) -> Any:
             return drawing.heat_map(axes[0], tickers)
         if len(tickers) > 1:
             raise ConfigError(
-                f"the frame has {len(tickers)} tickers: panels take as many Axes, kind='heatmap' "
-                "one"
+                f"the frame has {len(tickers)} tickers: panels need one Axes for each, "
+                "kind='heatmap' needs one Axes"
             )
         return drawing.ratio_alone(axes[0], tickers[0])
     kind, tickers = _shown(frame, options, lambda _: "panels")
@@ -299,8 +301,8 @@ def _on_axes(frame: pd.DataFrame, options: Options, ax: Any) -> Any:
     if len(tickers) > 1:
         if len(axes) != len(tickers):
             raise ConfigError(
-                f"the frame has {len(tickers)} tickers and ax= {len(axes)} Axes: one each, or "
-                "one Axes for a heat map"
+                f"the frame has {len(tickers)} tickers and ax= has {len(axes)} Axes: pass one for "
+                "each ticker, or one Axes for a heat map"
             )
         drawing.small_multiples(axes, tickers)
     elif len(axes) in {2, 3}:

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
     from intake_futu_short.plotting.figure_data import Ticker
 
-__all__ = ["LAST", "share_dates", "shown"]
+__all__ = ["LAST", "NoRowsError", "share_dates", "shown"]
 
 # Trading days that are shown where nobody says which: about a year.
 LAST = 250
+
+
+class NoRowsError(ConfigError):
+    """The days that a figure is to show have no rows."""
 
 
 def shown(
@@ -45,14 +49,14 @@ def shown(
 
     Raises
     ------
-    ConfigError
+    NoRowsError
         When no ticker has a row in these days.
     """
     if last is None:
         last = "all" if start else LAST
     within = [t.days.loc[start:end] for t in tickers]
     if (start or end) and not any(len(days) for days in within):
-        raise ConfigError(_no_rows(tickers, start, end))
+        raise NoRowsError(_no_rows(tickers, start, end))
     whole = [replace(t, days=days) for t, days in zip(tickers, within, strict=True)]
     if last == "all":
         return whole

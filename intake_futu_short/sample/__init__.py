@@ -1,4 +1,4 @@
-"""Rows behind ``sample://``; README.md beside this file says where each file comes from."""
+"""Sample rows behind ``sample://``. README.md in this directory says where each file comes from."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _DTYPES: dict[str, Any] = {
 def frame(code: str, what: str = SHORT_VOLUME.name) -> pd.DataFrame:
     """Read the sample rows of a ticker as ``intake.open_futu_short(code, ...)`` would.
 
-    Of short interest: as ``intake.open_futu_short_interest(code, ...)`` would.
+    With ``what="short_interest"``, as ``intake.open_futu_short_interest(code, ...)`` would.
 
-    No gateway takes part, not even the one in this process behind ``sample://``: it is for trying
-    ``df.shortvol`` out.
+    The rows come straight from the package's files, without any gateway. Use them to try out
+    ``df.shortvol``.
 
     Parameters
     ----------
     code : str
         ``"US.AAPL"``, ``"US.SAMPLE"``, ``"HK.00700"`` or ``"HK.SAMPLE"``. There is no short
-        interest of the first.
+        interest of ``"US.AAPL"``.
     what : {"short_volume", "short_interest"}
         Which series.
 
@@ -59,7 +59,7 @@ def frame(code: str, what: str = SHORT_VOLUME.name) -> pd.DataFrame:
     >>> interest[["timestamp_str", "shares_short", "published"]].head(2)
       timestamp_str  shares_short  published
     0    2026-05-29      15857219 2026-06-10
-    1    2026-05-15      15065436 2026-05-28
+    1    2026-05-15      15891247 2026-05-28
     """
     call = calls.series(what)
     folder = files("intake_futu_short") / "sample"
@@ -76,7 +76,7 @@ def frame(code: str, what: str = SHORT_VOLUME.name) -> pd.DataFrame:
     columns = {}
     for column in table.columns:
         values = text.get(column.name, pd.Series(index=text.index, dtype=object))
-        if column.kind != "day":  # by way of floats, which Python reads to the last digit
+        if column.kind != "day":  # Python's float() reads every digit exactly
             values = pd.Series([float(value) for value in values])
         columns[column.name] = values.astype(_DTYPES.get(column.kind, text_dtype()))
     rows = with_published(pd.DataFrame(columns), table)

@@ -1,4 +1,4 @@
-"""The store: every ticker's history in a Parquet file of its own, on any fsspec file system.
+"""The store keeps each ticker's history in its own Parquet file, on any fsspec file system.
 
 ::
 
@@ -10,8 +10,8 @@
                          tables.py columns of Arrow ↔ pandas
         paths.py       a ticker ↔ the path of its file   (pure)
         file_system.py the files below a URL
-                         urls.py which can be a store, local_disk.py, object_store.py,
-                         process_lock.py where the kernel locks nothing
+                         urls.py which URLs can be a store, local_disk.py, object_store.py,
+                         process_lock.py for file systems without locks
 """
 
 from __future__ import annotations
@@ -45,19 +45,20 @@ __all__ = ["FutuShortStore"]
 
 
 class FutuShortStore:
-    """Histories of tickers below a URL. Making one does no I/O.
+    """Stored histories of tickers. Making a store object does no I/O.
 
     Parameters
     ----------
     url : str or path
-        A local directory or a URL of fsspec, such as ``"s3://bucket/short"``. It need not exist.
+        A local directory or an fsspec URL, such as ``"s3://bucket/short"``. It need not exist yet.
     storage_options : mapping, optional
-        What fsspec passes to the file system, credentials for instance; never shown.
+        Options that fsspec passes to the file system, such as credentials. They are never shown.
 
     Raises
     ------
     ConfigError
-        When the URL or the options cannot work, or what the protocol needs is not installed.
+        When the URL or the options cannot work, or a package that the protocol needs is not
+        installed.
     """
 
     def __init__(
@@ -72,57 +73,65 @@ class FutuShortStore:
             return repr_table.refused(self)
         return f"{type(self).__name__}({self.url!r})"
 
+    def _repr_html_(self) -> str:
+        facts = {"state": repr_table.REFUSED}
+        if hasattr(self, "_files"):
+            place = "a local directory" if self._files.is_local else "reached through fsspec"
+            facts = {"url": self.url, "place": place}
+        return repr_table.as_html(f"{type(self).__name__}: histories of tickers", facts)
+
     @property
     def url(self) -> str:
-        """URL for people to read, without a password."""
+        """URL of the store without its password, for people to read."""
         return self._files.url
 
     # -- one ticker -------------------------------------------------------------------------
 
     def load(self, ticker: Ticker) -> TickerHistory | None:
-        """Read what is kept of a ticker; None when nothing is.
+        """Read the history of a ticker; None when there is none.
 
-        Its ``version`` tells `save` what a history was made from: `dataclasses.replace` keeps it.
+        Its ``version`` tells `save` which stored state the history was made from.
+        `dataclasses.replace` keeps it.
 
         Raises
         ------
         CorruptStoreError
-            When its file is damaged or is none of the store's; the message names it.
+            When the ticker's file is damaged, or was not written by a store. The message names it.
         StoreError
             When the store cannot be read, or another version wrote the file.
         """
         return writing.load(self._files, ticker)
 
     def version(self, ticker: Ticker) -> str | None:
-        """What changes whenever something is saved of a ticker; None when nothing is kept."""
+        """Version of a ticker's file, which changes at every save; None when there is no file."""
         return self._files.version(store_paths.file_path(ticker))
 
     def save(self, ticker: Ticker, history: TickerHistory) -> TickerHistory:
-        """Keep what is now known of a ticker, in place of the version that it was made from.
+        """Save the history of a ticker, in place of the version that it was made from.
 
-        The caller holds the ticker's lock (see `try_lock`). If another process has saved something
-        since the history was loaded, the two are merged, and no row of either is lost; where a
-        store has neither locks nor conditional writes, as long as they don't save at the very same
-        moment.
+        The caller must hold the ticker's lock (see `try_lock`). If another process has saved the
+        ticker since this history was loaded, the two histories are merged, and no row of either is
+        lost. On a store that has neither locks nor conditional writes this does not hold for two
+        processes that save at the very same moment.
 
         Returns
         -------
         TickerHistory
-            What is kept now, with its new version.
+            The history as it is now stored, with its new version.
 
         Raises
         ------
         StoreError
-            When it cannot be written; what was kept before is then unchanged.
+            When the file cannot be written. The stored history is then unchanged.
         """
         return writing.save(self._files, ticker, history)
 
     def try_lock(self, ticker: Ticker) -> AbstractContextManager[None] | None:
-        """Become the one writer of a ticker, from `load` to `save`; None while another one is.
+        """Lock a ticker for writing, from `load` to `save`; None while another writer holds it.
 
-        On a local disk this keeps out every other process, and one that dies lets go. An object
-        store has no locks: only writers of this process are kept apart, and `save` takes in what
-        another process has saved meanwhile.
+        On a local disk the lock keeps out every other process. If the process that holds it dies,
+        the lock is released. An object store has no locks: there the lock only keeps apart the
+        threads of this process, and `save` merges what another process has saved meanwhile.
 
         Raises
         ------
@@ -131,15 +140,15 @@ class FutuShortStore:
         """
         return self._files.try_lock(store_paths.writer_path(ticker))
 
-    # -- many -------------------------------------------------------------------------------
+    # -- many tickers -----------------------------------------------------------------------
 
     def codes(self, market: str | None = None, *, what: str = SHORT_VOLUME.name) -> list[str]:
-        """Codes of which something is kept, sorted.
+        """List the codes that have a history in the store, sorted.
 
         Parameters
         ----------
         market : {"HK", "US"}, optional
-            None: of both.
+            None: both markets.
         what : {"short_volume", "short_interest"}
             Which series.
         """
@@ -159,43 +168,46 @@ class FutuShortStore:
         aside: bool = False,
         errors: Literal["raise", "warn"] = "raise",
     ) -> pd.DataFrame:
-        """Read rows of many tickers of one market into a frame; no gateway is asked.
+        """Read rows of many tickers of one market into a frame. No gateway is asked.
 
         Parameters
         ----------
         codes : str or iterable of str, optional
             None: every ticker of the market that the store has, sorted by code.
         market : {"HK", "US"}, optional
-            Needed only where neither `codes` nor what is in the store tells it.
+            Needed only if `codes` is not given and the store holds both markets.
         start, end : str, date or Timestamp, optional
             First and last trading day, both inclusive.
         columns : iterable of str, optional
-            Of the market's columns, in the order wanted, and perhaps ``first_seen`` (Unix seconds
-            at which the store first saw a row; NaN for one that was public before the first
-            fill). They come after ``code`` and ``timestamp_str``, which are always there. None: the
-            market's columns. What is not wanted is not decoded.
+            Columns of the market to read, in this order. ``first_seen`` can be among them: the Unix
+            seconds at which the store first saw the row, NaN if the row was public before the first
+            fill. ``code`` and ``timestamp_str`` always come first. None: all columns of the market,
+            without ``first_seen``. Other columns are not decoded, which saves time.
         what : {"short_volume", "short_interest"}
             Which series.
         as_of : str, date or datetime, optional
-            Only what the store had seen by then: the rows, with the values that were later revised
-            or withdrawn as they were, and the reports. A time with a zone, such as
-            ``"2026-01-02T18:00+08:00"``, or a date: the end of that day in the market. A row
-            without ``first_seen`` counts as seen at 16:00 market time of its day, a report of short
-            interest at that time of its publication. Prices are in today's adjustment.
+            Read only what the store had seen by this moment: the rows and reports that it had, with
+            the values that they had then, even if they were later revised or withdrawn. Either a
+            time with a zone, such as ``"2026-01-02T18:00+08:00"``, or a date, which means the end
+            of that day in the market. A row without ``first_seen`` counts as seen on its own day
+            at 16:00 market time, a report of short interest on its publication day at 16:00. Prices
+            are in today's adjustment all the same.
         aside : bool
-            Read what `set_aside` has put aside of `codes`, which must be named, instead of what is
-            kept now. Of a code that was set aside more than once all of it, the newest first.
+            Read the histories that `set_aside` has put aside, instead of the current ones. This
+            needs `codes`. If a code was set aside more than once, all of its histories are read,
+            the newest first.
         errors : {"raise", "warn"}
-            Whether tickers that cannot be read are an error or are left out with a warning and
+            Whether tickers that cannot be read raise an error, or are left out with a warning and
             named in ``attrs["failed"]``.
 
         Returns
         -------
         pandas.DataFrame
-            ``code``, then the columns; a ticker after the other in the order of `codes`, each
-            one's newest row first, on a RangeIndex. ``attrs`` holds ``market`` and, for HK,
-            ``aggregates`` and ``aggregates_history``: the newest report of each ticker, and all
-            that were seen (``df.shortvol.aggregates`` and ``aggregates_history()`` read them).
+            ``code``, then the columns. The tickers follow one another in the order of `codes`, each
+            with its newest row first, on a RangeIndex. ``attrs`` holds ``market``. For HK it also
+            holds the newest report of each ticker (``aggregates``) and all reports that were seen
+            (``aggregates_history``); ``df.shortvol.aggregates`` and ``aggregates_history()`` read
+            these.
 
         Raises
         ------
@@ -233,15 +245,15 @@ class FutuShortStore:
         as_of: str | dt.date | None = None,
         errors: Literal["raise", "warn"] = "raise",
     ) -> dd.DataFrame:
-        """Give what `read` gives as a Dask DataFrame, a partition a ticker.
+        """Give what `read` gives as a Dask DataFrame, one partition per ticker.
 
-        Here only the ends of the files are read; each task reads its ticker's file, on whichever
-        worker, from the store alone. A partition is a whole ticker, which
-        ``ddf.shortvol.by_ticker()`` needs: it has every metric, such as
+        This call reads only the ends of the files. Each task later reads its ticker's file, on any
+        worker, and needs only the store. Because a partition is a whole ticker,
+        ``ddf.shortvol.by_ticker()`` can be used: it has every metric, such as
         ``ddf.shortvol.by_ticker().metrics()``. Columns that nothing uses are not read.
 
-        Every partition bears the ``attrs`` of `read`, but no ``aggregates_history``. The index
-        goes on from one partition to the next; with `start`, `end` or `as_of` it has gaps where
+        Every partition has the ``attrs`` of `read`, except ``aggregates_history``. The index
+        continues from one partition to the next. With `start`, `end` or `as_of` it has gaps where
         rows are left out. Divisions are unknown.
 
         Parameters and errors are those of `read`.
@@ -271,21 +283,22 @@ class FutuShortStore:
         what: str = SHORT_VOLUME.name,
         errors: Literal["raise", "warn"] = "raise",
     ) -> pd.DataFrame:
-        """List what the gateway has revised since the store first saw it.
+        """List the values that the gateway has revised since the store first saw them.
 
         Parameters
         ----------
         codes, market, what, errors
-            As in `read`, but without either those of both markets are listed.
+            As in `read`; but with neither `codes` nor `market`, both markets are listed.
 
         Returns
         -------
         pandas.DataFrame
-            ``code``; ``day``, the trading day of the row; ``column``, whose value was replaced, or
-            ``"(row)"`` for a row that was withdrawn; ``old`` and ``new``, the numbers before and
-            after, None for a missing one; ``seen``, when the new one was first seen (Unix seconds).
-            Of a withdrawn row ``old`` is a dict of all its values. A ticker after the other, each
-            in the order of ``seen``. Prices, which every dividend changes, are not listed.
+            ``code``; ``day``, the trading day of the row; ``column``, the column whose value was
+            replaced, or ``"(row)"`` if the whole row was withdrawn; ``old`` and ``new``, the value
+            before and after, None if missing; ``seen``, when the new value was first seen (Unix
+            seconds). For a withdrawn row ``old`` is a dict of all its values. The tickers follow
+            one another, each in the order of ``seen``. Prices are not listed, because every
+            dividend changes them.
 
         Raises
         ------
@@ -310,19 +323,19 @@ class FutuShortStore:
         *,
         what: str = SHORT_VOLUME.name,
     ) -> pd.DataFrame:
-        """Read every file, and say of each whether it is sound, complete, and adds up.
+        """Read every file, and report whether it is sound and complete and whether its rows add up.
 
-        `intake_futu_short.verifying.verify` describes the answer.
+        `intake_futu_short.verifying.verify` describes the result.
         """
         from intake_futu_short.verifying import verify  # noqa: PLC0415 - stands above this module
 
         return verify(self, codes, market, what=what)
 
     def set_aside(self, code: str, *, what: str = SHORT_VOLUME.name) -> str:
-        """Move what is kept of a code to a file of its own; the next sync starts anew.
+        """Move the history of a code to another file, so that the next sync starts a new one.
 
-        This is for a code that now belongs to another security, whose rows must not be joined with
-        those of the one before. ``read(code, aside=True)`` reads what was set aside.
+        Use this for a code that now belongs to another security: the rows of the two securities
+        must not be joined. ``read(code, aside=True)`` reads what was set aside.
 
         Returns
         -------
@@ -332,9 +345,10 @@ class FutuShortStore:
         Raises
         ------
         ConfigError
-            When it is no code.
+            When `code` is not a code.
         StoreError
-            When nothing is kept of it, somebody is writing it, or the store cannot be written.
+            When the store has no history of it, a sync is writing it, or the store cannot be
+            written.
         """
         ticker = Ticker(Security.parse(code), series(what))
         if self.version(ticker) is None:  # before the lock, which would make a mistyped directory
@@ -354,12 +368,12 @@ class FutuShortStore:
         *,
         what: str = SHORT_VOLUME.name,
     ) -> pd.DataFrame:
-        """Say what is kept, a row a ticker, sorted by code; only the ends of files are read.
+        """List the stored tickers, sorted by code. Only the ends of the files are read.
 
         Parameters
         ----------
         market : {"HK", "US"}, optional
-            None: of both.
+            None: both markets.
         errors : {"raise", "warn"}
             As in `read`.
         what : {"short_volume", "short_interest"}
@@ -368,16 +382,16 @@ class FutuShortStore:
         Returns
         -------
         pandas.DataFrame
-            ``code``; ``rows``; ``first`` and ``last`` trading day; ``complete``, whether it was
-            walked to the end; ``checked``, when the gateway was last asked (UTC, NaT: never);
-            ``size_bytes``.
+            ``code``; ``rows``; ``first`` and ``last`` trading day; ``complete``, whether the store
+            has the history to its end; ``checked``, when the gateway was last asked (UTC, NaT:
+            never); ``size_bytes``.
 
         Raises
         ------
         StoreError
             When nothing is kept, or the store cannot be read.
         PanelError
-            When files of tickers cannot be read.
+            When the files of some tickers cannot be read.
         """
         arguments.errors(errors)
         tables = _tables(series(what), market)
@@ -389,7 +403,7 @@ class FutuShortStore:
         return store_many.info(self._files, by_code, sources, errors)
 
     def _sizes(self, table: Table) -> list[tuple[Ticker, int]]:
-        """Every ticker of a market that has a file, and how long that is, in bytes."""
+        """Every ticker of a market that has a file, and the size of the file in bytes."""
         found = self._files.find(store_paths.market_path(table))
         kept = []
         for path, size in found.items():
@@ -397,7 +411,7 @@ class FutuShortStore:
             if ticker is not None:
                 kept.append((ticker, size))
             elif path.endswith(f"/{store_paths.FILE_NAME}"):
-                # Left out it could be rows that are missing, of a listing that is wrong.
+                # Skipping it could hide missing rows: the listing itself may be wrong.
                 raise StoreError(
                     f"{self._files.show(path)} lies where this store keeps no ticker. Move it out "
                     f"of the directory, or use another one as a store"
@@ -409,8 +423,8 @@ class FutuShortStore:
         if len(tables) == 1:
             what += f" of {tables[0].market.name}"
         return StoreError(
-            f"{self.url}: {what} is kept there. Is the path as it was when tickers were synced? "
-            "If it is new, sync some tickers first"
+            f"{self.url}: {what} is kept there. Is this the path that the tickers were synced to? "
+            "If the store is new, sync some tickers first"
         )
 
     def _wanted(
@@ -425,7 +439,7 @@ class FutuShortStore:
         columns: Iterable[str] | None = None,
         as_of: str | dt.date | None = None,
     ) -> tuple[list[Ticker], store_many.Selection]:
-        """Check the arguments of a reading, and find out which tickers it means."""
+        """Check the arguments of a read, and find out which tickers it means."""
         arguments.errors(errors)
         first, last = arguments.interval(start, end)
         tables = _tables(call, market)
@@ -443,7 +457,7 @@ class FutuShortStore:
         )
 
     def _set_aside(self, tickers: Sequence[Ticker]) -> list[tuple[Ticker, str]]:
-        """Files that were set aside of tickers, of each the newest first."""
+        """Files of tickers that were set aside; for each ticker the newest first."""
         sources: list[tuple[Ticker, str]] = []
         for ticker in tickers:
             paths = sorted(self._files.find(store_paths.aside_path(ticker)), reverse=True)
@@ -476,7 +490,7 @@ def _sources(tickers: Iterable[Ticker]) -> list[tuple[Ticker, str]]:
 
 
 def _of_codes(call: Call, codes: object, tables: Sequence[Table]) -> list[Ticker]:
-    """The tickers named, which must be of one market; of that of `tables`, where it is one."""
+    """The tickers named. All must be of one market: the one of `tables` if there is only one."""
     securities = [Security.parse(code) for code in arguments.any_codes(codes)]
     named = [table.market for table in tables] if len(tables) == 1 else []
     markets = list(dict.fromkeys([*(security.market for security in securities), *named]))
@@ -489,7 +503,7 @@ def _of_codes(call: Call, codes: object, tables: Sequence[Table]) -> list[Ticker
 
 
 def _tables(call: Call, market: object) -> list[Table]:
-    """What a call gives for the market of that name; for each market where none is named."""
+    """The table of a call for the market of that name, or its tables for all markets if None."""
     if market is None:
         return list(call.tables.values())
     if not isinstance(market, str) or market not in MARKETS:

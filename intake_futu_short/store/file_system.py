@@ -17,6 +17,7 @@ from intake_futu_short import repr_table
 from intake_futu_short.described import described, is_like_key
 from intake_futu_short.errors import ConfigError, FutuShortError, StoreError
 from intake_futu_short.store import local_disk, object_store, process_lock, urls
+from intake_futu_short.wording import argument, either
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,8 +51,8 @@ class StoreFileSystem:
         is_path = isinstance(plain, str) and ("://" in plain or not is_like_key(plain))
         if not isinstance(plain, str) or not plain.strip() or not is_path:
             raise ConfigError(
-                "store must be the URL or the path of a directory, such as 's3://bucket/short' or "
-                f"'~/short', not {described(url)}"
+                f"{argument('store')} must be the URL or the path of a directory, such as "
+                f"'s3://bucket/short' or '~/short', not {described(url)}"
             )
         options: object = {} if storage_options is None else storage_options
         if not isinstance(options, Mapping) or not all(isinstance(key, str) for key in options):
@@ -160,7 +161,7 @@ class StoreFileSystem:
         return {name[len(root) + 1 :]: size for name, size in found.items()}
 
     def version(self, path: str) -> str | None:
-        """What changes whenever a file does; None when there is none."""
+        """Text that changes whenever the file changes; None when there is no file."""
         with self._as_store_error("look at", path):
             if self.is_local:
                 return local_disk.version(Path(self._url) / path)
@@ -176,7 +177,7 @@ class StoreFileSystem:
     # -- writing ----------------------------------------------------------------------------
 
     def takes_conditions(self) -> bool:
-        """Whether `put_if` can be relied on: tried out once a process, before the first write."""
+        """Whether `put_if` works on this store. Tested once per process, before the first write."""
         if self._key not in _verdicts:
             with self._as_store_error("write", ""):
                 fs, root = self._open()
@@ -185,7 +186,7 @@ class StoreFileSystem:
         return _verdicts[self._key]
 
     def count_as_elsewhere(self) -> bool:
-        """Do without conditions from now on, and say so once; gives False."""
+        """Stop using conditional writes, and log this once. Returns False."""
         return self._judge(False)
 
     def put(self, path: str, content: bytes, writer: str) -> None:
@@ -237,15 +238,15 @@ class StoreFileSystem:
             fs.invalidate_cache()
 
     def try_lock(self, writer: str) -> AbstractContextManager[None] | None:
-        """Become the one writer of a file until the context ends; None while another one is.
+        """Lock a file for writing until the context ends; None while another writer holds it.
 
-        On a local disk it is a lock of the kernel, which ends with its process. Elsewhere only the
-        writers of this process are kept apart.
+        On a local disk this is a lock of the kernel, which ends with its process. Elsewhere it only
+        keeps apart the writers of this process.
 
         Parameters
         ----------
         writer : str
-            What the name of the lock file begins with, on a local disk; elsewhere there is none.
+            Beginning of the lock file's name on a local disk. Elsewhere there is no lock file.
         """
         if not self.is_local:
             return process_lock.try_hold(f"{self._url.rstrip('/')} {writer}")
@@ -310,7 +311,8 @@ def _advice(verb: str, error: Exception, *, is_local: bool) -> str:
     if isinstance(error, FileNotFoundError):
         return ". Sync the ticker first" if verb == "read" else f". Does that {place} exist?"
     if isinstance(error, PermissionError):
-        rights = "that directory" if is_local else "there, or the credentials in storage_options"
+        options = either("storage_options", "the environment")
+        rights = "that directory" if is_local else f"there, or the credentials in {options}"
         return f". Check the permissions {'of ' if is_local else ''}{rights}"
     if isinstance(error, NotImplementedError):
         return f". A store must be able to {verb}: choose another file system"

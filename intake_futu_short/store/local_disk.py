@@ -28,7 +28,7 @@ _REPLACE_PAUSE_S = 0.02
 
 
 def version(file: Path) -> str | None:
-    """What changes whenever a file does; None when there is none."""
+    """Text that changes whenever the file changes; None when there is no file."""
     try:
         now = file.stat()
     except FileNotFoundError:
@@ -37,10 +37,10 @@ def version(file: Path) -> str | None:
 
 
 def files_below(directory: str) -> dict[str, int]:
-    """Files of a directory and of those in it, also behind links: path → bytes.
+    """Files of a directory and its subdirectories, following links: path → size in bytes.
 
-    None where there is no directory. One that may not be listed is an error, and so is a link to
-    nothing: the disk that it leads to may not be there, with all that is kept on it.
+    None if there is no directory. A directory that may not be listed is an error. So is a link that
+    leads nowhere: the disk that holds the files may not be mounted.
     """
     try:
         entries = list(os.scandir(directory))
@@ -59,7 +59,7 @@ def files_below(directory: str) -> dict[str, int]:
 
 
 def replace(file: Path, content: bytes, writer: Path) -> None:
-    """Put a whole file in the place of another. A crash leaves the one or the other.
+    """Replace a file as a whole. After a crash, either the old or the new file is there.
 
     Parameters
     ----------
@@ -68,8 +68,8 @@ def replace(file: Path, content: bytes, writer: Path) -> None:
     content : bytes
         All of it.
     writer : Path
-        What the name of the temporary file begins with. The caller holds the writer's lock, so
-        that one that is there already is of a writer that died.
+        Beginning of the temporary file's name. The caller holds the writer's lock, so a temporary
+        file that is already there was left by a writer that died.
     """
     is_new = not file.parent.exists()
     try:

@@ -51,7 +51,7 @@ _FOOTER_BYTES = 16_384
 
 @dataclass(frozen=True)
 class Selection:
-    """What of a market is wanted.
+    """The rows and columns that a read selects.
 
     Attributes
     ----------
@@ -189,7 +189,7 @@ class _Part:
 def info(
     files: StoreFileSystem, sizes: Mapping[str, int], sources: Sequence[Source], errors: str
 ) -> pd.DataFrame:
-    """A row a ticker; `sizes` are in bytes, by code."""
+    """Make a table with one row per ticker; `sizes` are in bytes, by code."""
     states, failures = _each(files, sources, store_parquet.summary, last=_FOOTER_BYTES)
     text = schema.text_dtype()
     checked = pd.Series([state.checked_s for state in states], dtype="float64")
@@ -209,7 +209,7 @@ def info(
 
 
 def revisions(files: StoreFileSystem, sources: Sequence[Source], errors: str) -> pd.DataFrame:
-    """A row a replaced value or a withdrawn row, as `FutuShortStore.revisions` describes it."""
+    """Make the table that `FutuShortStore.revisions` describes."""
 
     def take(data: bytes, ticker: Ticker, where: str) -> tuple[str, tuple[Revision, ...]]:
         state = store_parquet.summary(data, ticker, where)
@@ -300,7 +300,7 @@ def _each(
 
 
 def _done(step: Callable[[Any], Any], value: Any) -> Any:
-    """What a step makes of a value; an error stays what it is."""
+    """Apply a step to a value; an error is passed on unchanged."""
     if isinstance(value, Exception):
         return value
     try:

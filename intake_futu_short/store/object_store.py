@@ -1,8 +1,8 @@
-"""Files that lie elsewhere than on a local disk: list them, and write over what was read only.
+"""Files that are not on a local disk: lists them, and writes them conditionally.
 
-fsspec has no word for conditions. s3fs passes on what it does not know, so that ``IfMatch`` reaches
-S3 and the stores that speak its language, and ``mode="create"`` is S3's ``If-None-Match: *``.
-Whether a store keeps to a condition is tried out, not told by its name.
+fsspec has no interface for conditional writes. But s3fs passes unknown arguments on, so ``IfMatch``
+reaches S3 and the stores with its protocol, and ``mode="create"`` is S3's ``If-None-Match: *``.
+Whether a store obeys conditions is tested, not guessed from its name.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-# A tag that no content has.
+# A tag that no file has.
 _WRONG_TAG = '"00000000000000000000000000000000"'
 # "Precondition failed", and "conflict" when two conditional writes have met.
 _REFUSALS = frozenset({409, 412})
@@ -89,9 +89,10 @@ def tag_of(info: Mapping[str, Any]) -> str | None:
 
 
 def takes_conditions(fs: Any, directory: str) -> bool:
-    """Try out whether a store keeps to conditions, by a write that it must refuse.
+    """Test whether a store obeys conditions, with a write that it must refuse.
 
-    What it writes if it does not begins with a dot, is of no other attempt, and is removed.
+    If the store does not refuse, the file that was written is removed. Its name begins with a dot,
+    and no other attempt uses it.
 
     Raises
     ------
@@ -215,7 +216,7 @@ def _http_status(error: BaseException) -> int | None:
 
 
 def with_causes(error: BaseException) -> Iterator[BaseException]:
-    """Give an error and what it came of, one after the other."""
+    """Yield an error, then its causes one after the other."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause

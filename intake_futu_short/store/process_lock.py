@@ -1,4 +1,4 @@
-"""One writer a name among those of this process, where no kernel lock keeps writers apart."""
+"""Locks for the writers of this process, for file systems without kernel locks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ __all__ = ["Holder", "try_hold"]
 
 
 class Holder:
-    """The one writer of a name, until its context ends.
+    """The lock of a name, held until its context ends.
 
-    Whoever drops it lets go too: an interrupt before the context begins leaves nothing held.
+    The lock is also released when this object is dropped, so an interrupt before the context begins
+    leaves nothing locked.
     """
 
     def __init__(self, name: str) -> None:
@@ -31,7 +32,7 @@ _holders_guard = threading.Lock()
 
 
 def try_hold(name: str) -> Holder | None:
-    """Become the one writer of a name as long as the result is kept; None while another one is."""
+    """Lock a name as long as the result is kept; None while another writer holds the lock."""
     holder = Holder(name)
     with _holders_guard:
         return holder if _holders.setdefault(name, holder) is holder else None

@@ -1,4 +1,4 @@
-"""The URL of a store: what cannot be one is refused, and what is secret in it is not shown."""
+"""URLs of stores: refuses those that cannot work, and hides the secrets in them."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def hide_secrets(text: str, url: str, options: Mapping[str, Any] | None = None) 
 def is_safe(
     errors: Iterable[BaseException], url: str, options: Mapping[str, Any] | None = None
 ) -> bool:
-    """Whether no error, as a traceback shows it, quotes a secret."""
+    """Whether none of the errors quotes a secret in its traceback."""
     said = [text for error in errors for text in (repr(error), str(error))]
     return said == [hide_secrets(text, url, options) for text in said]
 
@@ -144,7 +144,7 @@ def _secrets_in(url: str) -> Iterator[str]:
 
 
 def _values(options: object) -> Iterator[str]:
-    """What options say, at any depth; of a URL only what is secret in it."""
+    """Values of options at any depth; for a URL among them only its secrets."""
     if isinstance(options, Mapping):
         options = list(options.values())
     if isinstance(options, (list, tuple, set, frozenset)):

@@ -1,8 +1,9 @@
-"""One ticker's file beside other writers: read it, and write over nothing that was not read.
+"""Reads and writes one ticker's file, and never overwrites what another writer has just saved.
 
-On an object store with conditional writes a file is written only if it is still the one that was
-read. Everywhere else it is read again just before. On a local disk nobody can write between the
-two, since the caller holds the ticker's lock. Elsewhere what somebody writes just then is lost.
+On an object store with conditional writes, a file is written only if it is still the one that was
+read. Everywhere else the file is read again just before it is written. On a local disk nobody can
+write between the two, because the caller holds the ticker's lock. On other file systems, what
+another process writes at that very moment is lost.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Version", "load", "save", "set_aside"]
 
-# Every one is lost to another writer that has won it.
+# How often a write is tried. A try fails only if another writer came first.
 ATTEMPTS = 50
 _LONGEST_PAUSE_S = 0.25
 
 
 @dataclass(frozen=True)
 class Version:
-    """What a ticker's file is known by.
+    """Identifies one state of a ticker's file.
 
     Attributes
     ----------
@@ -113,7 +114,7 @@ def save(files: StoreFileSystem, ticker: Ticker, history: TickerHistory) -> Tick
 def _with_news(
     files: StoreFileSystem, ticker: Ticker, history: TickerHistory, known: set[bytes | None]
 ) -> tuple[TickerHistory, Version | None]:
-    """Take in what the file has now, unless it is one of the known contents; and its version."""
+    """Merge the present content of the file, unless it is a known one; also return its version."""
     path = paths.file_path(ticker)
     content, tag = files.read(path)
     if content is None:
@@ -125,7 +126,7 @@ def _with_news(
 
 
 def set_aside(files: StoreFileSystem, ticker: Ticker) -> str:
-    """Move a ticker's file to where it is not read with the others, and give its path there.
+    """Move a ticker's file to a place where it is not read with the others; return the new path.
 
     The caller holds the lock of the ticker.
     """

@@ -1,0 +1,65 @@
+"""``futu-short doctor``: what keeps reading from working, and what a gateway answers."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+
+import click
+
+from intake_futu_short.cli.options import CODE, GATEWAY, KEY_FILE
+from intake_futu_short.cli.outcome import NOTHING, is_quiet
+
+__all__ = ["doctor"]
+
+
+@click.command()
+@click.option(
+    "--gateway", metavar="URL", type=GATEWAY,
+    help="opend://HOST:PORT or sample://; else $FUTU_OPEND, else this machine.",
+)  # fmt: skip
+@click.option(
+    "--code", type=CODE, metavar="CODE",
+    help="The ticker to ask for.  [default: US.AAPL]",
+)  # fmt: skip
+@click.option(
+    "--rsa-key", metavar="FILE", type=KEY_FILE, help="The RSA private key that OpenD is set to."
+)
+@click.option(
+    "--record", metavar="FILE", type=click.Path(),
+    help="Ask 15 questions instead of one, and write what this gateway answers to FILE (JSON).",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+def doctor(
+    gateway: str | None, code: str | None, rsa_key: str | None, record: str | None, *, force: bool
+) -> None:
+    """Find out what keeps reading from working. Takes one request.
+
+    With --record it also finds out how this gateway behaves where that is not known. The file
+    holds market data, the gateway's texts and times, and no account, host or key: read it, then
+    share it if you like.
+
+    Exit codes: 1 when something failed. A gateway that answers without knowing the default ticker
+    works.
+    """
+    if force and record is None:
+        raise click.UsageError("--force goes with --record FILE.")
+    from intake_futu_short.cli import recording
+    from intake_futu_short.cli.doctor import DEFAULT_CODE, examine
+
+    with contextlib.ExitStack() as opened:
+        write = None
+        if record is not None:
+            write = opened.enter_context(recording.new_file(record, overwrites=force))
+        failed = False
+        for finding in examine(gateway, code, rsa_key, asks=record is None):
+            failed |= finding.state == "failed"
+            if finding.state == "failed" or not is_quiet():
+                click.echo(f"{finding.state:<10} {finding.step:<11} {finding.text}")
+        if failed:
+            raise click.exceptions.Exit(NOTHING)
+        if write is not None:
+            now = dt.datetime.now(dt.timezone.utc)
+            code = code or DEFAULT_CODE
+            recording.make(write, click.echo, gateway=gateway, code=code, rsa_key=rsa_key, now=now)
+            click.echo(f"\n{record} is written. {recording.WHAT_NEXT}")

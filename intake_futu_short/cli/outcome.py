@@ -1,0 +1,148 @@
+"""How a command ends: its exit code, and what it says on standard error.
+
+Exit codes: 0 done; 1 nothing came; 2 a wrong argument; 3 some tickers failed, or (``check``) a
+stored file is not sound; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from intake_futu_short.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "INTERRUPTED",
+    "NOTHING",
+    "SOME_FAILED",
+    "WRONG_ARGUMENT",
+    "Failure",
+    "Interruption",
+    "Loudness",
+    "WrongArgument",
+    "is_quiet",
+    "loudness_options",
+    "note",
+    "set_up_log",
+    "tell_failures",
+]
+
+NOTHING = 1
+WRONG_ARGUMENT = 2
+SOME_FAILED = 3
+INTERRUPTED = 130
+
+
+class Failure(click.ClickException):
+    """An error that ends the command: one line on standard error."""
+
+    exit_code = NOTHING
+
+    def __init__(self, error: object) -> None:
+        super().__init__(printable(error))
+
+
+class WrongArgument(Failure):
+    """An argument that the package refused."""
+
+    exit_code = WRONG_ARGUMENT
+
+
+class Interruption(KeyboardInterrupt):
+    """Ctrl-C in a command that can say what it has kept."""
+
+
+# -- what is said -----------------------------------------------------------------------------
+
+
+@dataclass
+class Loudness:
+    """How much a command says besides its output: `note` and the log."""
+
+    is_quiet: bool = False
+    is_verbose: bool = False
+    has_log: bool = False  # of our own making
+
+
+def is_quiet() -> bool:
+    """Whether the user wants to hear of errors alone."""
+    return _loudness(click.get_current_context()).is_quiet
+
+
+def note(text: str) -> None:
+    """Say something on standard error that is no error."""
+    if not is_quiet():
+        click.echo(text, err=True)
+
+
+def tell_failures(failures: Mapping[str, Exception]) -> None:
+    """Say of each ticker that failed why it did: a line each."""
+    for code, error in failures.items():
+        text = printable(error)
+        click.echo(f"Error: {text if code in text else f'{code}: {text}'}", err=True)
+
+
+def loudness_options() -> list[click.Option]:
+    """Make ``-v`` and ``--quiet``, which every command takes, before or after its name."""
+    return [
+        click.Option(
+            ["-v", "--verbose"], is_flag=True, expose_value=False, callback=_set_verbose,
+            help="Say what is asked of the gateway, and when.",
+        ),
+        click.Option(
+            ["-q", "--quiet"], is_flag=True, expose_value=False, callback=_set_quiet,
+            help="Say nothing but errors and what was asked for.",
+        ),
+    ]  # fmt: skip
+
+
+def set_up_log() -> None:
+    """Send the log to standard error, unless somebody has set it up already.
+
+    Options of the command itself, which are read later, call this again.
+    """
+    loudness = _loudness(click.get_current_context())
+    if loudness.is_quiet and loudness.is_verbose:
+        raise click.UsageError("--quiet and --verbose contradict each other.")
+    root, ours = logging.getLogger(), logging.getLogger("intake_futu_short")
+    if root.handlers and not loudness.has_log:
+        return
+    loudness.has_log = True
+    logging.basicConfig()
+    form = "%(asctime)s %(message)s" if loudness.is_verbose else "%(message)s"
+    for handler in root.handlers:
+        handler.setFormatter(logging.Formatter(form))
+    # Waiting for the gateway's limit is told at the level INFO.
+    usual = logging.DEBUG if loudness.is_verbose else logging.INFO
+    ours.setLevel(logging.ERROR if loudness.is_quiet else usual)
+
+
+def _set_verbose(ctx: click.Context, _: click.Parameter, is_given: bool) -> None:
+    if is_given:
+        _loudness(ctx).is_verbose = True
+        _heed(ctx)
+
+
+def _set_quiet(ctx: click.Context, _: click.Parameter, is_given: bool) -> None:
+    if is_given:
+        _loudness(ctx).is_quiet = True
+        _heed(ctx)
+
+
+def _heed(ctx: click.Context) -> None:
+    if ctx.parent is not None and not ctx.resilient_parsing:  # the group's are heeded by itself
+        set_up_log()
+
+
+def _loudness(ctx: click.Context) -> Loudness:
+    root = ctx.find_root()
+    if not isinstance(root.obj, Loudness):
+        root.obj = Loudness()
+    found: Loudness = root.obj
+    return found

@@ -1,0 +1,65 @@
+"""Tables for people: numbers below each other, with thousands separators; all alike."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["MISSING", "cell", "cells", "table"]
+
+MISSING = "-"
+
+
+def cell(value: Any) -> str:
+    """Write one value: ``1,500``, ``221.1125``, ``yes``, ``2026-01-02``; a dash when missing."""
+    import pandas as pd
+
+    if pd.isna(value):
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d}" if value == value.normalize() else f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.4f}" if _has_decimals(value) else str(value)
+
+
+def cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """Write every value of a frame; the numbers of a column have equally many decimals."""
+    import pandas as pd
+
+    written = {name: _column(frame[name].tolist()).to_numpy() for name in frame.columns}
+    return pd.DataFrame(written, index=frame.index)
+
+
+def _column(values: list[Any]) -> pd.Series[str]:
+    import pandas as pd
+
+    texts = [cell(value) for value in values]
+    numbers = [text for text, value in zip(texts, values, strict=True) if _has_decimals(value)]
+    spare = min((len(text) - len(text.rstrip("0")) for text in numbers if "." in text), default=0)
+    if spare:
+        cut = spare + 1 if spare >= 4 else spare
+        texts = [
+            text[:-cut] if _has_decimals(value) and "." in text else text
+            for text, value in zip(texts, values, strict=True)
+        ]
+    return pd.Series(texts, dtype=object)
+
+
+def _has_decimals(value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def table(frame: pd.DataFrame, left: tuple[str, ...] = ("code",)) -> str:
+    """Lay a frame out: a heading, and a line a row. Texts in `left` begin below each other."""
+    columns = []
+    for name in frame.columns:
+        lines = [str(name), *_column(frame[name].tolist())]
+        width = max(map(len, lines))
+        columns.append([line.ljust(width) if name in left else line.rjust(width) for line in lines])
+    return "".join(f"{'  '.join(line).rstrip()}\n" for line in zip(*columns, strict=True))
