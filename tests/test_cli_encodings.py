@@ -74,6 +74,7 @@ def test_a_refusal_is_told_with_escapes(env: dict[str, str], gateway: str, tmp_p
     assert result.stderr.startswith(b"Error: US.BAD")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env", ENCODINGS)
 def test_a_directory_is_named_with_escapes(env: dict[str, str], store: str, gateway: str) -> None:
     futu_short("read", "US.AAPL", "--gateway", gateway, "-o", f"{store}.csv", env=env)

@@ -196,6 +196,7 @@ class Year:
         pd.testing.assert_frame_equal(then.rows[prices], now.rows[prices])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "market"), [(1, "HK"), (2, "US")])
 def test_as_of_each_sync_of_a_year_the_rows_and_counts_are_those_of_then(
     seed: int, market: str
@@ -207,6 +208,7 @@ def test_as_of_each_sync_of_a_year_the_rows_and_counts_are_those_of_then(
     assert "merged" not in year.happened
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "market"), [(3, "HK"), (4, "US")])
 def test_so_it_is_with_two_writers_who_overtake_each_other(seed: int, market: str) -> None:
     year = Year(seed, market, races=True)

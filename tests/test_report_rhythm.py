@@ -238,6 +238,7 @@ class Year:
         return [(self.seen_s[day] - s) / 86_400 for s, day in self.rows if begin < s <= end - 7e5]
 
 
+@pytest.mark.slow
 def test_a_daily_sync_asks_once_a_session() -> None:
     pytest.importorskip("exchange_calendars")
     for market in (US, HK):
@@ -272,6 +273,7 @@ def test_a_daily_sync_asks_when_a_report_is_due_and_ever_less_often_when_it_is_l
     assert max(year.delays()) < delay_days
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("market", "requests"), [(US, 34), (HK, 64)])
 def test_where_no_holiday_is_known_some_days_are_asked_in_vain(
     market: Market, requests: int, monkeypatch: pytest.MonkeyPatch
@@ -282,6 +284,7 @@ def test_where_no_holiday_is_known_some_days_are_asked_in_vain(
     assert max(year.delays()) < 2.6
 
 
+@pytest.mark.slow
 def test_a_ticker_without_reports_is_asked_for_once_a_week() -> None:
     pytest.importorskip("exchange_calendars")
     year = Year(SHORT_INTEREST, HK, []).live()
@@ -290,6 +293,7 @@ def test_a_ticker_without_reports_is_asked_for_once_a_week() -> None:
     assert len(set(weeks)) == 53
 
 
+@pytest.mark.slow
 def test_one_whose_reports_begin_has_the_first_a_week_later_at_most() -> None:
     pytest.importorskip("exchange_calendars")
     year = Year.of_reports(HK, 2)
