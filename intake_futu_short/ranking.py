@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from intake_futu_short import schema
@@ -160,18 +161,17 @@ class RankedParts:
 
     @property
     def _is_bounded(self) -> bool:
-        return any(
-            self._count(number) is not None or self._is_short(number) for number in self._parts
-        )
+        return bool(self._counts) or any(map(self._is_short, self._parts))
 
-    def _count(self, number: int) -> int | None:
-        """How many tickers there are by an answer; None when rows that came say otherwise."""
+    @property
+    def _counts(self) -> list[int]:
+        """How many tickers there are by each answer that no rows that came contradict."""
         reached = max(
             (n * ROWS_A_PART + part.received for n, part in self._parts.items() if part.received),
             default=0,
         )
-        count = self._parts[number].all_count
-        return None if count is None or count < reached else count
+        counts = (part.all_count for part in self._parts.values())
+        return [count for count in counts if count is not None and count >= reached]
 
     def _is_short(self, number: int) -> bool:
         """Whether a part is the last by its rows, and its own count does not say otherwise."""
@@ -182,10 +182,9 @@ class RankedParts:
     @property
     def _end(self) -> int:
         """How many parts there are, as far as answers tell."""
-        end, least = self.ranking.parts, 0
+        end = min([self.ranking.parts, *(-(-count // ROWS_A_PART) for count in self._counts)])
+        least = 0
         for number, part in self._parts.items():
-            if (count := self._count(number)) is not None:
-                end = min(end, -(-count // ROWS_A_PART))
             if not part.received:
                 end = min(end, number)
                 continue
@@ -208,8 +207,8 @@ class RankedParts:
 
     def load(self) -> None:
         """Ask for all that is missing, as far as is known how much that is."""
-        while missing := [number for number in range(self._end) if number not in self._parts]:
-            self._ask(missing[: PARTS_AT_ONCE if self._is_bounded else 1])
+        while missing := self._missing(PARTS_AT_ONCE if self._is_bounded else 1):
+            self._ask(missing)
         self._tell()
 
     def frame(self) -> pd.DataFrame:
@@ -243,6 +242,12 @@ class RankedParts:
             "asked": None if of is None else of.asked,
             "repeated": sum(part.repeated for part in parts),
         }
+
+    def _missing(self, most: int) -> list[int]:
+        """The first parts that were not asked for, at most so many."""
+        # Not a list of all: `rows` may be far beyond what the gateway has.
+        numbers = (number for number in range(self._end) if number not in self._parts)
+        return list(islice(numbers, most))
 
     def _ask(self, numbers: Sequence[int]) -> None:
         failures = self._run({str(number): self._asking(number) for number in numbers})

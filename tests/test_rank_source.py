@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import pickle
 import time
+import tracemalloc
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +132,20 @@ def test_a_count_that_later_rows_contradict_is_none() -> None:
     with RankGateway(make_rank(80), all_count=36) as gateway, open_rank(gateway) as source:
         assert len(source.read()) == 80
         assert gateway.offsets == [0, 35, 70]
+
+
+def test_many_more_rows_than_there_are_cost_no_memory() -> None:
+    rows = make_rank(40)
+    with RankGateway(rows) as gateway, open_rank(gateway, rows=10**8) as source:
+        tracemalloc.start()
+        try:
+            frame = source.read()
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert gateway.offsets == [0, 35]
+    assert frame["code"].tolist() == codes_of(rows)
+    assert peak_bytes < 10_000_000
 
 
 def test_what_is_asked_for_is_what_was_said() -> None:
