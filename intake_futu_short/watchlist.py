@@ -1,6 +1,6 @@
 """Parses watchlists: the text of a file → its codes, or a `ConfigError` that names the line. Pure.
 
-The file itself is read elsewhere.
+`intake_futu_short.watchlist_reading` reads the file itself.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ FLOORS: dict[str, list[str]] = {
     "who asks": [
         "official_names", "quote_context", "syncing", "source_repr", "gateway_source",
         "paged_source", "interest_source", "source", "rank_source", "pipelines", "reader",
-        "ticker_catalog",
+        "watchlist_reading", "ticker_catalog",
     ],
     "screens": ["screening", "screen_columns", "sparklines", "report"],
     "command line": [

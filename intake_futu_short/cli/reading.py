@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Rows", "Tickers", "callback", "notes_of_a_rank", "read_interest", "read_rows"]
 
-# Arguments that say how a gateway is asked, for whatever.
-_ASKING = ("gateway", "rsa_key", "timeout")
-
 
 class Tickers(NamedTuple):
     """Which tickers a command is about.
@@ -65,7 +62,7 @@ class Tickers(NamedTuple):
 
 def _listed(watchlist: str, given: dict[str, Any]) -> list[str]:
     from intake_futu_short.rank_source import is_rank
-    from intake_futu_short.ticker_catalog import read_watchlist
+    from intake_futu_short.watchlist_reading import ASKING, read_watchlist
 
     is_past = given.get("as_of") is not None or given.get("aside")
     if is_rank(watchlist) and (is_past or given.get("refresh") == "never"):
@@ -74,7 +71,7 @@ def _listed(watchlist: str, given: dict[str, Any]) -> list[str]:
             f"--watchlist {watchlist} asks a gateway, and {option} none: name the codes, or a file "
             "with them."
         )
-    asking = {name: given[name] for name in _ASKING if name in given}
+    asking = {name: given[name] for name in ASKING if name in given}
     with notes_of_a_rank():
         return read_watchlist(watchlist, **as_arguments(asking))
 
