@@ -44,7 +44,7 @@ FLOORS: dict[str, list[str]] = {
     "store": [
         "store.paths", "store.footer", "store.state", "store.tables", "store.parquet", "store.urls",
         "store.local_disk", "store.object_store", "store.process_lock", "store.file_system",
-        "store.writing", "store.many", "verifying", "store",
+        "store.writing", "store.many", "store.selecting", "verifying", "store",
     ],
     "asking": [
         "opend.limit_file", "opend.limit", "opend.dial", "opend.socket_connection", "opend.line",

@@ -2,7 +2,8 @@
 
 ::
 
-    __init__.py        FutuShortStore: arguments, and which tickers they mean
+    __init__.py        FutuShortStore
+      selecting.py     its arguments → tickers, their files, a selection of rows
       many.py          many tickers: frames of rows, revisions, what is kept
       writing.py       one ticker: load, save beside other writers, set aside
         parquet.py     a history ↔ the bytes of a file   (pure)
@@ -19,26 +20,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from intake_futu_short import arguments, repr_table
-from intake_futu_short.calls import SERIES, SHORT_VOLUME, Ticker, series
-from intake_futu_short.described import described
+from intake_futu_short.calls import SHORT_VOLUME, Ticker, series
 from intake_futu_short.errors import ConfigError, StoreError
-from intake_futu_short.history.ticker_history import DAY, FIRST_SEEN
-from intake_futu_short.security import MARKETS, Security
+from intake_futu_short.security import Security
 from intake_futu_short.store import many as store_many
 from intake_futu_short.store import paths as store_paths
-from intake_futu_short.store import writing
+from intake_futu_short.store import selecting, writing
 from intake_futu_short.store.file_system import StoreFileSystem
 
 if TYPE_CHECKING:
     import datetime as dt
     import os
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
 
     import dask.dataframe as dd
     import pandas as pd
 
-    from intake_futu_short.calls import Call, Table
     from intake_futu_short.history.ticker_history import TickerHistory
 
 __all__ = ["FutuShortStore"]
@@ -152,8 +150,8 @@ class FutuShortStore:
         what : {"short_volume", "short_interest"}
             Which series.
         """
-        tables = _tables(series(what), market)
-        return sorted(ticker.code for table in tables for ticker, _ in self._sizes(table))
+        tables = selecting.tables(series(what), market)
+        return [ticker.code for ticker in selecting.sizes(self._files, tables)]
 
     def read(
         self,
@@ -220,7 +218,8 @@ class FutuShortStore:
         """
         if aside and codes is None:
             raise ConfigError("aside=True reads the codes that are named, such as codes='US.X'")
-        tickers, wanted = self._wanted(
+        tickers, wanted = selecting.selection(
+            self._files,
             series(what),
             codes,
             market,
@@ -230,7 +229,9 @@ class FutuShortStore:
             columns=columns,
             as_of=as_of,
         )
-        sources = self._set_aside(tickers) if aside else _sources(tickers)
+        sources = (
+            selecting.sources_aside(self._files, tickers) if aside else selecting.sources(tickers)
+        )
         return store_many.read(self._files, sources, wanted, errors)
 
     def to_dask(
@@ -263,7 +264,8 @@ class FutuShortStore:
         ImportError
             When Dask is not installed (``pip install "dask[dataframe]" distributed``).
         """
-        tickers, wanted = self._wanted(
+        tickers, wanted = selecting.selection(
+            self._files,
             series(what),
             codes,
             market,
@@ -273,7 +275,7 @@ class FutuShortStore:
             columns=columns,
             as_of=as_of,
         )
-        return store_many.to_dask(self._files, _sources(tickers), wanted, errors)
+        return store_many.to_dask(self._files, selecting.sources(tickers), wanted, errors)
 
     def revisions(
         self,
@@ -306,15 +308,12 @@ class FutuShortStore:
             As in `read`.
         """
         arguments.errors(errors)
-        call = series(what)
-        tables = _tables(call, market)
+        tables = selecting.tables(series(what), market)
         if codes is not None:
-            tickers = _of_codes(call, codes, tables)
+            tickers = selecting.of_codes(codes, tables)
         else:
-            tickers = sorted((t for each in tables for t, _ in self._sizes(each)), key=_code)
-            if not tickers:
-                raise self._nothing_kept(tables)
-        return store_many.revisions(self._files, _sources(tickers), errors)
+            tickers = list(selecting.kept_sizes(self._files, tables))
+        return store_many.revisions(self._files, selecting.sources(tickers), errors)
 
     def verify(
         self,
@@ -394,137 +393,6 @@ class FutuShortStore:
             When the files of some tickers cannot be read.
         """
         arguments.errors(errors)
-        tables = _tables(series(what), market)
-        sizes = {t: size for table in tables for t, size in self._sizes(table)}
-        if not sizes:
-            raise self._nothing_kept(tables)
+        sizes = selecting.kept_sizes(self._files, selecting.tables(series(what), market))
         by_code = {ticker.code: size for ticker, size in sizes.items()}
-        sources = _sources(sorted(sizes, key=_code))
-        return store_many.info(self._files, by_code, sources, errors)
-
-    def _sizes(self, table: Table) -> list[tuple[Ticker, int]]:
-        """Every ticker of a market that has a file, and the size of the file in bytes."""
-        found = self._files.find(store_paths.market_path(table))
-        kept = []
-        for path, size in found.items():
-            ticker = store_paths.ticker_at(path, SERIES[table.call_name])
-            if ticker is not None:
-                kept.append((ticker, size))
-            elif path.endswith(f"/{store_paths.FILE_NAME}"):
-                # Skipping it could hide missing rows: the listing itself may be wrong.
-                raise StoreError(
-                    f"{self._files.show(path)} lies where this store keeps no ticker. Move it out "
-                    f"of the directory, or use another one as a store"
-                )
-        return kept
-
-    def _nothing_kept(self, tables: Sequence[Table]) -> StoreError:
-        what = f"no {SERIES[tables[0].call_name].title}"
-        if len(tables) == 1:
-            what += f" of {tables[0].market.name}"
-        return StoreError(
-            f"{self.url}: {what} is kept there. Is this the path that the tickers were synced to? "
-            "If the store is new, sync some tickers first"
-        )
-
-    def _wanted(
-        self,
-        call: Call,
-        codes: str | Iterable[str] | None,
-        market: str | None,
-        *,
-        errors: str,
-        start: str | dt.date | None = None,
-        end: str | dt.date | None = None,
-        columns: Iterable[str] | None = None,
-        as_of: str | dt.date | None = None,
-    ) -> tuple[list[Ticker], store_many.Selection]:
-        """Check the arguments of a read, and find out which tickers it means."""
-        arguments.errors(errors)
-        first, last = arguments.interval(start, end)
-        tables = _tables(call, market)
-        if codes is None:
-            table, tickers = self._of_one_market(tables)
-        else:
-            tickers = _of_codes(call, codes, tables)
-            table = tickers[0].table
-        return tickers, store_many.Selection(
-            table,
-            _columns(columns, table),
-            first,
-            last,
-            arguments.moment("as_of", as_of, table.market),
-        )
-
-    def _set_aside(self, tickers: Sequence[Ticker]) -> list[tuple[Ticker, str]]:
-        """Files of tickers that were set aside; for each ticker the newest first."""
-        sources: list[tuple[Ticker, str]] = []
-        for ticker in tickers:
-            paths = sorted(self._files.find(store_paths.aside_path(ticker)), reverse=True)
-            if not paths:
-                raise StoreError(f"{self.url}: nothing of {ticker} was set aside there")
-            sources += [(ticker, path) for path in paths]
-        return sources
-
-    def _of_one_market(self, tables: Sequence[Table]) -> tuple[Table, list[Ticker]]:
-        kept = [(table, [ticker for ticker, _ in self._sizes(table)]) for table in tables]
-        kept = [(table, tickers) for table, tickers in kept if tickers]
-        if not kept:
-            raise self._nothing_kept(tables)
-        if len(kept) > 1:
-            markets = " and ".join(table.market.name for table, _ in kept)
-            raise ConfigError(
-                f"{self.url} holds {markets}, whose columns differ: name one of them, such as "
-                "market='HK'"
-            )
-        [(table, tickers)] = kept
-        return table, sorted(tickers, key=_code)
-
-
-def _code(ticker: Ticker) -> str:
-    return ticker.code
-
-
-def _sources(tickers: Iterable[Ticker]) -> list[tuple[Ticker, str]]:
-    return [(ticker, store_paths.file_path(ticker)) for ticker in tickers]
-
-
-def _of_codes(call: Call, codes: object, tables: Sequence[Table]) -> list[Ticker]:
-    """The tickers named. All must be of one market: the one of `tables` if there is only one."""
-    securities = [Security.parse(code) for code in arguments.any_codes(codes)]
-    named = [table.market for table in tables] if len(tables) == 1 else []
-    markets = list(dict.fromkeys([*(security.market for security in securities), *named]))
-    if len(markets) != 1 or not securities:
-        raise ConfigError(
-            "codes must name at least one ticker, all of one market; these are of "
-            f"{' and '.join(m.name for m in markets) or 'none'}: read one market at a time"
-        )
-    return [Ticker(security, call) for security in securities]
-
-
-def _tables(call: Call, market: object) -> list[Table]:
-    """The table of a call for the market of that name, or its tables for all markets if None."""
-    if market is None:
-        return list(call.tables.values())
-    if not isinstance(market, str) or market not in MARKETS:
-        raise ConfigError(
-            f"market must be one of {', '.join(sorted(MARKETS))}, not {described(market)}"
-        )
-    return [call.table(MARKETS[market])]
-
-
-def _columns(columns: Iterable[str] | None, table: Table) -> tuple[str, ...]:
-    if columns is None:
-        return tuple(table.frame_names)
-    given = arguments.listed(columns)
-    if given is None:
-        raise ConfigError(f"columns must be a list of names, such as ['volume'], not {columns!r}")
-    # The code is always there, and so is the day.
-    wanted: tuple[Any, ...] = tuple(name for name in given if name not in ("code", DAY))
-    known = [*table.frame_names, FIRST_SEEN]
-    if any(name not in known for name in wanted) or len(set(wanted)) < len(wanted):
-        raise ConfigError(
-            f"columns must be names out of {', '.join(known)}, each once, not "
-            f"{', '.join(map(described, given[:5]))}"
-        )
-    return (DAY, *wanted)
+        return store_many.info(self._files, by_code, selecting.sources(sizes), errors)
