@@ -90,9 +90,8 @@ class FutuShortRankSource(GatewaySource[RankedParts]):
     Notes
     -----
     Columns are ``code`` and then the gateway's, in which values may be missing: ``name``,
-    ``close_price``;
-    ``change_ratio``, ``change_ratio_5d`` and ``change_ratio_10d`` (percent); ``volume``,
-    ``short_number`` and ``short_number_change`` (shares); ``short_ratio`` (percent) and
+    ``close_price``; ``change_ratio``, ``change_ratio_5d`` and ``change_ratio_10d`` (percent);
+    ``volume``, ``short_number`` and ``short_number_change`` (shares); ``short_ratio`` (percent) and
     ``short_ratio_change``; ``short_position_volume`` (shares), ``short_position_ratio`` (percent),
     ``days_to_cover`` (days); and as daily means of a week and of a month
     ``week_avg_short_number``, ``week_avg_short_ratio``, ``month_avg_short_number`` and

@@ -46,7 +46,7 @@ def verify(
     ----------
     store : FutuShortStore
         The store to read.
-    codes : str or sequence of str, optional
+    codes : str or iterable of str, optional
         Which tickers, in the order wanted; None: all that are kept.
     market : {"HK", "US"}, optional
         None: both markets.

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from intake_futu_short import arguments, repr_table
+from intake_futu_short import arguments, repr_table, verifying
 from intake_futu_short.calls import SHORT_VOLUME, Ticker, series
 from intake_futu_short.errors import ConfigError, StoreError
 from intake_futu_short.security import Security
@@ -326,9 +326,7 @@ class FutuShortStore:
 
         `intake_futu_short.verifying.verify` describes the result.
         """
-        from intake_futu_short.verifying import verify  # noqa: PLC0415 - stands above this module
-
-        return verify(self, codes, market, what=what)
+        return verifying.verify(self, codes, market, what=what)
 
     def set_aside(self, code: str, *, what: str = SHORT_VOLUME.name) -> str:
         """Move the history of a code to another file, so that the next sync starts a new one.
