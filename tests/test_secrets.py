@@ -214,6 +214,7 @@ PLACES: dict[str, Callable[[Any], object]] = {
     "store codes": lambda v: FutuShortStore("memory://x").read([v]),
     "store as_of": lambda v: FutuShortStore("memory://x").read(["US.A"], as_of=v),
     "store columns": lambda v: FutuShortStore("memory://x").read(["US.A"], columns=[v]),
+    "store columns as a text": lambda v: FutuShortStore("memory://x").read(["US.A"], columns=v),
     "key file": lambda v: read_key(v if isinstance(v, str) else BODY),
 }
 
