@@ -100,7 +100,8 @@ def rank(
         note(f"{output}: {_summary(frame)}")
     elif sys.stdout.isatty():
         click.echo(f"{_summary(frame)}\n\n{_table(frame)}", nl=False)
-        _tell_made_up(frame)
+        for line in frame_output.synthetic_note(frame["code"]):
+            note(line)
     else:
         sys.stdout.buffer.write(frame_output.render(frame, form))
         sys.stdout.flush()
@@ -178,11 +179,3 @@ def _number(value: float, decimals: int | None) -> str:
         if abs(value) >= size:
             return f"{value / size:,.1f}{unit}"
     return f"{value:,}"
-
-
-def _tell_made_up(frame: pd.DataFrame) -> None:
-    from intake_futu_short.plotting.figure_data import SYNTHETIC
-
-    made_up = [code for code in frame["code"] if code in SYNTHETIC]
-    if made_up:
-        note(f"Synthetic, there is no such security: {', '.join(made_up)}.")
