@@ -6,10 +6,10 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from intake_futu_short.cli import frame_output
+from intake_futu_short.cli import frame_output, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
@@ -149,24 +149,20 @@ def _table(table: pd.DataFrame, by: str, is_newest: bool) -> str:
     from intake_futu_short.security import MARKETS
 
     blocks = [
-        _block("ticker", "", table["code"].tolist(), str.ljust),
-        _block("session", "", table["date"].dt.strftime("%Y-%m-%d").tolist(), str.ljust),
+        _block("ticker", "", table["code"].tolist(), is_text=True),
+        _block("session", "", table["date"].dt.strftime("%Y-%m-%d").tolist(), is_text=True),
     ]
     if is_newest and table[BEHIND].any() and by != BEHIND:
         behind = [str(n) if n else "" for n in table[BEHIND]]
-        blocks.append(_block("sessions behind", "", behind, str.rjust))
+        blocks.append(_block("sessions behind", "", behind))
     for column in shown(table, by, MARKETS[table.attrs["market"]]):
         if column.name == by or column.name not in _TOO_MUCH:
             texts = [column.text(value) for value in table[column.name]]
-            blocks.append(_block(column.short, column.unit, texts, str.rjust))
-    return "".join(f"{'  '.join(line).rstrip()}\n" for line in zip(*blocks, strict=True))
+            blocks.append(_block(column.short, column.unit, texts))
+    return tables.beside(blocks)
 
 
-def _block(
-    name: str, unit: str, texts: Sequence[str], justify: Callable[[str, int], str]
-) -> list[str]:
+def _block(name: str, unit: str, texts: Sequence[str], *, is_text: bool = False) -> list[str]:
     """A column: its name in two lines, its unit in a third, its values; all of one width."""
     upper, _, lower = name.rpartition(" ")
-    lines = [upper, lower, unit, *texts]
-    width = max(len(line) for line in lines)
-    return [justify(line, width) for line in lines]
+    return tables.padded([upper, lower, unit, *texts], is_text=is_text)
