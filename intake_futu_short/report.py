@@ -8,6 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
@@ -15,9 +16,9 @@ from intake_futu_short import sparklines
 from intake_futu_short.metrics import latest
 from intake_futu_short.metrics.newest import BEHIND
 from intake_futu_short.metrics.registry import WINDOWS
-from intake_futu_short.metrics.sessions import market_of
-from intake_futu_short.plotting.figure_data import SYNTHETIC
+from intake_futu_short.metrics.sessions import Sessions, market_of
 from intake_futu_short.screen_columns import shown
+from intake_futu_short.security import SYNTHETIC
 from intake_futu_short.store.urls import shown as url_shown
 
 if TYPE_CHECKING:
@@ -125,9 +126,7 @@ def screen_html(
         numbers={one.name for one in columns if is_numeric_dtype(table[one.name])},
         rows=[_row(values, columns, lines) for values in table.to_dict("records")],
         box=sparklines,
-        sessions=min(sessions, panel["timestamp_str"].nunique())
-        if "timestamp_str" in panel
-        else sessions,
+        sessions=min(sessions, len(np.unique(Sessions.of(panel).days))),
         older=dict(older or {}),
         failures={code: str(error) for code, error in (failures or {}).items()},
     )

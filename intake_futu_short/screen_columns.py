@@ -25,6 +25,7 @@ class _Kind(NamedTuple):
     meaning: str
 
 
+_VOLUME = _Kind("Volume", "volume", "mn", 1e-6, 1, "Shares traded in the newest session, millions.")
 _KINDS = {
     "short_ratio": _Kind(
         "Short ratio", "short ratio", "%", 100, 1,
@@ -62,12 +63,9 @@ _KINDS = {
         "Days to cover, {n} sessions", "{n}-day cover", "days", 1, 1,
         "Reported open short position / mean volume of the {n} sessions that end with the newest.",
     ),
-}  # fmt: skip
-_VOLUME = _Kind("Volume", "volume", "mn", 1e-6, 1, "Shares traded in the newest session, millions.")
-_OWN = {
     "volume": _VOLUME,
     "shares_traded": _VOLUME,
-}
+}  # fmt: skip
 _USUAL = [
     "short_ratio", "short_turnover_ratio", "short_ratio_mean_20", "short_ratio_zscore_20",
     "short_volume_surge_20", "short_ratio_rank_20", "days_to_cover_20", "volume", "shares_traded",
@@ -135,7 +133,7 @@ def described(name: str, market: Market) -> Shown:
         return Shown(name, "Close", "close", unit, _CLOSE[market.name], 1.0, 2)
     metric = re.fullmatch(r"(.+)_([0-9]+)", name)
     base, n = (metric[1], metric[2]) if metric else (name, "")
-    kind = _OWN.get(name) or _KINDS.get(base)
+    kind = _KINDS.get(base)
     if kind is None:
         return Shown(name, name, name.replace("_", " "), "", "")
     label, short, meaning = (text.format(n=n) for text in (kind.label, kind.short, kind.meaning))

@@ -16,7 +16,7 @@ from intake_futu_short.described import described, kind
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.wording import either
 
-__all__ = ["HK", "MARKETS", "US", "Market", "Security"]
+__all__ = ["HK", "MARKETS", "SYNTHETIC", "US", "Market", "Security"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,9 @@ def _zone(name: str) -> ZoneInfo:
 US = Market(name="US", number=11, time_zone="America/New_York")
 HK = Market(name="HK", number=1, time_zone="Asia/Hong_Kong")
 MARKETS = {market.name: market for market in (US, HK)}
+
+# Codes of the sample's synthetic rows; there are no such securities.
+SYNTHETIC = ("HK.SAMPLE", "US.SAMPLE")
 
 # Around a code that was copied: quotes, the = of spreadsheets, bullets, what ends an item.
 _AROUND = " \t\"'`=*,;|\u2018\u2019\u201c\u201d\u3001"

@@ -278,7 +278,7 @@ def test_a_figure_is_written_to_a_file(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (result.returncode, result.stdout) == (0, "")
     note, path = result.stderr.splitlines()
-    assert note.startswith("No series of open positions: US.AAPL ")  # the sample has none
+    assert note.startswith("No series of open positions: the gateway has none of US.AAPL")
     assert path == "figure.png"
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 

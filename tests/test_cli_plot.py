@@ -185,7 +185,11 @@ def test_no_more_reports_are_asked_for_than_can_be_drawn(family: Gateway, drawn:
 @pytest.mark.parametrize(
     ("code", "note"),
     [
-        ("US.AAPL", r"No series of open positions: US\.AAPL .*'Unknown stock\. AAPL'.*"),
+        (
+            "US.AAPL",
+            r"No series of open positions: the gateway has none of US\.AAPL; it says "
+            r"'Unknown stock\. AAPL'",
+        ),
         ("HK.00700", r"No series of open positions: none of HK\.00700 are reported"),
     ],
 )

@@ -139,7 +139,7 @@ def test_a_hk_ticker_shows_turnover_and_writes_its_one_open_position() -> None:
     axes = sample("HK.SAMPLE").shortvol.plot(last=250)
     figure = drawn(axes[0].figure)
     assert [ax.get_ylabel() for ax in figure.axes] == [
-        "Close\n(HKD)",
+        "Close, adjusted\n(HKD)",
         "Short ratio\n(% of volume)",
         "Short turnover\n(million HKD)",
     ]
@@ -271,8 +271,8 @@ def test_what_the_rows_lack_is_said() -> None:
     axes = sample("HK.00700").reindex(columns=SHORT_VOLUME.table(HK).column_names).shortvol.plot()
     figure = drawn(axes[0].figure)
     assert figure.axes == list(axes)
-    assert axes[0].get_ylabel() == "Close of the session before\n(HKD)"
-    assert line(axes[0], "Close of the session before").iloc[-1] == 477.4
+    assert axes[0].get_ylabel() == "Close of the session before, adjusted\n(HKD)"
+    assert line(axes[0], "Close of the session before, adjusted").iloc[-1] == 477.4
     assert labels(axes[1]) == ["daily_trade_avg_ratio, as the gateway sends it"]
     assert line(axes[1], labels(axes[1])[0]).iloc[-1] == pytest.approx(0.1136)
     assert words(figure).splitlines()[2:] == [
@@ -288,7 +288,7 @@ def test_a_counter_in_renminbi_is_not_labelled_in_dollars() -> None:
     frame = sample("HK.SAMPLE").iloc[:30]
     frame.attrs["code"] = "HK.80700"
     axes = frame.shortvol.plot()
-    assert axes[0].get_ylabel() == "Close\n(CNY)"
+    assert axes[0].get_ylabel() == "Close, adjusted\n(CNY)"
     assert axes[0].figure.axes[2].get_ylabel() == "Short turnover\n(million CNY)"
 
 

@@ -136,6 +136,15 @@ def test_of_hong_kong_it_says_who_publishes_what() -> None:
     assert "Days to cover, 20 sessions" in page.text
 
 
+@pytest.mark.parametrize("has_days_in_index", [False, True])
+def test_the_heading_counts_the_sessions_there_are(*, has_days_in_index: bool) -> None:
+    frame = panel(rows=25)
+    if has_days_in_index:
+        frame.index = pd.DatetimeIndex(frame["timestamp_str"])
+        frame = frame.drop(columns=["timestamp", "timestamp_str"])
+    assert "Short ratio, last 27 sessions" in Page(screen_html(frame, made=MADE)).text
+
+
 @pytest.mark.parametrize("name", ["days_to_cover", "short_volume_surge", "short_ratio_mean"])
 def test_columns_of_two_windows_are_told_apart(name: str) -> None:
     few, many = (described(f"{name}_{n}", HK) for n in (5, 20))

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 from intake_futu_short.calls import AGGREGATE_NAMES, PUBLISHED
 from intake_futu_short.cli import tables
 from intake_futu_short.repr_table import counted
+from intake_futu_short.security import SYNTHETIC
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
-__all__ = ["FORMATS", "cut", "format_of", "render", "summary"]
+__all__ = ["FORMATS", "cut", "format_of", "render", "summary", "synthetic_note"]
 
 FORMATS = ("csv", "json", "parquet", "table")
 # Longer tables show their two ends.
@@ -82,6 +85,12 @@ def render(frame: pd.DataFrame, form: str) -> bytes:
         lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in plain)
         return ("[" + ",\n ".join(lines) + "]\n").encode()
     return _table(frame).encode()
+
+
+def synthetic_note(codes: Iterable[str]) -> list[str]:
+    """A line that names the synthetic tickers among some; none if there are none."""
+    found = [code for code in dict.fromkeys(codes) if code in SYNTHETIC]
+    return [f"Synthetic, there is no such security: {', '.join(found)}."] if found else []
 
 
 def summary(frame: pd.DataFrame) -> str:

@@ -81,7 +81,7 @@ def note(text: str) -> None:
         click.echo(text, err=True)
 
 
-def tell_failures(failures: Mapping[str, Exception]) -> None:
+def tell_failures(failures: Mapping[str, object]) -> None:
     """Say of each ticker that failed why it did: a line each."""
     for code, error in failures.items():
         text = printable(error)

@@ -21,7 +21,7 @@ from intake_futu_short.cli.options import (
 )
 from intake_futu_short.cli.outcome import SOME_FAILED, Failure, note, tell_failures
 from intake_futu_short.cli.reading import Tickers, read_interest, read_rows
-from intake_futu_short.errors import FutuShortError, PanelError
+from intake_futu_short.errors import FutuShortError, PanelError, UnknownSecurityError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +102,9 @@ def _positions(
     try:
         found = read_interest(code, given, first.isoformat())
     except FutuShortError as error:
-        why = error.failures.get(code, error) if isinstance(error, PanelError) else error
+        why: object = error.failures.get(code, error) if isinstance(error, PanelError) else error
+        if isinstance(why, UnknownSecurityError):  # its advice is for a wrong code; this one is not
+            why = f"the gateway has none of {code}; it says {why.message!r}"
         note(f"No series of open positions: {why}")
         return None
     if found.empty:

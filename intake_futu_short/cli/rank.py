@@ -5,13 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import math
 import sys
-import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from intake_futu_short.cli import frame_output
+from intake_futu_short.cli import frame_output, tables
 from intake_futu_short.cli.options import (
     Choice,
     as_arguments,
@@ -23,8 +22,6 @@ from intake_futu_short.cli.reading import callback, notes_of_a_rank
 from intake_futu_short.rank_requests import SORTS, column_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
 
 __all__ = ["rank"]
@@ -100,7 +97,8 @@ def rank(
         note(f"{output}: {_summary(frame)}")
     elif sys.stdout.isatty():
         click.echo(f"{_summary(frame)}\n\n{_table(frame)}", nl=False)
-        _tell_made_up(frame)
+        for line in frame_output.synthetic_note(frame["code"]):
+            note(line)
     else:
         sys.stdout.buffer.write(frame_output.render(frame, form))
         sys.stdout.flush()
@@ -131,8 +129,8 @@ def _table(frame: pd.DataFrame) -> str:
         shown[by] = _OTHERS[by]
     names = frame["name"].where(frame["name"].notna(), "")
     before = [
-        _column(["", "", *(str(i) for i in range(1, len(frame) + 1))], is_text=False),
-        _column(["", "ticker", *frame["code"]], is_text=True),
+        tables.padded(["", "", *(str(i) for i in range(1, len(frame) + 1))], is_text=False),
+        tables.padded(["", "ticker", *frame["code"]], is_text=True),
     ]
     after = []
     for name, one in shown.items():
@@ -141,32 +139,20 @@ def _table(frame: pd.DataFrame) -> str:
             _number(value, one.decimals) if there else "-"
             for value, there in zip(frame[name], is_known, strict=True)
         ]
-        after.append(_column([one.upper, one.lower, *texts], is_text=False))
-    rest = _WIDTH - sum(_width(column[0]) + 2 for column in [*before, *after])
+        after.append(tables.padded([one.upper, one.lower, *texts], is_text=False))
+    rest = _WIDTH - sum(tables.width(column[0]) + 2 for column in [*before, *after])
     least, most = _NAME_WIDTHS
     width = max(least, min(most, rest))
-    middle = _column(["", "name", *(_cut(name, width) for name in names)], is_text=True)
-    columns = [*before, middle, *after]
-    return "".join(f"{'  '.join(line).rstrip()}\n" for line in zip(*columns, strict=True))
-
-
-def _column(texts: Sequence[str], *, is_text: bool) -> list[str]:
-    width = max(map(_width, texts))
-    pads = [" " * (width - _width(text)) for text in texts]
-    return [text + pad if is_text else pad + text for text, pad in zip(texts, pads, strict=True)]
-
-
-def _width(text: str) -> int:
-    """Places that a text takes on a terminal, where Chinese takes two a character."""
-    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+    middle = tables.padded(["", "name", *(_cut(name, width) for name in names)], is_text=True)
+    return tables.beside([*before, middle, *after])
 
 
 def _cut(name: str, width: int) -> str:
     # What would move the cursor has no place in a table.
     name = "".join(c if c.isprintable() else " " for c in name)
-    if _width(name) <= width:
+    if tables.width(name) <= width:
         return name
-    while _width(name) > width - 1:
+    while tables.width(name) > width - 1:
         name = name[:-1]
     return f"{name.rstrip()}…"
 
@@ -178,11 +164,3 @@ def _number(value: float, decimals: int | None) -> str:
         if abs(value) >= size:
             return f"{value / size:,.1f}{unit}"
     return f"{value:,}"
-
-
-def _tell_made_up(frame: pd.DataFrame) -> None:
-    from intake_futu_short.plotting.figure_data import SYNTHETIC
-
-    made_up = [code for code in frame["code"] if code in SYNTHETIC]
-    if made_up:
-        note(f"Synthetic, there is no such security: {', '.join(made_up)}.")

@@ -6,10 +6,10 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from intake_futu_short.cli import frame_output
+from intake_futu_short.cli import frame_output, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
@@ -23,8 +23,6 @@ FORMATS = ("csv", "json", "html")
 _TOO_MUCH = {"short_ratio_rank_20", "short_turnover_ratio"}
 # Codes that a line names before it counts the others.
 _CODES_SHOWN = 8
-
-
 # No history is as long.
 _ALL_SESSIONS = 20_000
 
@@ -82,20 +80,20 @@ class Screen:
         sessions = _ALL_SESSIONS if last == "all" else min(last or usual, _ALL_SESSIONS)
         recent = screening.recent_rows(store, market, order.by, sessions)
         table = recent.rows.shortvol.latest(order.by, order.top, ascending=order.ascending)
+        summary = _summary(recent, table, order)
+        if form != "html" and sessions > 1:
+            table = _sessions(recent.rows, table, order.by, sessions)
         if form == "html":
             text = report.screen_html(
                 recent.rows, order.by, order.top, ascending=order.ascending,
                 store=store.url, older=recent.older, failures=recent.failures, sessions=sessions,
             )  # fmt: skip
         elif form == "table":
-            rows = table if sessions == 1 else _sessions(recent.rows, table, order.by, sessions)
-            text = f"{_summary(recent, table, order)}\n\n{_table(rows, order.by, sessions == 1)}"
+            text = f"{summary}\n\n{_table(table, order.by, sessions == 1)}"
         else:
-            table = table if sessions == 1 else _sessions(recent.rows, table, order.by, sessions)
             plain = table.assign(date=table["date"].dt.strftime("%Y-%m-%d"))
             text = frame_output.render(plain, form).decode()
-        notes = [*_notes(recent, table)]
-        return cls(text, _summary(recent, table, order), notes, dict(recent.failures))
+        return cls(text, summary, [*_notes(recent, table)], recent.failures)
 
 
 def _summary(recent: Recent, table: pd.DataFrame, order: Order) -> str:
@@ -108,11 +106,7 @@ def _summary(recent: Recent, table: pd.DataFrame, order: Order) -> str:
 
 
 def _notes(recent: Recent, table: pd.DataFrame) -> Iterator[str]:
-    from intake_futu_short.plotting.figure_data import SYNTHETIC
-
-    made_up = [code for code in dict.fromkeys(table["code"]) if code in SYNTHETIC]
-    if made_up:
-        yield f"Synthetic, there is no such security: {', '.join(made_up)}."
+    yield from frame_output.synthetic_note(table["code"])
     if recent.older:
         listed = [f"{code} (newest {day})" for code, day in recent.older.items()]
         more = len(listed) - _CODES_SHOWN
@@ -155,24 +149,20 @@ def _table(table: pd.DataFrame, by: str, is_newest: bool) -> str:
     from intake_futu_short.security import MARKETS
 
     blocks = [
-        _block("ticker", "", table["code"].tolist(), str.ljust),
-        _block("session", "", table["date"].dt.strftime("%Y-%m-%d").tolist(), str.ljust),
+        _block("ticker", "", table["code"].tolist(), is_text=True),
+        _block("session", "", table["date"].dt.strftime("%Y-%m-%d").tolist(), is_text=True),
     ]
     if is_newest and table[BEHIND].any() and by != BEHIND:
         behind = [str(n) if n else "" for n in table[BEHIND]]
-        blocks.append(_block("sessions behind", "", behind, str.rjust))
+        blocks.append(_block("sessions behind", "", behind))
     for column in shown(table, by, MARKETS[table.attrs["market"]]):
         if column.name == by or column.name not in _TOO_MUCH:
             texts = [column.text(value) for value in table[column.name]]
-            blocks.append(_block(column.short, column.unit, texts, str.rjust))
-    return "".join(f"{'  '.join(line).rstrip()}\n" for line in zip(*blocks, strict=True))
+            blocks.append(_block(column.short, column.unit, texts))
+    return tables.beside(blocks)
 
 
-def _block(
-    name: str, unit: str, texts: Sequence[str], justify: Callable[[str, int], str]
-) -> list[str]:
+def _block(name: str, unit: str, texts: Sequence[str], *, is_text: bool = False) -> list[str]:
     """A column: its name in two lines, its unit in a third, its values; all of one width."""
     upper, _, lower = name.rpartition(" ")
-    lines = [upper, lower, unit, *texts]
-    width = max(len(line) for line in lines)
-    return [justify(line, width) for line in lines]
+    return tables.padded([upper, lower, unit, *texts], is_text=is_text)

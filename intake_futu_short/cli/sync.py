@@ -23,6 +23,7 @@ from intake_futu_short.cli.outcome import (
     SOME_FAILED,
     Interruption,
     is_quiet,
+    tell_failures,
 )
 from intake_futu_short.cli.reading import Tickers
 from intake_futu_short.errors import PanelWarning
@@ -83,7 +84,6 @@ def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any
             click.echo(tables.table(frame.drop(columns="error")), nl=False)
         else:
             click.echo(frame.to_csv(index=False, lineterminator="\n"), nl=False)
-    for code, text in zip(failed["code"], failed["error"], strict=True):
-        click.echo(f"Error: {text if code in text else f'{code}: {text}'}", err=True)
+    tell_failures(dict(zip(failed["code"], failed["error"], strict=True)))
     if len(failed):
         raise click.exceptions.Exit(SOME_FAILED if len(failed) < len(frame) else NOTHING)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     import pandas as pd
 
-__all__ = ["MISSING", "cell", "cells", "table"]
+__all__ = ["MISSING", "beside", "cell", "cells", "padded", "table", "width"]
 
 MISSING = "-"
 
@@ -57,9 +60,24 @@ def _has_decimals(value: Any) -> bool:
 
 def table(frame: pd.DataFrame, left: tuple[str, ...] = ("code",)) -> str:
     """Lay a frame out: a heading, and a line a row. Texts in `left` begin below each other."""
-    columns = []
-    for name in frame.columns:
-        lines = [str(name), *_column(frame[name].tolist())]
-        width = max(map(len, lines))
-        columns.append([line.ljust(width) if name in left else line.rjust(width) for line in lines])
+    return beside(
+        padded([str(name), *_column(frame[name].tolist())], is_text=name in left)
+        for name in frame.columns
+    )
+
+
+def padded(texts: Sequence[str], *, is_text: bool) -> list[str]:
+    """Bring the texts of a column to one width; they end below each other unless `is_text`."""
+    most = max(map(width, texts))
+    pads = [" " * (most - width(text)) for text in texts]
+    return [text + pad if is_text else pad + text for text, pad in zip(texts, pads, strict=True)]
+
+
+def width(text: str) -> int:
+    """Places that a text takes on a terminal, where Chinese takes two a character."""
+    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def beside(columns: Iterable[Sequence[str]]) -> str:
+    """Put padded columns beside each other: a line a row."""
     return "".join(f"{'  '.join(line).rstrip()}\n" for line in zip(*columns, strict=True))

@@ -19,7 +19,7 @@ from intake_futu_short.plotting import chart_parts as parts
 from intake_futu_short.plotting.figure_data import heading_of, newest_day, source_of
 from intake_futu_short.plotting.heat_map import heat_map
 from intake_futu_short.plotting.shown import share_dates
-from intake_futu_short.security import HK, US
+from intake_futu_short.security import HK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -184,9 +184,8 @@ def figure_of_many(figure: Figure, tickers: Sequence[Ticker]) -> Axes:
 def _price(ax: Axes, ticker: Ticker) -> int:
     """Closing price as a line, short value as bars on a scale of its own; returns rows of names."""
     price, value = ticker.days[ticker.price_column], ticker.days["short_value"]
-    close = "Close" if ticker.price_column == "close_price" else "Close of the session before"
-    if ticker.market is US:
-        close += ", adjusted"
+    of = "" if ticker.price_column == "close_price" else " of the session before"
+    close = f"Close{of}, adjusted"
     ax.set_ylabel(f"{close}\n({ticker.currency})")
     if not price.notna().any() and not value.notna().any():
         parts.write_across(ax, "no prices in these rows" if len(price) else "no rows")

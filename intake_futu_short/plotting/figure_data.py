@@ -17,7 +17,7 @@ from intake_futu_short.metrics.reports import Given, reports_of
 from intake_futu_short.metrics.sessions import Sessions, market_of, numbers
 from intake_futu_short.metrics.trailing import band
 from intake_futu_short.plotting.step import WINDOW, Step
-from intake_futu_short.security import US
+from intake_futu_short.security import SYNTHETIC, US
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Ticker", "heading_of", "newest_day", "source_of", "tickers_of"]
 
-# Rows made up for trying things out; there are no such securities.
-SYNTHETIC = ("HK.SAMPLE", "US.SAMPLE")
 # HKEX gives its counters in renminbi the numbers from 80000 on.
 _RENMINBI_COUNTER = re.compile(r"HK\.8\d{4}")
 
