@@ -272,7 +272,7 @@ class Refresh:
         *,
         is_one_basis: bool,
     ) -> tuple[TickerHistory, float]:
-        """The history with the rows sent and a record of what they replace; and the time of that."""
+        """The history with the rows sent and a record of what they replace, and the time now."""
         held, seen_s = self._history, self.clock()
         self._log_changes(comparison, gone, counts_prices=is_one_basis)
         if len(held.rows):
