@@ -231,7 +231,7 @@ class Panel:
         self._run = run
         self._warns = warns
         self._left_out: set[str] = set()
-        # Tickers whose partitions were handed out. They stay, so that partitions keep their numbers.
+        # Tickers whose partitions were handed out. They stay, so that partition numbers stay.
         self._given: set[str] = set()
 
     @property
