@@ -1,4 +1,4 @@
-"""How ``df.shortvol`` shows itself: what is in the frame, and what it lacks. Pure."""
+"""The ``repr`` of ``df.shortvol``: what the frame holds and what it lacks. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TITLE = "Daily short volume (df.shortvol)"
 
 
 def as_text(frame: pd.DataFrame) -> str:
-    """Plain text, a fact a line."""
+    """Plain text, one fact per line."""
     return repr_table.as_text(_TITLE, _facts(frame))
 
 

@@ -58,7 +58,7 @@ __all__ = [
 MAX_ROWS_A_PAGE = 50
 DEFAULT_TIMEOUT_S = 12.0
 DEFAULT_ROWS = 100
-# What the offset of a request has room for.
+# The largest number that fits the offset of a request.
 MAX_ROWS = 2**31 - 1
 REFRESHES = ("auto", "always", "full", "never")
 
@@ -112,7 +112,7 @@ def rows_a_page(value: object) -> int:
 
 
 def pages(value: object) -> int | None:
-    """``max_pages``: how many pages at most; None when left open, for all."""
+    """``max_pages``: the largest number of pages; None (all) when left open."""
     if _is_open(value):
         return None
     return whole("max_pages", value, 1, None, "pages")
@@ -132,7 +132,7 @@ def choice(name: str, value: object, names: Collection[str], default: str) -> st
 
 
 def rows(value: object) -> int:
-    """``rows``: how many at most; 100 when left open."""
+    """``rows``: the largest number of rows; 100 when left open."""
     if _is_open(value):
         return DEFAULT_ROWS
     return whole("rows", value, 1, MAX_ROWS, "rows of the rank")
@@ -198,7 +198,7 @@ def interval(start: object, end: object) -> tuple[str | None, str | None]:
 def warmup(value: object, start: str | None) -> int | None:
     """``warmup``: sessions before `start` that are returned too; None when left open, and for 0.
 
-    Without `start` there is nothing before which they could be.
+    An error without `start`.
     """
     sessions = 0 if _is_open(value) else whole("warmup", value, 0, None, "sessions before start")
     if sessions and start is None:
@@ -229,7 +229,7 @@ def moment(name: str, value: Any, market: Market) -> float | None:
             day = dt.date.fromisoformat(date(name, value) or "")
         except ConfigError as error:
             raise ConfigError(f"{_a_moment(name)}, not {described(value)}") from error
-        # The last microsecond of the day: what is first seen at midnight is of the next one.
+        # The last microsecond of the day: midnight belongs to the next day.
         return market.midnight((day + dt.timedelta(days=1)).isoformat()) - 1e-6
     if plain.tzinfo is None:
         raise ConfigError(f"{_a_moment(name)}; {value} has no zone")
@@ -263,7 +263,7 @@ def gateways(value: object) -> str | list[str] | None:
 
 
 def errors(value: object) -> str | None:
-    """``errors``: "warn", or None for "raise", which is what left open means."""
+    """``errors``: "warn", or None for "raise", the default."""
     if _is_open(value):
         return None
     if not isinstance(value, str) or value not in {"raise", "warn"}:
@@ -300,7 +300,7 @@ def storage_options(value: object) -> dict[str, Any] | None:
         return None
     options = _mapping(value) if isinstance(value, str) else value
     if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
-        # What it is stays unsaid: it may hold a secret.
+        # The message does not show the value, because it may be a secret.
         raise ConfigError(
             "storage_options must be a mapping of names to values, such as {'anon': True}, not "
             f"{type(value).__name__}"
@@ -328,7 +328,7 @@ def metadata(value: object) -> dict[str, Any]:
 
 
 def refresh(value: object, store: str | None) -> str | None:
-    """``refresh``: one of `REFRESHES`, or None for "auto", which is what left open means."""
+    """``refresh``: one of `REFRESHES`, or None for "auto", the default."""
     if _is_open(value):
         return None
     if not isinstance(value, str) or value not in REFRESHES:
@@ -371,13 +371,13 @@ def listed(value: Any) -> list[Any] | None:
         items = iter(value)
     except TypeError:  # also an array of no dimension
         return None
-    # Arrow's arrays hold scalars that are no strings.
+    # Arrow's arrays hold scalars of Arrow's own types.
     plain = [item.as_py() if hasattr(item, "as_py") else item for item in items]
     return sorted(plain, key=str) if isinstance(value, (set, frozenset)) else plain
 
 
 def _mapping(text: str) -> object:
-    """What a string spells out, as Python or JSON; text when it does not."""
+    """The value that a string spells out in Python or JSON; else the string itself."""
     import yaml  # noqa: PLC0415 - reads both, and is needed here only
 
     try:

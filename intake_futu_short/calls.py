@@ -40,12 +40,12 @@ __all__ = [
 Kind = Literal["timestamp", "day", "count", "price", "number", "text"]
 
 
-# The column of frames of reports that is not sent but worked out.
+# Name of the column that frames of reports add to the columns sent. It is computed.
 PUBLISHED = "published"
 
-# "Maximum 30 requests per 30 seconds", the documentation of the calls with pages.
+# The documentation of the calls with pages says "Maximum 30 requests per 30 seconds".
 _OF_PAGES = Limit(30, 30.0)
-# The official client's list of limits names this one for the rank.
+# The rank's limit, from the official client's list of limits.
 _OF_RANK = Limit(60, 30.0)
 
 
@@ -68,23 +68,23 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """What a call gives for the securities of one market.
+    """The rows and values that a call returns for securities of one market.
 
     Attributes
     ----------
     call_name : str
         `Call.name` of the call.
     market : Market
-        Whose rows.
+        The market of the securities.
     field : str
         Field of the answer that holds the rows.
     columns : tuple of Column
         In the order of the documentation.
     attrs : tuple of Column
-        What the answer says beside the rows. These values go into a frame's ``attrs``.
+        Values that an answer has beside its rows. They go into a frame's ``attrs``.
     are_reports : bool
-        Whether the rows are reports: a row is of its as-of date, and public only some days later.
-        Frames then have a last column ``published``, which is estimated and not sent.
+        Whether the rows are reports. A report has an as-of date and is published some days later.
+        Frames of reports have a last column ``published``, which is estimated and not sent.
     """
 
     call_name: str
@@ -122,14 +122,14 @@ class Table:
 class Call:
     """One call of the gateway.
 
-    Those in `SERIES` give pages of a security's rows, for which `request` asks.
+    A call in `SERIES` returns a security's rows page by page; `request` builds the body for one.
 
     Attributes
     ----------
     name : str
-        How the package names it, and the directory of a store that keeps its rows.
+        Its name in the package, and the name of its directory in a store.
     title : str
-        How people name it, for messages.
+        Its name in messages.
     proto_id : int
         Its number in the header of a frame.
     message_name : str
@@ -137,12 +137,12 @@ class Call:
     tables : mapping of str to Table
         By the name of the market.
     limit : Limit
-        How often the gateway lets it be asked.
+        How often the gateway allows it.
     max_rows : int
         The largest page.
     window_rows : int or None
-        A whole history of fewer rows than this begins with the first day of its security. None
-        where the number of rows does not tell that.
+        A whole history of fewer rows than this begins on the security's first day. None where the
+        number of rows proves nothing.
     """
 
     name: str
@@ -157,8 +157,8 @@ class Call:
     @cached_property
     def messages(self) -> Any:
         """The generated message that holds ``Request`` and ``Response``."""
-        # The metrics need the columns alone, and protobuf takes a while to load.
-        from intake_futu_short.opend import messages_pb2  # noqa: PLC0415 - as said
+        # Protobuf is slow to load, and the metrics need only the columns.
+        from intake_futu_short.opend import messages_pb2  # noqa: PLC0415 - slow to load
 
         return getattr(messages_pb2, self.message_name)
 
@@ -189,13 +189,13 @@ class Call:
         return body
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
-        # A pickle names the call; message classes and tables stay where they are.
+        # A pickle holds the name alone, since message classes cannot be pickled.
         return _call, (self.name,)
 
 
 @dataclass(frozen=True)
 class Ticker:
-    """What one walk is about: the rows that a call gives for a security.
+    """A security and a call: together they name the rows that one walk reads.
 
     Attributes
     ----------
@@ -247,19 +247,19 @@ class Ticker:
 
 @dataclass(frozen=True)
 class Question:
-    """One request, as a walk hands it to whoever asks the gateway.
+    """One request of a walk, to be sent to a gateway.
 
     Attributes
     ----------
     call : Call
         What is asked.
     body : bytes
-        Of the request.
+        Body of the request.
     text : str
-        The same in words, for messages.
+        The request in words, for messages.
     issuer : object
         `Reply.issuer` of the answer that the cursor came with. The question goes to that gateway
-        as long as it is there. None lets it go to any.
+        while it can be reached. None means any gateway.
     """
 
     call: Call
@@ -270,7 +270,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of a question.
+    """The answer to a question, or the error in its place.
 
     Attributes
     ----------
@@ -279,7 +279,7 @@ class Reply:
     error : Exception or None
         Why there is no answer.
     issuer : object
-        Equal for all answers that came over one connection, and for no others.
+        Equal for all answers of one connection, and different between connections.
     """
 
     answer: Any = None
@@ -353,7 +353,7 @@ SHORT_VOLUME = Call(
             ),
         ),
     },
-    # The gateway has the last 1,500 sessions, a few more or less.
+    # The gateway keeps about the last 1,500 sessions.
     window_rows=1_450,
 )
 

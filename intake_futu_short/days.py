@@ -1,7 +1,7 @@
 """Trading days as people and programs write them → ``YYYY-MM-DD``. Pure.
 
-A day is written ``2026-01-02``, ``20260102`` (also as a number) or ``2026/01/02``, wherever one is
-taken.
+Every argument that takes a day accepts ``2026-01-02``, ``20260102`` (text or number) and
+``2026/01/02``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from intake_futu_short.wording import argument
 __all__ = ["date", "is_day"]
 
 _DAY = re.compile(r"(\d{4})([-/]?)(\d{2})\2(\d{2})", re.ASCII)
-# How dates are written out as text by what holds a time as well. A zone says nothing of the day.
+# A type that also holds a time writes a date with midnight. Its zone does not change the day.
 _MIDNIGHT = re.compile(r"[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]\d{2}:?\d{2})?\Z", re.ASCII)
 _TIME = re.compile(r"\d[T ]\d?\d:\d\d")
 _DAY_FORMS = "such as '2026-01-02', '20260102', '2026/01/02' or a date object"
@@ -27,9 +27,9 @@ _DAY_FORMS = "such as '2026-01-02', '20260102', '2026/01/02' or a date object"
 def date(name: str, value: Any) -> str | None:
     """A day as ``YYYY-MM-DD``; None when left open.
 
-    Of a datetime object it is the day, whatever its time of day and zone: a parameter of an Intake
-    catalog has one that says ``today``. Text that names a time of day other than midnight means
-    a moment, and is refused.
+    A datetime object gives its day, whatever its time and zone, because ``today`` in a parameter of
+    an Intake catalog comes with the present time. Text with a time other than midnight means a
+    moment, and is refused.
     """
     text = _text(value)
     if value is None or (isinstance(value, str) and not text):
@@ -49,12 +49,12 @@ def date(name: str, value: Any) -> str | None:
 
 
 def is_day(text: str) -> bool:
-    """Whether a text is written as a day alone, without any time of day."""
+    """Whether a text is a day without a time of day."""
     return _DAY.fullmatch(text) is not None
 
 
 def _text(value: Any) -> str:
-    """How a day is written that somebody gave as text, number or object; "" for other things."""
+    """A day given as text, number or object, as text; "" for anything else."""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, dt.datetime):  # Timestamps too
@@ -64,6 +64,6 @@ def _text(value: Any) -> str:
     if type(value).__name__ == "datetime64":
         return str(value).partition("T")[0]
     is_number = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if is_number and 0 < value < 10**8:  # Python refuses to write the longest out
+    if is_number and 0 < value < 10**8:  # Python does not print very long numbers
         return str(int(value))
     return ""

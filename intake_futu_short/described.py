@@ -15,9 +15,9 @@ from urllib.parse import unquote
 __all__ = ["described", "described_path", "is_like_key", "is_like_secret", "kind"]
 
 MAX_SHOWN = 60
-# A system takes no longer name of a file, and no longer path.
+# Longest name of a file and longest path that operating systems accept.
 _MAX_NAME, _MAX_PATH = 255, 4096
-# Letters and digits of base64, of both alphabets, without a break.
+# An unbroken run of base64's characters, from both of its alphabets.
 _RUN = re.compile(r"[A-Za-z0-9+/=_-]{24,}")
 # A line of a key has 64 of them; the names of a path have other characters between them.
 _LINES = re.compile(r"[A-Za-z0-9+/=]{64,}")
@@ -29,12 +29,12 @@ _BETWEEN = re.compile(r"\\+[nrt]|[\s\"',()\[\]{}]")
 
 
 def described(value: Any) -> str:
-    """What a message says of a value that somebody gave.
+    """Describe a value that a user gave, for a message.
 
     Parameters
     ----------
     value : object
-        Anything at all.
+        Any object.
 
     Returns
     -------
@@ -53,19 +53,19 @@ def described(value: Any) -> str:
 
 
 def described_path(path: str) -> str:
-    """What a message says of a path: the path, unless it looks like a secret in the wrong place."""
+    """A path for a message: the path itself, unless it looks like a secret in the wrong place."""
     is_run = _LINES.fullmatch(path) and not _is_words(path)
     return kind(path) if is_run or is_like_key(path) else repr(path)
 
 
 def is_like_key(text: str) -> bool:
-    """Whether a text that is to be a path is a key, or the inside of one, however it is written."""
+    """Whether a text given as a path is a key or a part of one, in any notation."""
     plain = _BETWEEN.sub("", unquote(text))
     if "-----" in plain or "\n" in text or "\r" in text or len(text) > _MAX_PATH:
         return True
     if any(len(name) > _MAX_NAME for name in re.split(r"[/\\]", text)):
         return True
-    # An absolute path may have no other characters.
+    # An absolute path may consist only of such characters.
     is_absolute = plain.startswith("/")
     is_run = bool(_LINES.fullmatch(plain)) and _is_mixed(plain)
     return is_run and not is_absolute and not _is_words(plain)
@@ -90,12 +90,12 @@ def _is_words(run: str) -> bool:
 
 
 def _is_harmless(value: Any) -> bool:
-    """Whether it is a number, a date or nothing, and short."""
+    """Whether it is a short number, a date, or a missing value."""
     if isinstance(value, int):
         return value.bit_length() < 128  # Python refuses to write the longest out
     if value is None or isinstance(value, (dt.date, dt.timedelta, float)):
         return True
-    # Without importing them for it.
+    # Types are known by their names, so that NumPy and pandas need not be imported.
     is_numpys = type(value).__module__ == "numpy" and isinstance(value, numbers.Number)
     return is_numpys or type(value).__name__ in {"bool", "bool_", "datetime64", "NAType"}
 

@@ -1,6 +1,6 @@
-"""What IPython shows of an error of the package: the user's lines and the words, no inner frames.
+"""Short tracebacks in IPython: the user's lines and the message, without inner frames.
 
-Outside IPython nothing calls this, and Python prints its whole traceback.
+Outside IPython nothing calls this, and Python prints the whole traceback.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _BETWEEN = frozenset(
         "functools", "intake", "ipykernel", "pandas", "threading",
     }
 )  # fmt: skip
-# Words of a cause that are longer are cut: they may hold a whole reply of a server.
+# A cause's text is cut to this length, because it may contain a server's whole reply.
 _CAUSE_LENGTH = 300
 _FULL_MODES = ("Verbose", "Docs")
 
 
 def lines(error: BaseException) -> list[str]:
-    """Give what is shown of an error.
+    """The text to show for an error.
 
-    The causes are named below its words, one a line. ``traceback.print_last()`` shows every frame,
-    and so does ``%xmode Verbose``.
+    Its causes are listed below its message, one per line. ``traceback.print_last()`` and ``%xmode
+    Verbose`` show every frame.
 
     Parameters
     ----------
     error : BaseException
-        With the traceback of where it was raised.
+        A raised error, with its traceback.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def _lines(error: BaseException, formatter: Any) -> list[str]:
     short = None
     for part in reversed(users):
         short = TracebackType(short, part.tb_frame, part.tb_lasti, part.tb_lineno)
-    # IPython follows the causes of what it is given, with all their frames.
+    # An error of a new type has no causes; IPython would show those with all their frames.
     kind = type(type(error).__name__, (Exception,), {"__module__": type(error).__module__})
     words = "\n".join([str(error), *_notes(error), *_causes(error)])
     hidden = len(frames) - len(users) - _above(frames)
@@ -86,7 +86,7 @@ def _above(frames: list[TracebackType]) -> int:
 
 
 def _of_user(frames: list[TracebackType]) -> list[TracebackType]:
-    """Those through which the package was called; none for an error that it did not raise."""
+    """Frames through which the package was called; none for an error that it did not raise."""
     tops = [_top_module(part) for part in frames]
     if _PACKAGE not in tops:
         return []

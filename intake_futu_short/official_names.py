@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["rank_request", "whole_code"]
 
-# ``Market``: the rank is asked for two of them, and its rows may name any.
+# ``Market``. Requests for the rank name one of two; its rows may name any.
 _MARKETS = {
     1: "HK", 2: "HK_FUTURE", 11: "US", 21: "SH", 22: "SZ", 31: "SG", 41: "JP", 51: "AU", 61: "MY",
     71: "CA", 81: "FX", 91: "CC", 101: "EC",
@@ -39,14 +39,14 @@ def rank_request(
     offset: object,
     plate_list: object,
 ) -> bytes:
-    """Body of a request for the short-selling rank; what is None is not sent.
+    """Body of a request for the short-selling rank. An argument of None is not sent.
 
     Raises
     ------
     ConfigError
-        When an argument is none that the call takes.
+        When the call does not take an argument's value.
     """
-    # Left open, the gateway ranks US.
+    # Without a market, the gateway ranks US.
     of_market = US.name if market is None else market
     numbers = {
         "market": _number("market", market, _MARKET_NUMBERS),

@@ -17,19 +17,19 @@ __all__ = ["CRYPTOGRAPHY", "DASK", "EXCHANGE_CALENDARS", "HVPLOT", "MATPLOTLIB",
 
 
 class Package:
-    """Imports of an optional package, and what else fails when it does not suit, go within it.
+    """Context for importing an optional package, and for calls that fail if it does not fit.
 
-    Whatever is raised there becomes an ImportError. Unless the package is simply not installed, a
-    warning says why, once a process.
+    Any error in the context becomes an ImportError. Unless the package is simply not installed, a
+    warning gives the reason, once per process.
 
     Parameters
     ----------
     name : str
-        As it is imported.
+        Name by which it is imported.
     need : str
         What needs it, as the beginning of a sentence.
     requirements : str
-        What ``pip install`` takes.
+        Arguments of ``pip install``.
     """
 
     def __init__(self, name: str, need: str, requirements: str) -> None:
@@ -47,7 +47,7 @@ class Package:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Extensions in Rust panic with what is no Exception.
+        # A panic in a Rust extension is a BaseException, not an Exception.
         if error is None or isinstance(error, (KeyboardInterrupt, SystemExit)):
             return
         why = str(error)

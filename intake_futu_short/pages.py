@@ -29,14 +29,13 @@ class Page:
     Attributes
     ----------
     rows : sequence of messages
-        Those of a walk newest first.
+        Newest first within a walk.
     days : sequence of str
         Trading day of each row, ``YYYY-MM-DD``.
     next_key : str
         The cursor that came with the answer; ``"-1"`` when there was none.
     attrs : mapping of str to value
-        What the answer says beside the rows, by the names of `Table.attrs`; None where it says
-        nothing.
+        Values beside the rows, by the names of `Table.attrs`; None for values not sent.
     """
 
     rows: Sequence[Any]
@@ -46,12 +45,12 @@ class Page:
 
 
 def page_of(answer: Any, ticker: Ticker) -> Page:
-    """Everything that an answer holds; its rows as they came.
+    """The whole content of an answer, with its rows in the order in which they came.
 
     Raises
     ------
     ProtocolError
-        When a row has no trading day, the rows are of another market, or a text is no UTF-8.
+        When a row has no trading day, rows belong to another market, or a text is not UTF-8.
     """
     table = ticker.table
     rows = _rows(answer, table, ticker)
@@ -61,7 +60,7 @@ def page_of(answer: Any, ticker: Ticker) -> Page:
 
 
 def newest_first(page: Page) -> Page:
-    """The rows sorted; those of one day stay in the order in which they came."""
+    """Sort the rows. Rows of the same day stay in the order in which they came."""
     if all(map(ge, page.days, page.days[1:])):
         return page
     return pick(page, sorted(range(len(page.days)), key=page.days.__getitem__, reverse=True))
@@ -74,7 +73,7 @@ def pick(page: Page, keep: Sequence[int]) -> Page:
 
 
 def misdated(page: Page, table: Table) -> Sequence[str]:
-    """Days of rows whose timestamp is of another day in the market."""
+    """Days of rows whose timestamp falls on another day in the market."""
     market = table.market.name
     return [
         day
@@ -96,7 +95,7 @@ def _is_within(row: Any, day: str, table: Table) -> bool:
 
 
 def _rows(answer: Any, table: Table, ticker: Ticker) -> Sequence[Any]:
-    # Protobuf makes the object of a row anew at every access, unless somebody holds it.
+    # Protobuf creates a row's object at every access, unless a reference to it is held.
     own = list(getattr(answer, table.field))
     if not own:
         others = [other for other in ticker.call.tables.values() if other is not table]
@@ -119,7 +118,7 @@ def _days(rows: Sequence[Any], table: Table) -> list[str]:
 
 @lru_cache(maxsize=2**14)  # a market's days come again with every ticker
 def _is_day(day: Any) -> bool:
-    # Bytes, which are no UTF-8, and ISO's other spellings of ten characters are no day here.
+    # Bytes (not UTF-8) and ISO's other forms with ten characters are not accepted.
     try:
         dt.date.fromisoformat(day)
     except (TypeError, ValueError):

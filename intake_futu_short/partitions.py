@@ -1,4 +1,4 @@
-"""The partitions of a source, which are read only when they are needed, and only once.
+"""The partitions of a source. Each is read only when it is needed, and only once.
 
 A ticker's partitions come from a walk or from a store. The partitions of a panel are those of its
 tickers, one after the other.
@@ -38,7 +38,7 @@ class Extent(NamedTuple):
 
 
 class Partitions(Protocol):
-    """What a source reads, as far as it was called for."""
+    """The partitions of a source, read as far as they were needed."""
 
     @property
     def is_finished(self) -> bool:
@@ -53,7 +53,7 @@ class Partitions(Protocol):
         """How much was read so far."""
 
     def get(self, number: int) -> pd.DataFrame | None:
-        """Partition `number`, 0 or more, reading on if need be; None when there are fewer."""
+        """Partition `number` (from 0), reading on if need be; None when there are fewer."""
 
     def load(self) -> None:
         """Read to the end."""
@@ -75,7 +75,7 @@ class TickerPartitions(ABC):
     run : callable
         Runs generators.
     start : str, optional
-        The first day asked for, where rows before it are wanted too: frames bear it in ``attrs``.
+        The first day asked for, if rows before it are wanted too. Frames have it in ``attrs``.
     """
 
     def __init__(self, ticker: Ticker, run: Run, start: str | None = None) -> None:
@@ -134,14 +134,14 @@ class TickerPartitions(ABC):
         return self.known_frame()
 
     def aggregates(self) -> dict[str, Any]:
-        """What the gateway says beside the rows, as of now; asks for one page at most."""
+        """Newest values that the gateway sends beside the rows. Asks for one page at most."""
         self._do(self.look())
         return self.known_aggregates()
 
     def known_aggregates(self) -> dict[str, Any]:
-        """What the gateway said beside the rows, as far as it was read."""
+        """Values that the gateway sent beside the rows, as far as read."""
         attrs = self.attributes()
-        # A market without such values has the names of one that has them.
+        # A market without such values gets the other market's names, with None.
         tables = self.ticker.call.tables.values()
         return {name: attrs.get(name) for table in tables for name in table.attr_names}
 
@@ -180,7 +180,7 @@ class WalkedTicker(TickerPartitions):
                 return
 
     def look(self) -> Job:
-        """Ask for the newest page if no page was."""
+        """Ask for the newest page if no page was asked for."""
         yield from self._walk.look()
 
     def known(self, number: int) -> pd.DataFrame | None:
@@ -211,16 +211,16 @@ class WalkedTicker(TickerPartitions):
 
 
 class Panel:
-    """Partitions of several tickers, those of the first one first.
+    """Partitions of several tickers, ticker by ticker.
 
     Parameters
     ----------
     tickers : sequence of TickerPartitions
         In the order of the rows; at least one, all of one market and one call.
     run : callable
-        Runs generators together. An error that ends all of them it raises at once.
+        Runs generators together. It raises at once an error that concerns all of them.
     warns : bool
-        A ticker that fails is left out for good, with a warning; else it makes an error once the
+        True leaves a ticker that fails out for good, with a warning. False raises an error once the
         others are read.
     """
 
@@ -231,7 +231,7 @@ class Panel:
         self._run = run
         self._warns = warns
         self._left_out: set[str] = set()
-        # Partitions that somebody has keep their numbers: their tickers stay.
+        # Tickers whose partitions were handed out. They stay, so that partition numbers stay.
         self._given: set[str] = set()
 
     @property
@@ -258,7 +258,7 @@ class Panel:
         return Extent(sum(one.rows for one in read), first, last)
 
     def get(self, number: int) -> pd.DataFrame | None:
-        """Partition `number` with its column ``code``, reading no ticker behind it."""
+        """Partition `number` with its column ``code``. Reads no later ticker."""
         for code, ticker in self._read().items():
             if not ticker.is_finished:
                 failures = self._run({code: ticker.reach(number)})
@@ -276,7 +276,7 @@ class Panel:
 
     def load(self) -> None:
         """Read every ticker to its end, several at a time."""
-        # Also those that are finished: what shows the read counts all of them.
+        # Finished tickers are included, because the progress display counts all of them.
         self._settle(self._run({c: ticker.reach(None) for c, ticker in self._read().items()}))
 
     def frame(self) -> pd.DataFrame:
@@ -290,7 +290,7 @@ class Panel:
         return self._attributes(self._read(), self._left_out if self._warns else None)
 
     def aggregates(self) -> dict[str, Any]:
-        """What the gateway says beside the rows, as of now, by code."""
+        """Newest values that the gateway sends beside the rows, by code."""
         if self._table.attrs:
             self._settle(self._run({c: ticker.look() for c, ticker in self._read().items()}))
         return {code: ticker.known_aggregates() for code, ticker in self._read().items()}
@@ -315,10 +315,10 @@ class Panel:
             settle(failures, len(self._tickers), partial, warns=False, advice=advice)
 
     def _frame(self, failed: Collection[str] | None) -> pd.DataFrame:
-        """Rows of the tickers that are read; `failed` as attributes name them."""
+        """Rows of the tickers read so far; `failed` are codes for the attributes."""
         read = {code: ticker for code, ticker in self._read().items() if ticker.is_finished}
         frames = [ticker.known_frame() for ticker in read.values()]
-        # Without tickers there are the columns still.
+        # Without tickers the frame still has its columns.
         frame = schema.with_code(
             frames or [schema.with_published(schema.to_frame([], self._table), self._table)],
             [*read] if frames else [""],
@@ -333,9 +333,9 @@ class Panel:
     ) -> dict[str, Any]:
         attrs: dict[str, Any] = {"market": self._table.market.name}
         if self._table.attrs:
-            # A string: pandas copies attributes deeply at every operation.
+            # A string, because pandas deep-copies attributes at every operation.
             attrs["aggregates"] = json.dumps({c: t.known_aggregates() for c, t in tickers.items()})
-            # Over a store, every report that was seen: rows that begin with their code.
+            # With a store, every report that was seen, as rows that begin with the code.
             told = [ticker.attributes().get("aggregates_history") for ticker in tickers.values()]
             if any(told):
                 attrs["aggregates_history"] = json.dumps(

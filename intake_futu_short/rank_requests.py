@@ -26,12 +26,12 @@ SORTS = {
         start=1,
     )
 }  # fmt: skip
-# Where the protocol has two names.
+# The protocol names these columns differently from their sort fields.
 _COLUMNS = {"position_volume": "short_position_volume", "position_ratio": "short_position_ratio"}
 
 
 def column_of(sort: str) -> str:
-    """Column that one of `SORTS` sorts by. The averages of volume are not sent as columns."""
+    """Column that a sort of `SORTS` sorts by. Average volumes are not sent as columns."""
     return _COLUMNS.get(sort, sort)
 
 
@@ -44,7 +44,7 @@ def request_body(
     count: int | None,
     plates: Iterable[Security] = (),
 ) -> bytes:
-    """Body of a request, by numbers of the protocol; what is None is not sent."""
+    """Body of a request, with the protocol's numbers. An argument of None is not sent."""
     messages = SHORT_SELLING_RANK.messages
     c2s = messages.C2S(
         market=market, sort_field=sort_field, sort_dir=sort_dir, offset=offset, count=count

@@ -1,4 +1,4 @@
-"""The short-selling rank of a market: the requests for it, and the rows that came. Pure.
+"""The short-selling rank of a market: requests for it, and the rows received. Pure.
 
 The gateway gives the rank in parts of at most 35 rows, and the list can change between two parts. A
 ticker that moves down across the end of a part then comes twice, and one that moves up is missing.
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
 __all__ = ["RankedParts", "Ranking"]
 
 ROWS_A_PART = SHORT_SELLING_RANK.max_rows
-# Parts that are asked for together: what the gateway's limit lets out at once.
+# Parts that are asked for together: as many as the gateway's limit allows at once.
 PARTS_AT_ONCE = SHORT_SELLING_RANK.limit.requests
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """What is asked for.
+    """A request for the rank.
 
     Attributes
     ----------
     market : Market
-        Whose tickers.
+        The market of the tickers.
     sort : str
         One of `SORTS`.
     descending : bool
         Whether the highest come first.
     rows : int
-        How many at most.
+        The largest number of rows.
     plates : tuple of str
-        Codes of the plates that they are in; none means any.
+        Codes of plates that the tickers must be in; empty for all tickers.
     """
 
     market: Market
@@ -63,7 +63,7 @@ class Ranking:
 
     @property
     def parts(self) -> int:
-        """In how many requests so many rows come."""
+        """Number of requests for all rows."""
         return -(-self.rows // ROWS_A_PART)
 
     @property
@@ -96,7 +96,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class _Part:
-    """Rows of one answer, without those that had come before."""
+    """Rows of one answer, without tickers that an earlier part had."""
 
     rows: Sequence[Any]
     codes: Sequence[str]
@@ -110,16 +110,16 @@ class _Part:
 
 
 class RankedParts:
-    """The parts of a rank, as far as they were called for. Each is asked for once.
+    """The parts of a rank, read as far as needed. Each is asked for once.
 
     Parameters
     ----------
     ranking : Ranking
-        What is asked for.
+        The request.
     run : callable
         Runs generators together.
     clock : callable
-        Unix seconds.
+        Returns Unix seconds.
     """
 
     def __init__(self, ranking: Ranking, run: Run, clock: Callable[[], float]) -> None:
@@ -129,14 +129,14 @@ class RankedParts:
         self._came: dict[int, tuple[Any, str]] = {}  # answers that are not looked at yet
         self._parts: dict[int, _Part] = {}
         self._seen: set[str] = set()
-        self._told = 0  # repeated rows that were warned of
-        self._is_told = False  # what the finished rank lacks
+        self._told = 0  # number of repeated rows in earlier warnings
+        self._is_told = False  # whether a warning told what the finished rank lacks
 
     # -- what is known ------------------------------------------------------------------------
 
     @property
     def is_finished(self) -> bool:
-        """Whether all that there is was asked for."""
+        """Whether all parts were asked for."""
         return all(number in self._parts for number in range(self._end))
 
     @property
@@ -151,7 +151,7 @@ class RankedParts:
 
     @property
     def extent(self) -> Extent:
-        """How many rows came; they are not of days."""
+        """Number of rows received. They have no days."""
         return Extent(sum(self.sizes))
 
     @property
@@ -165,7 +165,7 @@ class RankedParts:
 
     @property
     def _counts(self) -> list[int]:
-        """How many tickers there are by each answer that no rows that came contradict."""
+        """Numbers of tickers according to the answers, without those that rows contradict."""
         reached = max(
             (n * ROWS_A_PART + part.received for n, part in self._parts.items() if part.received),
             default=0,
@@ -174,14 +174,14 @@ class RankedParts:
         return [count for count in counts if count is not None and count >= reached]
 
     def _is_short(self, number: int) -> bool:
-        """Whether a part is the last by its rows, and its own count does not say otherwise."""
+        """Whether a part is the last by its number of rows, and its count does not contradict."""
         part = self._parts[number]
         reached = number * ROWS_A_PART + part.received
         return part.received < self.ranking.size(number) and reached >= (part.all_count or 0)
 
     @property
     def _end(self) -> int:
-        """How many parts there are, as far as answers tell."""
+        """Number of parts, as far as answers tell."""
         end = min([self.ranking.parts, *(-(-count // ROWS_A_PART) for count in self._counts)])
         least = 0
         for number, part in self._parts.items():
@@ -206,7 +206,7 @@ class RankedParts:
         return self._framed([part], part)
 
     def load(self) -> None:
-        """Ask for all that is missing, as far as is known how much that is."""
+        """Ask for all missing parts that are known to exist."""
         while missing := self._missing(PARTS_AT_ONCE if self._is_bounded else 1):
             self._ask(missing)
         self._tell()
@@ -222,7 +222,7 @@ class RankedParts:
 
     @property
     def _first(self) -> _Part | None:
-        """The part that was asked for first: also one that came out empty."""
+        """The part that was asked for first, even if it was empty."""
         return min(self._parts.values(), key=lambda part: part.asked, default=None)
 
     def _framed(self, parts: Sequence[_Part], of: _Part | None) -> pd.DataFrame:
@@ -251,7 +251,7 @@ class RankedParts:
 
     def _ask(self, numbers: Sequence[int]) -> None:
         failures = self._run({str(number): self._asking(number) for number in numbers})
-        # In their order, whichever came first: of a ticker that comes twice the upper row stays.
+        # In rank order, not order of arrival, so that a repeated ticker keeps its upper row.
         for number in sorted(self._came):
             answer, asked = self._came.pop(number)
             self._parts[number] = self._part(number, answer, asked)
@@ -267,7 +267,7 @@ class RankedParts:
 
     def _part(self, number: int, answer: Any, asked: str) -> _Part:
         words = self.ranking.question(number).text
-        # Some servers give as many as they like; what is beyond comes with the next part.
+        # Some servers send more rows than asked for. The surplus comes again with the next part.
         items = list(answer.items)[: self.ranking.size(number)]
         codes = [
             _code(item, self.ranking.market, f"{words}, row {i}") for i, item in enumerate(items)
@@ -288,7 +288,7 @@ class RankedParts:
     # -- what may be missing --------------------------------------------------------------------
 
     def _tell(self) -> None:
-        """Warn of what may be missing, once."""
+        """Warn once of tickers that may be missing."""
         notes: list[str] = []
         repeated = sum(part.repeated for part in self._parts.values())
         if repeated > self._told:

@@ -1,4 +1,4 @@
-"""One read: runs generators that ask for pages, over gateways that answer."""
+"""One read: runs generators that ask for pages, and sends their questions to gateways."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 __all__ = ["gateway_urls", "open_gateways", "read"]
 
-# Begun and unfinished for each gateway. Its limit lets about so many questions out at once.
+# Generators that run at the same time, per gateway. Its limit allows about as many questions.
 AT_ONCE = 32
 
 
 def gateway_urls(given: str | list[str] | None) -> list[GatewayURL]:
-    """URLs of the gateways to use: those given, or that of the environment, or the default."""
+    """URLs of the gateways: those given, else that of the environment, else the default."""
     if given is None:
         try:
             given = arguments.gateways(os.environ.get(ENVIRONMENT_VARIABLE))
@@ -52,7 +52,7 @@ def gateway_urls(given: str | list[str] | None) -> list[GatewayURL]:
 def open_gateways(
     urls: Sequence[GatewayURL], timeout: float, patience: Patience | None = None
 ) -> Gateways:
-    """Get ready to ask gateways, also the one behind ``sample://``; nothing is connected yet."""
+    """Prepare to ask gateways, including ``sample://``. Nothing is connected yet."""
     return Gateways(urls, timeout=timeout, serve=_serve_sample, patience=patience)
 
 
@@ -71,17 +71,17 @@ def read(
     Parameters
     ----------
     jobs : mapping of key to generator
-        In the order in which they begin. Each yields a `Question` and is sent its `Reply`, or
-        yields `LOCKED` to be resumed at the next tick.
+        Generators in the order in which they begin. Each yields a `Question` and is sent its
+        `Reply`, or yields `LOCKED` to be resumed at the next tick.
     gateways : Gateways
-        Who is asked. Its connections stay open.
+        The gateways to ask. Their connections stay open.
     display : Display, optional
-        Shows how far it is.
+        Shows the progress.
 
     Returns
     -------
     dict, dict
-        What generators returned, and the errors of those that failed, by key.
+        Results of generators, and errors of those that failed, both by key.
 
     Raises
     ------
@@ -103,8 +103,8 @@ class _Begun:
 
     key: Any
     job: Job
-    asked: Asked | None = None  # what it wants answered
-    is_waiting: bool = False  # to have that sent
+    asked: Asked | None = None  # its question
+    is_waiting: bool = False  # for the question to be sent
     is_locked: bool = False
 
 
@@ -135,11 +135,11 @@ class _Reading:
             begun = _Begun(*self._to_begin.popleft())
             self._begun[begun.key] = begun
             self._go_on(begun, None)
-            # One that wants nothing, since its store has all of it, may have taken a while.
+            # A generator that asks nothing, since its store has all rows, may have taken a while.
             yield begun.asked if begun.is_waiting else None
 
     def _busy(self) -> int:
-        # Those that wait for another writer leave the others their places.
+        # Generators that wait for another writer do not count.
         return sum(not begun.is_locked for begun in self._begun.values())
 
     def sent(self, asked: Asked) -> None:
@@ -174,8 +174,8 @@ class _Reading:
                 self._go_on(begun, None)
 
     def close(self) -> None:
-        """End the generators, so that each lets go of what it holds."""
-        with ExitStack() as ends:  # one that fails to end does not keep the others from it
+        """End the generators, so that each releases its lock."""
+        with ExitStack() as ends:  # ends all, even if one raises an error
             for job in self._jobs.values():
                 ends.callback(job.close)
 
@@ -196,7 +196,7 @@ class _Reading:
             begun.asked = None if begun.is_locked else Asked(wanted, begun)
 
     def _ends_all(self, error: Exception) -> bool:
-        """Whether an error of one generator concerns all of them: the gateways, or this program."""
+        """Whether a generator's error concerns all, because of the gateways or this program."""
         is_mute = not self._is_answered and isinstance(
             error, (GatewayTimeoutError, GatewayDisconnectedError)
         )

@@ -1,4 +1,4 @@
-"""What an object shows of itself: a title and named facts, as text and as HTML. Pure."""
+"""The ``repr`` of an object: a title and named facts, as text and as HTML. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ REFUSED = "not made, its arguments were refused"
 
 
 def as_text(title: str, facts: Mapping[str, str]) -> str:
-    """Lines for ``repr``: the title, and below it a fact a line."""
+    """Lines for ``repr``: the title, then one fact per line."""
     width = max(map(len, facts), default=0)
     return "\n".join([title, *(f"  {name:<{width}}  {fact}" for name, fact in facts.items())])
 
 
 def as_html(title: str, facts: Mapping[str, str]) -> str:
-    """A table for a notebook, without a style of its own: the notebook's theme decides."""
+    """A table for a notebook. It has no style of its own, so the notebook's theme applies."""
     from html import escape  # noqa: PLC0415 - the accessor loads nothing that pandas does not
 
     rows = "".join(
@@ -30,7 +30,7 @@ def as_html(title: str, facts: Mapping[str, str]) -> str:
 
 
 def refused(thing: object) -> str:
-    """What is shown of an object whose construction failed: tracebacks may show it all the same."""
+    """``repr`` of an object whose construction failed. Tracebacks may print such an object."""
     return f"{type(thing).__name__}: {REFUSED}"
 
 
@@ -40,7 +40,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def some(names: list[str], most: int = 5) -> str:
-    """Names, of many the first ones and how many there are."""
+    """All names if they are few; else the first three and how many more there are."""
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[:3])} and {len(names) - 3:,} more"

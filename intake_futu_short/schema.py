@@ -1,7 +1,7 @@
 """The one schema: pages → columns → a DataFrame with attributes. Pure.
 
-Rows stay messages until a frame is asked for. Then they are read column by column, once: that is
-several times faster than a dict a row or a frame a page.
+Rows stay messages until a frame is asked for. Then each column is read once, which is several times
+faster than building a dict per row or a frame per page.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def to_frame(pages: Sequence[Page], table: Table) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row a trading day on a RangeIndex. ``timestamp`` int64 (Unix seconds of market-local
-        midnight), ``timestamp_str`` strings, counts Int64 with a missing one ``<NA>``, prices,
-        amounts and percents float64 with a missing one NaN.
+        One row per trading day on a RangeIndex. ``timestamp`` is int64 (Unix seconds of
+        market-local midnight), ``timestamp_str`` strings. Counts are Int64, missing ones ``<NA>``.
+        Prices, amounts and percents are float64, missing ones NaN.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def to_frame(pages: Sequence[Page], table: Table) -> pd.DataFrame:
 
 
 def ranked(rows: Sequence[Any], codes: Sequence[str], table: Table) -> pd.DataFrame:
-    """Put rows that are each of another security into one frame.
+    """Put rows into one frame, where each row is about a different security.
 
     Parameters
     ----------
@@ -100,8 +100,8 @@ def ranked(rows: Sequence[Any], codes: Sequence[str], table: Table) -> pd.DataFr
     Returns
     -------
     pandas.DataFrame
-        ``code``, then the table's columns, on a RangeIndex. Counts Int64 with a missing one
-        ``<NA>``, names strings with a missing one None or NaN, all else float64.
+        ``code``, then the table's columns, on a RangeIndex. Counts are Int64, missing ones
+        ``<NA>``. Names are strings, missing ones None or NaN. All else is float64.
     """
     columns: dict[str, Any] = {"code": pd.Series(codes, dtype=text_dtype())}
     columns.update((c.name, _values_of(c, rows, codes, table)) for c in table.columns)
@@ -109,10 +109,10 @@ def ranked(rows: Sequence[Any], codes: Sequence[str], table: Table) -> pd.DataFr
 
 
 def with_published(rows: pd.DataFrame, table: Table) -> pd.DataFrame:
-    """Give rows what is not sent but worked out: ``published``, last, where they are reports.
+    """Append the computed column ``published`` to reports; other rows are returned unchanged.
 
     The day (datetime64[ns]) is an estimate by the rule of the market's publisher; see
-    `calendars.published`. Rows that are no reports are returned as they are.
+    `calendars.published`.
     """
     if not table.are_reports:
         return rows
@@ -126,15 +126,15 @@ def published(as_of: pd.Series[Any], market: Market) -> pd.Series[Any]:
 
 
 def _published(as_of: dt.date, market: Market) -> dt.date | None:
-    # pandas counts nanoseconds from 1678 to 2262 only.
+    # pandas can count nanoseconds only from 1678 to 2262.
     return calendars.published(market, as_of) if 1700 <= as_of.year <= 2200 else None
 
 
 def with_code(frames: Sequence[pd.DataFrame], codes: Sequence[str]) -> pd.DataFrame:
-    """Put frames of several tickers, at least one, under each other.
+    """Concatenate the frames of one or more tickers.
 
-    The first column, ``code``, says whose each row is. The result is on a RangeIndex and bears
-    the attributes that all of them share.
+    The first column, ``code``, names the ticker of each row. The result has a RangeIndex and the
+    attributes that all frames share.
     """
     panel = pd.concat(frames, ignore_index=True)
     column = np.repeat(np.array(codes, dtype=object), [len(frame) for frame in frames])
@@ -144,8 +144,8 @@ def with_code(frames: Sequence[pd.DataFrame], codes: Sequence[str]) -> pd.DataFr
 
 @cache
 def text_dtype() -> Any:
-    """What this pandas makes of strings by itself: ``str`` from pandas 3 on, ``object`` before."""
-    # Worked out when needed: it loads a part of pyarrow, which an import need not pay for.
+    """Default dtype of strings: ``str`` from pandas 3 on, ``object`` before."""
+    # Not computed at import, because it loads a part of pyarrow.
     return pd.Series([""]).dtype
 
 
@@ -155,7 +155,7 @@ def attributes(
     values: Mapping[str, Any] | None,
     start: str | None = None,
 ) -> dict[str, Any]:
-    """What a frame of one ticker bears in ``attrs``: plain JSON values.
+    """``attrs`` of one ticker's frame, as plain JSON values.
 
     Parameters
     ----------
@@ -164,10 +164,10 @@ def attributes(
     next_key : str or None
         Cursor of the last page in the frame.
     values : mapping of str to value, or None
-        What the gateway says beside the rows, as `Page.attrs`; None: nothing was said.
+        Values that the gateway sent beside the rows, as `Page.attrs`; None if it sent none.
     start : str, optional
-        The first day asked for, ``YYYY-MM-DD``, where there are rows before it that windows look
-        back at; metrics answer from it on.
+        The first day asked for, ``YYYY-MM-DD``, if the frame also has earlier rows for windows to
+        look back on. Metrics answer from this day on.
     """
     return {
         "code": ticker.code,
@@ -179,19 +179,19 @@ def attributes(
 
 
 def reports(seen: Mapping[str, Iterable[Mapping[str, Any]]], table: Table) -> str:
-    """What ``attrs["aggregates_history"]`` bears: every report of open short positions, as JSON.
+    """Value of ``attrs["aggregates_history"]``: every report of open short positions, as JSON.
 
-    One string, since pandas copies attributes deeply at every operation: a list of [code, as-of
-    date, Unix seconds at which a store first saw it or null, shares, percent], a ticker after the
-    other, each one's in the order in which they came.
+    The JSON is a list of [code, as-of date, Unix seconds at which a store first saw the report or
+    null, shares, percent], ticker by ticker, in order of arrival. It is one string, because pandas
+    deep-copies attributes at every operation.
 
     Parameters
     ----------
     seen : mapping of str to iterable of mapping
-        By code, in the order in which they came; what says nothing is left out. What comes again
-        counts once, as first seen, unless another one of its day came in between.
+        Reports by code, in order of arrival. Empty reports are left out. A repeated report counts
+        once, as first seen, unless another report of its day came in between.
     table : Table
-        Whose `Table.attrs` the reports have; the day among them comes first in each row.
+        Its `Table.attrs` are the values of a report. The day comes first.
     """
     names = sorted(table.attrs, key=lambda attr: attr.kind != "day")
     rows: list[list[Any]] = []
@@ -216,10 +216,10 @@ def _earlier(one: float | None, other: float | None) -> float | None:
 
 
 def _values(rows: Sequence[Any], name: str, dtype: Any) -> tuple[Any, list[int]]:
-    """Values of a field, and which rows lack it."""
+    """Values of a field, and the rows that lack it."""
     values = np.fromiter(map(attrgetter(name), rows), dtype, len(rows))
-    # An absent field reads as zero. Asking every row for every field is what costs, so only the
-    # zeros are asked about.
+    # An absent field reads as zero. Testing every row for presence is slow, so only zeros are
+    # tested.
     if values.all():
         return values, []
     zeros = np.flatnonzero(values == 0).tolist()
@@ -241,7 +241,7 @@ def _values_of(column: Column, rows: Sequence[Any], names: Sequence[str], table:
 
 def _texts(rows: Sequence[Any], column: Column) -> Any:
     sent = [getattr(row, column.name) if row.HasField(column.name) else None for row in rows]
-    # Protobuf hands over bytes where a text is no UTF-8.
+    # Protobuf returns bytes for a string that is not UTF-8.
     texts = [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in sent]
     return pd.Series(texts, dtype=text_dtype())
 

@@ -1,4 +1,4 @@
-"""Which columns of ``df.shortvol.latest()`` people are shown, under which names and units. Pure."""
+"""Columns of ``df.shortvol.latest()`` for people: which to show, their names and units. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Shown", "described", "shown"]
 
 
 class _Kind(NamedTuple):
-    """How the values of a metric are told; ``{n}`` stands for its window."""
+    """How a metric is shown; ``{n}`` stands for its window."""
 
     label: str
     short: str  # for a narrow heading
@@ -80,20 +80,20 @@ _CLOSE = {
 
 @dataclass(frozen=True)
 class Shown:
-    """A column that is shown.
+    """A column to show.
 
     Attributes
     ----------
     name : str
-        In the frame.
+        Its name in the frame.
     label, short : str
-        What it is called, in words and in a narrow heading.
+        Its heading in words, and a short one for a narrow column.
     unit : str
-        Of the numbers that `text` gives; ``""`` when there is none.
+        Unit of the numbers that `text` writes; ``""`` when there is none.
     meaning : str
-        A sentence; ``""`` when the name says it.
+        Its definition in a sentence; ``""`` when the name suffices.
     factor, decimals
-        How `text` writes a value.
+        `text` multiplies by `factor` and rounds to so many decimals.
     """
 
     name: str
@@ -117,9 +117,9 @@ class Shown:
 
 
 def shown(frame: pd.DataFrame, by: str, market: Market) -> list[Shown]:
-    """Choose and describe columns of what ``df.shortvol.latest()`` gave: `by`, then the usual ones.
+    """Choose and describe columns of ``df.shortvol.latest()``: `by`, then the usual ones.
 
-    Those that hold nothing are left out.
+    Empty columns are left out.
     """
     names = [name for name in dict.fromkeys([by, *_USUAL]) if name in frame]
     known = [name for name in names if name == by or frame[name].notna().any()]
@@ -127,7 +127,7 @@ def shown(frame: pd.DataFrame, by: str, market: Market) -> list[Shown]:
 
 
 def described(name: str, market: Market) -> Shown:
-    """Describe a column; one that is not known here bears its name."""
+    """Describe a column. An unknown column is shown under its own name."""
     if name == "close_price":
         unit = "USD" if market.name == "US" else "HKD"
         return Shown(name, "Close", "close", unit, _CLOSE[market.name], 1.0, 2)

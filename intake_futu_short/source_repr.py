@@ -1,4 +1,4 @@
-"""How a source shows itself: whom it asks, for what, and how much of it was read."""
+"""The ``repr`` of a source: its gateway, its arguments, and how much was read."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def facts(
     store_url: str | None,
     partitions: Partitions | None,
 ) -> dict[str, str]:
-    """What there is to say without asking anybody.
+    """Facts about a source that need no request.
 
     Parameters
     ----------
     arguments : mapping
-        Of the source, as plain values; None for what was left open.
+        The source's arguments, as plain values; None for those left open.
     gateway : str
-        The gateways meant.
+        The gateways it asks.
     store_url : str or None
-        Where the history is kept, without a password.
+        URL of its store, without a password.
     partitions : Partitions or None
-        What was read; None when nothing was.
+        What was read so far; None when nothing was.
     """
     said = {}
     if (code := arguments.get("code")) is not None:
@@ -56,14 +56,14 @@ def facts(
 
 
 def listed(arguments: Mapping[str, Any], but: Collection[str]) -> str:
-    """Arguments on one line, without those named; of storage_options, which may hold secrets, keys.
+    """Arguments on one line. Of ``storage_options`` only the keys, because values may be secrets.
 
     Parameters
     ----------
     arguments : mapping
-        As plain values; None for what was left open.
+        Plain values; None for arguments left open.
     but : collection of str
-        Which to leave out.
+        Names of arguments to leave out.
     """
     given = [
         f"{name}={value!r}"

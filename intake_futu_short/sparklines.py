@@ -22,29 +22,29 @@ if TYPE_CHECKING:
 
 __all__ = ["HEIGHT", "SESSIONS", "WIDTH", "WINDOW", "Sparkline", "sparklines"]
 
-# Sessions that a line spans, and those before each that its band is of.
+# Sessions that a line spans, and sessions before each one from which its band is computed.
 SESSIONS = 60
 WINDOW = 20
-# The box that paths are drawn in, and the room at its edges for strokes and the dot.
+# The box around the paths, and the margin in it for strokes and the dot.
 WIDTH, HEIGHT = 168, 40
 _EDGE = 4
 
 
 @dataclass(frozen=True)
 class Sparkline:
-    """What is drawn of a ticker: data of SVG paths in a box of `WIDTH` by `HEIGHT`.
+    """The drawing of one ticker: data of SVG paths in a box of `WIDTH` by `HEIGHT`.
 
     Attributes
     ----------
     line, band : str
         The ratio of each session, and the mean of the sessions before it ± one standard deviation.
-        ``""`` when there is none.
+        ``""`` when there is nothing to draw.
     dot : tuple of float or None
         Place of the newest ratio.
     newest, low, high : float
-        The newest ratio and its band, fractions; NaN where not known.
+        The newest ratio and the edges of its band, as fractions; NaN where unknown.
     bottom, top : float
-        The scale: fractions at the lowest and highest place.
+        The scale: the fractions at the bottom and at the top of the box.
     """
 
     line: str
@@ -62,8 +62,8 @@ def sparklines(
 ) -> dict[str, Sparkline]:
     """Draw the short ratio of some tickers over the `newest` sessions of the frame, by code.
 
-    All tickers share the sessions, so that one that lags behind ends early, and a session that one
-    lacks is a gap in its line. Each has a scale of its own. A ticker without a code is ``""``.
+    All tickers share the same sessions. The line of a ticker that lags behind ends early, and a
+    missing session is a gap. Each ticker has a scale of its own. A ticker without a code is ``""``.
     """
     sessions = Sessions.of(frame)
     span = np.unique(sessions.days)[-newest:]
@@ -94,7 +94,7 @@ def _names(frame: pd.DataFrame, sessions: Sessions) -> list[str]:
 def _sparkline(
     lines: Floats, days: NDArray[np.datetime64], span: NDArray[np.datetime64]
 ) -> Sparkline:
-    """Draw the ratio and the edges of its band on those days that are in the span."""
+    """Draw the ratio and its band on the days within the span."""
     is_shown = days >= span[0]
     places = np.searchsorted(span, days[is_shown])
     laid = np.full((3, len(span)), np.nan)
@@ -106,7 +106,7 @@ def _sparkline(
     x = np.linspace(_EDGE, WIDTH - _EDGE, len(span)) if len(span) > 1 else np.array([WIDTH / 2])
 
     def y(values: Floats) -> Floats:
-        # A ratio that never changes is a line through the middle.
+        # A constant ratio is drawn through the middle.
         share = (values - bottom) / (top - bottom) if top > bottom else values * 0 + 0.5
         answer: Floats = HEIGHT - _EDGE - share * (HEIGHT - 2 * _EDGE)
         return answer
@@ -126,8 +126,8 @@ def _sparkline(
 
 
 def _line(x: Floats, y: Floats) -> str:
-    """A line through the points that are known, broken where one is not."""
-    # A lone point is a line of no length, which round ends make a dot.
+    """A line through the known points, with a gap at each unknown one."""
+    # A lone point becomes a line of length 0; round line caps draw it as a dot.
     return "".join(
         f"M{_points(x[run], y[run])}" + ("h0" if run.stop - run.start == 1 else "")
         for run in _runs(np.isfinite(y))
@@ -135,7 +135,7 @@ def _line(x: Floats, y: Floats) -> str:
 
 
 def _band(x: Floats, low: Floats, high: Floats) -> str:
-    """An area between two lines, broken where one is not known."""
+    """The area between two lines, with a gap where either is unknown."""
     return "".join(
         f"M{_points(x[run], high[run])}L{_points(x[run][::-1], low[run][::-1])}Z"
         for run in _runs(np.isfinite(low) & np.isfinite(high))

@@ -1,4 +1,4 @@
-"""One ticker over a store: its history in partitions, brought up to date as far as it is read."""
+"""Partitions of one ticker's stored history, which is refreshed only as far as it is read."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ __all__ = ["Part", "Slices", "StoredTicker", "lazy_parts", "read_part"]
 
 @dataclass(frozen=True)
 class Slices:
-    """What is wanted of a stored history, cut into the pages in which the gateway would send it.
+    """Cuts a stored history into partitions: the pages that the gateway would send.
 
-    A page is so many rows, counted from the newest, of which those outside of `start` and `end` are
-    left out; a page left empty is none.
+    A page is `num` rows, counted from the newest row. Rows outside of `start` and `end` are left
+    out, and so are pages without any other row.
 
     Attributes
     ----------
@@ -42,9 +42,9 @@ class Slices:
     start, end : str or None
         First and last trading day wanted, ``YYYY-MM-DD``.
     warmup : int
-        How many rows before `start` are wanted too, the newest of them.
+        How many of the newest rows before `start` are wanted too.
     max_pages : int or None
-        How many partitions at most.
+        The largest number of partitions.
     """
 
     num: int = 50
@@ -63,14 +63,14 @@ class Slices:
         days : numpy.ndarray
             Its trading days, ascending.
         is_complete : bool
-            Whether there are no older ones than these.
+            Whether the history has no older days.
 
         Returns
         -------
         list of (int, int)
-            Begin and end of each partition that is known whole, counted from the newest row.
+            Begin and end of each partition that is certainly whole, counted from the newest row.
         bool
-            Whether these are all.
+            Whether these are all partitions.
         """
         rows = len(days)
         first = 0 if self.end is None else rows - int(days.searchsorted(self.end, side="right"))
@@ -88,9 +88,9 @@ class Slices:
 
 
 class StoredTicker(TickerPartitions):
-    """One ticker's rows over a store, in the partitions in which the gateway would send them.
+    """One ticker's stored rows, in partitions that match the gateway's pages.
 
-    What was refreshed once is not asked for again; older rows than were wanted so far are.
+    The newest page is asked for once. Older rows are asked for when they are first needed.
     """
 
     def __init__(self, updater: Updater, slices: Slices, run: Run) -> None:
@@ -98,7 +98,7 @@ class StoredTicker(TickerPartitions):
         self._updater = updater
         self._slices = slices
         self._history: TickerHistory | None = None
-        self._given = 0  # rows of partitions that somebody has, and of those before them
+        self._given = 0  # rows up to the end of the last partition that was handed out
         self._asked_s: float | None = None
         self._as_of: str | None = None
         self._days: NDArray[np.str_] = np.array([], dtype="U10")
@@ -117,7 +117,7 @@ class StoredTicker(TickerPartitions):
 
     @property
     def extent(self) -> Extent:
-        """How many rows of which days the known partitions hold."""
+        """Number of rows in the known partitions, and their days."""
         cut, days = self._cut, self._days
         if not cut:
             return Extent()
@@ -141,7 +141,7 @@ class StoredTicker(TickerPartitions):
             yield from self._update(lambda _cut, _is_finished: True)
 
     def known(self, number: int) -> pd.DataFrame | None:
-        """Partition `number`, with the attributes of the whole as far as it is known."""
+        """Partition `number`, with the attributes of the whole as known so far."""
         if number >= len(self._cut):
             return None
         begin, end = self._cut[number]
@@ -153,7 +153,7 @@ class StoredTicker(TickerPartitions):
         return self._rows(self._cut[0][0], self._cut[-1][1]) if self._cut else self._rows(0, 0)
 
     def attributes(self) -> dict[str, Any]:
-        """Attributes of the whole, as far as it was read."""
+        """Attributes of the whole, as known so far."""
         history = self._history
         seen = () if history is None else history.reports
         next_key = "-1" if history is not None and history.is_complete else None
@@ -165,7 +165,7 @@ class StoredTicker(TickerPartitions):
         return attrs
 
     def parts(self) -> list[Part]:
-        """What `read_part` needs to read each known partition from the store."""
+        """Arguments with which `read_part` reads each known partition from the store."""
         days = self._days[::-1]
         return [
             Part(
@@ -179,7 +179,7 @@ class StoredTicker(TickerPartitions):
         ]
 
     def _update(self, is_enough: Callable[[list[tuple[int, int]], bool], bool]) -> Job:
-        """Read on until enough is known of the partitions."""
+        """Read on until `is_enough` is content with the known partitions."""
         if self._history is not None and is_enough(self._cut, self._is_finished):
             return
 
@@ -199,7 +199,7 @@ class StoredTicker(TickerPartitions):
         self._cut, self._is_finished = self._slices.of(self._days, is_complete=history.is_complete)
 
     def _refuse_other_rows(self, given: TickerHistory, history: TickerHistory) -> None:
-        """Partitions once given do not change, and those to come must go together with them."""
+        """Raise when the history has changed so that it does not fit partitions already given."""
         comparison = join.compare(given.rows, history.rows, self.ticker.table)
         days, days_now = self._days[-self._given :], self._days_of(history)[-self._given :]
         if comparison.is_same_basis is False:
@@ -216,7 +216,7 @@ class StoredTicker(TickerPartitions):
         )
 
     def _days_of(self, history: TickerHistory) -> NDArray[np.str_]:
-        """Days up to the newest of the first answer: later ones would move the partitions."""
+        """Days up to the newest one of the first answer. Newer days would shift the partitions."""
         days = days_of(history.rows)
         return days if self._as_of is None else days[days <= self._as_of]
 
@@ -234,24 +234,24 @@ class StoredTicker(TickerPartitions):
 
 @dataclass(frozen=True)
 class Part:
-    """A partition that lies in a store.
+    """A partition of a stored history.
 
     Attributes
     ----------
     store : Store
-        Which.
+        The store that holds it.
     ticker : Ticker
-        Whose.
+        The ticker of its rows.
     first, last : str
-        Its oldest and newest trading day.
+        Its oldest and newest trading day, ``YYYY-MM-DD``.
     size : int
-        Rows.
+        Number of its rows.
     offset : int
-        Rows of the partitions before it.
+        Number of rows in the partitions before it.
     is_panel : bool
         Whether its frame has a column ``code``.
     attrs : mapping
-        What its frame bears.
+        Attributes of its frame.
     """
 
     store: Store
@@ -267,7 +267,7 @@ class Part:
 def lazy_parts(
     tickers: Iterable[StoredTicker], attrs: Mapping[str, Any], *, is_panel: bool
 ) -> list[Part]:
-    """Partitions of tickers that were read to the end, in their order, to be read in workers."""
+    """Partitions of fully read tickers, in order, for Dask's workers to read."""
     parts = [part for ticker in tickers if ticker.is_finished for part in ticker.parts()]
     offsets = accumulate([part.size for part in parts], initial=0)
     return [
@@ -277,7 +277,7 @@ def lazy_parts(
 
 
 def read_part(part: Part) -> pd.DataFrame:
-    """Read a partition from the store, newest row first, wherever this runs.
+    """Read a partition from the store, newest row first. Runs in any process.
 
     Raises
     ------

@@ -35,23 +35,23 @@ __all__ = ["Page", "Walk", "newest_possible"]
 # One such page is ordinary (the last one, or rows moved by a new trading day).
 MAX_STALE_PAGES = 10
 
-# A gateway refuses with these whatever the cursor is.
+# Refusals that do not depend on the cursor.
 _NO_MATTER_OF_THE_CURSOR = (RateLimitError, QuoteRightError)
 _NEVER = "9999-12-31"
-# Dates differ by the time zone and by clocks that are a little off, but not by more than this.
+# Days that a row may be ahead of this host's date: time zones differ, and clocks are a little off.
 _DAYS_AHEAD = 7
 
 _log = logging.getLogger(__name__)
 
 
 class Walk:
-    """Asks for page after page, newest first, as far as it is called on.
+    """Asks for one page after another, newest first, as far as the caller goes on.
 
-    An error leaves the walk where it was: the next call asks for the same page again.
+    An error leaves the walk where it was, and the next call asks for the same page again.
 
-    Rows of days that cannot be are left out, and a warning names them. Where every row of the
-    newest page is of such a day, this host's clock is wrong: then none is left out. Rows that came
-    in another order are sorted within their page.
+    Rows of impossible days are left out, and a warning names them. If every row of the newest page
+    has such a day, this host's clock must be wrong, and none is left out. Rows that came in another
+    order are sorted within their page.
 
     Parameters
     ----------
@@ -62,17 +62,18 @@ class Walk:
     origin : str
         Who answers, for messages.
     start, end : str, optional
-        First and last trading day wanted, ``YYYY-MM-DD``. Older pages than `start` needs are not
-        asked for; newer rows than `end` have to be walked through.
+        First and last trading day wanted, ``YYYY-MM-DD``. Pages older than `start` needs are not
+        asked for. Rows newer than `end` must be walked through.
     warmup : int
-        How many rows before `start` are wanted too, the newest of them.
+        How many of the newest rows before `start` are wanted too.
     max_pages : int, optional
         How many pages to return.
     cursor : str, optional
         Where an earlier walk left off; None begins with the newest page.
     newest_possible : str, optional
-        The last trading day that a row can be of, ``YYYY-MM-DD`` (see `newest_possible`); None
-        takes every day. Behind a `cursor` the clock counts as right: whoever kept that knows.
+        The last trading day that a row can have, ``YYYY-MM-DD`` (see `newest_possible`); None
+        accepts every day. With a `cursor`, the clock counts as right: the walk that saved the
+        cursor has judged it.
 
     Attributes
     ----------
@@ -102,7 +103,7 @@ class Walk:
         self._warmup = warmup
         self._max_pages = max_pages
         self._newest_possible = newest_possible or _NEVER
-        # The page that is judged is the newest.
+        # Only the newest page can show that the clock is wrong.
         trusts_clock = None if cursor is None else True
         self._progress = _Progress(next_key=cursor, trusts_clock=trusts_clock)
         self.is_lost = False
@@ -114,15 +115,14 @@ class Walk:
 
     @property
     def is_finished(self) -> bool:
-        """Whether every page that can matter is there."""
+        """Whether every page that can have wanted rows was read."""
         return self._progress.is_finished
 
     @property
     def is_newest_first(self) -> bool:
-        """Whether answers follow each other from newer to older days, as far as they can tell.
+        """Whether answers go from newer to older days, as far as is known.
 
-        One answer whose rows are in another order does not tell it of the pages to come; a second
-        answer does.
+        If one answer's own rows are in another order, only a second answer can tell.
         """
         days = [each for each in self._progress.days if each]
         return all(max(older) <= min(newer) for newer, older in pairwise(days)) and (
@@ -131,7 +131,7 @@ class Walk:
 
     @property
     def attrs(self) -> Mapping[str, Any]:
-        """What the newest answer said beside its rows; None for everything before there is one."""
+        """Values beside the rows of the newest answer; all None before the first answer."""
         return self._progress.attrs or dict.fromkeys(self._table.attr_names)
 
     @property
@@ -150,11 +150,11 @@ class Walk:
         Raises
         ------
         GatewayError
-            What came in place of the answer.
+            The error that came instead of an answer.
         PaginationError
             When a cursor comes back, the pages bring nothing new, or the cursor is lost.
         ProtocolError
-            When a row has no trading day, or is of another market.
+            When a row has no trading day, or belongs to another market.
         """
         while not self.is_finished:
             page = yield from self._step()
@@ -163,54 +163,54 @@ class Walk:
         return None
 
     def look(self) -> Generator[Question, Reply, None]:
-        """Ask for the newest page if none was asked for, whether its rows are wanted or not."""
+        """Ask for the newest page, even if its rows are not wanted, unless a page was asked for."""
         if self.next_key is None:
             yield from self._step()
 
     def _step(self) -> Generator[Question, Reply, Page]:
-        """Ask one page farther, and return what is new and wanted of it."""
+        """Ask for the next page, and return its rows that are new and wanted."""
         self.is_lost = False
         self._refuse_to_loop()
         now = self._progress
         reply = yield self._ticker.question(now.next_key, self._num, now.issuer)
         answered = self._answer(reply)
         if now.next_key is not None and reply.issuer != now.issuer and not answered.days:
-            # Nobody knows whether this is the end or the gateway does not know the cursor.
+            # Either this is the end, or the gateway does not know the cursor.
             page, progress = yield from self._ask_page_before(reply)
         elif reply.error is not None:
             raise reply.error
         else:
             page, progress = self._take(answered, reply.issuer)
         self._warn(now, progress)
-        # One assignment: an interruption finds the page taken whole or not at all.
+        # One assignment, so that an interruption leaves the page taken either whole or not at all.
         self._progress = progress
         return page
 
     def _ask_page_before(
         self, doubtful: Reply
     ) -> Generator[Question, Reply, tuple[Page, _Progress]]:
-        """Ask once more for the page before a cursor in doubt, for a cursor that is not.
+        """Repeat the page before a doubtful cursor, to get a cursor that the gateway knows.
 
         Parameters
         ----------
         doubtful : Reply
-            No row, or a refusal, from a connection that did not issue the cursor.
+            An answer without rows, or a refusal, from a connection that did not issue the cursor.
         """
         now = self._progress
         why = "no row is behind it" if doubtful.error is None else str(doubtful.error)
-        if not now.known_days:  # a cursor of an earlier walk, which alone knew the page before
+        if not now.known_days:  # the cursor is an earlier walk's, so the page before is unknown
             raise self._lost(why)
         reply = yield self._ticker.question(now.known_key, self._num, doubtful.issuer)
         answered = self._answer(reply)
         if not set(now.known_days).intersection(answered.days):
             raise self._lost(why)
-        # Rows that are new at the newer end are left to the next walk.
+        # Rows newer than the known ones are left to the next walk.
         older = [i for i, day in enumerate(answered.days) if day < now.oldest]
         page, progress = self._take(pick(answered, older), reply.issuer)
         return page, progress._replace(
             known_key=now.known_key,
             known_days=answered.days,
-            # Cursors that came since may come again: the walk is back at that page.
+            # The walk is back at that page, so cursors that came after it may come again.
             asked=now.known_asked,
             known_asked=now.known_asked,
         )
@@ -237,7 +237,7 @@ class Walk:
             )
 
     def _answer(self, reply: Reply) -> Page:
-        """All that one answer holds; an empty page for a refusal that may be the cursor's fault."""
+        """The page of an answer; an empty one for a refusal that the cursor may have caused."""
         if isinstance(reply.error, ReplyError) and not isinstance(
             reply.error, _NO_MATTER_OF_THE_CURSOR
         ):
@@ -250,7 +250,7 @@ class Walk:
             raise ProtocolError(f"{self._asked_for}: {error}. {ADVICE}") from error.__cause__
 
     def _take(self, answered: Page, issuer: object) -> tuple[Page, _Progress]:
-        """What is new and wanted of an answer, and where the walk stands then."""
+        """The new and wanted rows of an answer, and the walk's progress after it."""
         before = self._progress
         asked = before.asked if before.next_key is None else before.asked | {before.next_key}
         trusts_clock = before.trusts_clock
@@ -292,7 +292,7 @@ class Walk:
         return pick(page, [i for i, d in enumerate(page.days) if d <= self._newest_possible])
 
     def _warn(self, before: _Progress, now: _Progress) -> None:
-        """Log what is odd about an answer, unless it was logged of one before."""
+        """Log what is odd about an answer, once per walk."""
         later = f"dated more than {_DAYS_AHEAD} days after this host's date"
         if now.left_out != before.left_out:
             days = _first_days(sorted(now.left_out - before.left_out, reverse=True))
@@ -312,12 +312,12 @@ class Walk:
             )  # fmt: skip
 
     def _is_past_start(self, page: Page, oldest: str, pages: Sequence[Page]) -> bool:
-        """Whether no older page can hold a day that is wanted."""
+        """Whether no older page can have a wanted day."""
         if self._start is None or not page.days or min(page.days) > self._start:
             return False
         if self._warmup and len(self._days_before_start(pages)) < self._warmup:
             return False
-        # Rows in another order than newest first prove nothing of the pages to come.
+        # Rows that are not newest first prove nothing about later pages.
         return all(map(ge, page.days, page.days[1:])) and page.days[-1] <= oldest
 
     def _days_before_start(self, pages: Sequence[Page]) -> list[str]:
@@ -325,13 +325,13 @@ class Walk:
         return [day for page in pages for day in page.days if day < start]
 
     def _only_wanted(self, page: Page, pages: Sequence[Page]) -> Page:
-        """Leave out rows that are not wanted, of the new ones behind `pages`."""
+        """Keep only wanted rows of the new `page` that comes after `pages`."""
         start, end = self._start or "", self._end or _NEVER
         if start <= min(page.days, default=start) and max(page.days, default=end) <= end:
             return page
         keep = [i for i, day in enumerate(page.days) if start <= day <= end]
         if self._warmup:
-            # Pages may come in another order: what matters is how many newer ones are there.
+            # Pages may come in any order, so count the newer rows before `start`.
             known = self._days_before_start(pages)
             for i, day in enumerate(page.days):
                 if day < start and sum(day < other for other in known) < self._warmup:
@@ -345,8 +345,8 @@ class _Progress(NamedTuple):
 
     pages: tuple[Page, ...] = ()
     next_key: str | None = None
-    issuer: object = None  # of next_key
-    known_key: str | None = None  # the cursor that the last answer with rows was asked with
+    issuer: object = None  # of the answer with next_key
+    known_key: str | None = None  # the cursor with which the last answer with rows was asked for
     known_days: Sequence[str] = ()  # of that answer
     known_asked: frozenset[str] = frozenset()  # the cursors asked with until then
     asked: frozenset[str] = frozenset()
@@ -356,14 +356,14 @@ class _Progress(NamedTuple):
     attrs: Mapping[str, Any] = MappingProxyType({})
     is_finished: bool = False
     trusts_clock: bool | None = None  # None before the first row
-    left_out: frozenset[str] = frozenset()  # days that cannot be
-    misdated: Sequence[str] = ()  # days of the first page on which timestamps are of others
+    left_out: frozenset[str] = frozenset()  # impossible days
+    misdated: Sequence[str] = ()  # days on the first page whose timestamps are of other days
 
 
 def _only_new(page: Page, before: _Progress) -> Page:
-    """Leave out trading days that came before: a new day in mid-walk moves the rows on."""
+    """Leave out trading days that came before: a new trading day in mid-walk shifts the rows."""
     if all(map(gt, (before.oldest, *page.days), page.days)):
-        return page  # older and older: the ordinary case, and quicker than looking for repeats
+        return page  # all older: the ordinary case, faster than looking for repeats
     known = set(chain.from_iterable(before.days))
     keep = []
     for i, day in enumerate(page.days):
@@ -379,6 +379,6 @@ def _first_days(days: Sequence[str]) -> str:
 
 
 def newest_possible(now_s: float) -> str:
-    """The last trading day that a row can be of at a moment (Unix seconds), by this host's date."""
+    """The last trading day that a row can have at a time (Unix seconds), by this host's date."""
     today = dt.date.fromtimestamp(now_s)  # noqa: DTZ012 - the host's own date is meant
     return (today + dt.timedelta(days=_DAYS_AHEAD)).isoformat()

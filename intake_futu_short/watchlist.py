@@ -27,27 +27,27 @@ ACCEPTED = (
 # Lines end here. Python, and YAML too, would also end them within names of companies.
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _NO_LINE_END = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-# In the order in which they are tried.
+# Tried in this order.
 _SEPARATORS = ",\t;|"
 _COLUMNS_SHOWN = 10
-# A first line by which Excel is told the separator.
+# A first line that tells Excel the separator.
 _SEP_LINE = re.compile(r'"?sep=.?"?,?', re.IGNORECASE)
 
 
 def decoded(data: bytes, name: str) -> str:
-    """Give the text of a watchlist, which is UTF-8.
+    """Decode a watchlist, which must be UTF-8.
 
     Parameters
     ----------
     data : bytes
-        What the file holds.
+        The file's content.
     name : str
         URL or path of the file, for messages.
 
     Raises
     ------
     ConfigError
-        When it is not UTF-8; it says what it seems to be.
+        When it is not UTF-8. The message says what it seems to be.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -95,11 +95,11 @@ def parse(text: str, name: str) -> list[str]:
     Parameters
     ----------
     text : str
-        What the file holds. A suffix ``.csv``, ``.tsv``, ``.json``, ``.yaml`` or ``.yml`` of `name`
-        says how it is written; any other file holds a code a line. Lines end with CR, LF or CRLF
-        only. Columns may be separated by commas, tabs, semicolons or bars.
+        The file's content. The suffix of `name` (``.csv``, ``.tsv``, ``.json``, ``.yaml`` or
+        ``.yml``) gives its format; any other file has one code per line. Lines end only with CR,
+        LF or CRLF. Columns may be separated by commas, tabs, semicolons or bars.
     name : str
-        URL or path of the file, for its suffix and for messages. Of a chained URL the first part
+        URL or path of the file, for its suffix and for messages. In a chained URL the first part
         counts, which is the file in an archive.
 
     Raises
@@ -126,7 +126,7 @@ Found = list[tuple[str, object]]
 
 def _suffix(name: str) -> str:
     parts = name.split("::")
-    # A part without a path, as in simplecache::URL, is no file.
+    # A part without a path, as in simplecache::URL, is not a file.
     file = next((part for part in parts if "://" in part), parts[-1])
     found = re.search(r"\.(\w+)(?=[?#]|\Z)", file)
     return found[1].lower() if found else ""
@@ -176,7 +176,7 @@ def _csv(text: str, name: str) -> Found:
 
 
 def _check_quotes(text: str, rows: csv.DictReader[str]) -> None:
-    """Refuse a quote that is not closed: it swallows the lines behind it."""
+    """Refuse a quote that is not closed, because it swallows the lines after it."""
     lines = io.StringIO(text, newline="")
     try:
         for _ in csv.reader(lines, rows.reader.dialect, strict=True):
@@ -187,7 +187,7 @@ def _check_quotes(text: str, rows: csv.DictReader[str]) -> None:
 
 
 def _without_preamble(text: str) -> tuple[int, str]:
-    """How many lines go before the names of the columns, and the text without them."""
+    """Number of lines before the names of the columns, and the text without these lines."""
     begins = 0
     while text:
         line, *_ = _LINE_END.split(text, 1)
@@ -212,7 +212,7 @@ def _columns(rows: csv.DictReader[str]) -> dict[str, list[str]]:
 
 
 def _named(rows: csv.DictReader[str]) -> str:
-    # What is no list of codes may be a key or the like.
+    # A file that is not a list of codes may be a key, so its text is described, not quoted.
     named = [described(column) for column in rows.fieldnames or ()]
     more = ", …" if len(named) > _COLUMNS_SHOWN else ""
     return f"[{', '.join(named[:_COLUMNS_SHOWN])}{more}]"

@@ -16,7 +16,7 @@ __all__ = ["argument", "either", "for_command_line", "keyword"]
 
 
 class _Reader:
-    """Who reads the messages. One for the process: threads of a store make messages too."""
+    """Who reads the messages. It is global, because a store's threads make messages too."""
 
     is_at_command_line = False
 
@@ -33,12 +33,12 @@ def for_command_line() -> Iterator[None]:
 
 
 def either(python: str, command_line: str) -> str:
-    """The words for whoever reads them."""
+    """One of two wordings, by who reads the message."""
     return command_line if _Reader.is_at_command_line else python
 
 
 def keyword(name: str) -> str:
-    """Name an argument as one that is written out: ``rsa_key=`` or ``--rsa-key``."""
+    """An argument's name as it is typed: ``rsa_key=`` or ``--rsa-key``."""
     return either(f"{name}=", argument(name))
 
 

@@ -1,7 +1,7 @@
-"""The newest rows of all tickers of a market, as the rank needs them: read once, then when changed.
+"""The newest rows of all tickers of a market, for the rank; read again only when they change.
 
-A gateway may serve thousands of tickers of a store, and a client pages through the rank: what was
-worked out of a ticker is kept as long as its rows are the same.
+A gateway may serve thousands of stored tickers, and a client pages through the rank. So the values
+computed for a ticker are cached while its rows stay the same.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["NewestRows", "Versioned"]
 
-# Seconds for which what a store said of a market is not asked again.
+# Seconds before a store is asked again about a market,
 _LOOK_AGAIN_S = 1.0
-# Nor for so many times as long as asking took.
+# and how many times as long as the last asking took. The longer pause counts.
 _PAUSES = 20
 
 _log = logging.getLogger(__name__)
@@ -38,24 +38,24 @@ _log = logging.getLogger(__name__)
 
 @runtime_checkable
 class Versioned(Protocol):
-    """A mapping of histories that can tell whether one changed without loading it."""
+    """A mapping that can tell whether a history has changed without loading it."""
 
     def version(self, code: str) -> str | None:
-        """What changes whenever a history does; None when there is none."""
+        """Text that changes whenever a history does; None when there is none."""
 
     def newest(self, code: str, rows: int) -> History | None:
-        """Load a history with so many of its newest rows only; None when there is none."""
+        """Load a history with only its `rows` newest rows; None when there is none."""
 
 
 class _AtHand:
-    """Histories that cost nothing to look at: another object is another history."""
+    """Histories in memory. A changed history is another object."""
 
     def __init__(self, histories: Mapping[str, History]) -> None:
         self._histories = histories
 
     def version(self, code: str) -> ref[History] | None:
         history = self._histories.get(code)
-        # Weak: to hold everything that another mapping loads would take the memory of all of it.
+        # A weak reference, so that histories which a lazy mapping loads can be freed.
         return None if history is None else ref(history)
 
     def newest(self, code: str, _rows: int) -> History | None:
@@ -64,7 +64,7 @@ class _AtHand:
 
 @dataclass
 class _Seen:
-    """What was last seen of a ticker, and why it is not all."""
+    """The last values of a ticker, and what went wrong while reading them."""
 
     versions: list[Version]
     ranked: Ranked | None
@@ -79,18 +79,17 @@ class _Market:
 
 
 class NewestRows:
-    """What the rank says of every ticker of a market; threads may share it.
+    """The rank's values of every ticker of a market; threads may share it.
 
-    Histories that lie at hand are looked at every time, so that the answer is right at once when
-    one is replaced. Those that are `Versioned`, a store's, are asked for their versions, at most
-    once a second and for a twentieth of the time at most; only changed ones are loaded. Who asks
-    for the same market meanwhile waits, and nobody else. Who gives up has lost nothing: what was
-    read stays.
+    Histories in memory are checked at every request, so that a replaced one counts at once. A
+    store's histories (`Versioned`) are asked for their versions at most once a second and for a
+    twentieth of the time at most, and only changed ones are loaded. Meanwhile, other requests for
+    the same market wait. If a client gives up, the values read so far stay cached.
 
     Parameters
     ----------
     histories, short_interest : mapping of str to History
-        By code. A ticker is ranked when it is among the first.
+        Histories by code. A ticker is ranked when it is in `histories`.
     clock : callable
         Seconds that never go back.
     """
@@ -112,7 +111,7 @@ class NewestRows:
     def of(self, market: Market) -> list[Ranked]:
         """Every ticker of a market that has rows, in no particular order.
 
-        What cannot be read is left out, and the log says why, once.
+        Tickers that cannot be read are left out, and the log says why, once.
 
         Raises
         ------
@@ -131,8 +130,8 @@ class NewestRows:
             return [seen.ranked for seen in state.seen.values() if seen.ranked is not None]
 
     def _look(self, prefix: str, seen: dict[str, _Seen]) -> None:
-        # A list, since another thread may add a ticker meanwhile; of an iterator, since one of the
-        # mapping begins by asking how many there are, for which a store is listed once more.
+        # A copy, since another thread may add a ticker meanwhile. It is made of an iterator, since
+        # list(mapping) asks for the length first, which lists a store once more.
         codes = [code for code in list(iter(self._codes)) if code.startswith(prefix)]
         for code in seen.keys() - codes:
             del seen[code]
@@ -150,7 +149,7 @@ class NewestRows:
                 return None
 
         versions = [told(partial(each.version, code)) for each in self._both]
-        # What could not be read is tried again: it may have been the network.
+        # Rows that could not be read are tried again, since the network may have failed.
         is_whole = not complaints and before is not None and not before.complaint
         if before and is_whole and all(map(_is_same, before.versions, versions)):
             return before

@@ -1,9 +1,9 @@
-"""What a market's short-selling rank says of a ticker, and the order of tickers in it. Pure.
+"""A ticker's values in the market's short-selling rank, and the order of tickers in it. Pure.
 
-How a live gateway works its numbers out is not documented. Here they are what their names say of
-the ticker's own newest rows: a session is a row, a week 5 rows, a month 20, since the gateway's own
-monthly figure (``daily_trade_avg_ratio``) is over 20 sessions. As there, an average ratio is all
-shares sold short over all shares traded.
+How a live gateway computes its numbers is not documented. Here they follow their names, from the
+ticker's own newest rows. A session is one row, a week 5 rows and a month 20 rows, since the
+gateway's own monthly figure (``daily_trade_avg_ratio``) covers 20 sessions. As in that figure, an
+average ratio is all shares sold short divided by all shares traded.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["COUNT", "NEWEST_ROWS", "SORT_KEYS", "Ranked", "objection", "ranked", "sort"]
 
-# What each sort field sorts by, from number 1 on; 0 is the first too.
+# Column of each sort field, from number 1 on. Number 0 means the first one too.
 SORT_KEYS = tuple(map(column_of, SORTS))
 # Rows of a page, unless asked otherwise.
 COUNT = 10
-# Of a history no more are looked at.
+# Rows of a history that are used.
 NEWEST_ROWS = 20
 
 _WEEK, _MONTH = 5, 20
@@ -49,10 +49,10 @@ class Ranked:
     Attributes
     ----------
     security : Security
-        Which ticker.
+        The ticker.
     values : mapping of str to number
-        By column of the call, and ``week_avg_volume`` and ``month_avg_volume``, which sort and are
-        not sent. What its rows do not tell is left out.
+        Values by column of the call. ``week_avg_volume`` and ``month_avg_volume`` are for sorting,
+        and are not sent. Values that the rows do not give are left out.
     """
 
     security: Security
@@ -60,23 +60,23 @@ class Ranked:
 
 
 def ranked(history: History, interest: History | None) -> Ranked | None:
-    """What the rank says of a ticker; None when it has no row.
+    """A ticker's values in the rank; None when it has no row.
 
     Parameters
     ----------
     history : History
         Rows of short volume; the newest `NEWEST_ROWS` suffice.
     interest : History, optional
-        Rows of short interest. The newest one gives the position. In HK the reported position that
-        comes with short volume does, when there is no row as new.
+        Rows of short interest. The newest one gives the position. In HK, the position reported with
+        short volume is used instead if it is newer.
 
     Notes
     -----
     Ratios and changes of prices are percents; the change of a ratio is in percentage points.
-    A change is against the row before, or 5 and 10 rows before; that of a day is against the
-    row's ``last_close_price``. An average is there when all of its rows have what it takes, and
-    one of counts is rounded. ``days_to_cover`` is the one that was reported, else the position
-    over the month's average volume.
+    A change compares with the row before, or with 5 or 10 rows before; the change of a day compares
+    with the row's ``last_close_price``. An average needs values in all of its rows, and an average
+    of counts is rounded. ``days_to_cover`` is the reported one; if there is none, it is the
+    position divided by the month's average volume.
     """
     if not history.rows:
         return None
@@ -115,9 +115,9 @@ def ranked(history: History, interest: History | None) -> Ranked | None:
 
 
 def sort(rows: Iterable[Ranked], key: str, *, descending: bool) -> list[Ranked]:
-    """Put tickers in order; those without the value come last, either way.
+    """Sort tickers. Those without the value come last in either order.
 
-    Ties are in the order of their codes, so that pages of one rank fit together.
+    Ties are in the order of their codes, so that the pages of a rank are consistent.
     """
     by_code = sorted(rows, key=lambda row: row.security.code)
     there = [row for row in by_code if key in row.values]
@@ -126,7 +126,7 @@ def sort(rows: Iterable[Ranked], key: str, *, descending: bool) -> list[Ranked]:
 
 
 def objection(c2s: Any) -> str | None:
-    """Why a request for the rank cannot be answered, in words; None when it can."""
+    """The text that refuses a request for the rank; None when it can be answered."""
     most = SHORT_SELLING_RANK.max_rows
     words = None
     if c2s.HasField("market") and c2s.market not in {market.number for market in MARKETS.values()}:

@@ -1,4 +1,4 @@
-"""Requests that a gateway was asked: remembered, and counted against the limit."""
+"""Remembers a gateway's requests, and counts them against the limit."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_TEXT", "RefusedError", "Request", "RequestLog"]
 
-# No code or cursor is as long, but a request has room for 64 KB of them.
+# Codes and cursors are shorter, but a client may send up to 64 KB.
 MAX_TEXT = 256
 # About 100,000 ordinary requests.
 MAX_REMEMBERED_BYTES = 32 * 2**20
 
 
 class RefusedError(Exception):
-    """The answer is no, in these words."""
+    """The request is refused, with this text."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Request:
     call : str
         `Call.name` of the call: "short_volume", "short_interest" or "short_selling_rank".
     offset : int
-        Place of the first row asked for; 0 but in a rank.
+        Position of the first row asked for; 0 except for the rank.
     """
 
     arrived_s: float
@@ -105,7 +105,7 @@ class RequestLog:
                 return
             count, seconds = self._limit
             arrivals = self._arrivals[call.name]
-            # More than so many seconds must lie between the first request and the next one.
+            # Exactly `seconds` between two requests still count as within the window.
             while arrivals and request.arrived_s - arrivals[0] > seconds:
                 arrivals.popleft()
             if len(arrivals) < count:

@@ -1,6 +1,6 @@
-"""What a gateway answers: a frame → the body of the answer. Pure.
+"""A gateway's answers: a frame → the body of its answer. Pure.
 
-Histories, times and identities are handed in; `server` has the sockets.
+The caller passes histories, times and identities in. `server` has the sockets.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SERVER_VERSION = 1011  # 10.11: the protocol counts 100 * major + minor
 KEEP_ALIVE_S = 10
 DEFAULT_NUM = 10
 
-# What of a code a refusal repeats.
+# Characters of a code that a refusal repeats.
 MAX_SHOWN = 64
 
 _CHECK_BYTES = 5
@@ -58,8 +58,8 @@ class ConnectedClient:
     """The client at the other end of one connection."""
 
     connection_id: int
-    # 16 characters each. The handshake names a key even where nothing is encrypted. Without a
-    # vector AES_CBC is not offered, as by an old OpenD.
+    # 16 characters each. The handshake has a key even if nothing is encrypted. Without a vector,
+    # AES_CBC is not offered, as with an old OpenD.
     aes_key: str
     aes_cbc_iv: str | None = None
     # The RSA key until InitConnect has been answered, AES from then on; None encrypts nothing.
@@ -69,20 +69,20 @@ class ConnectedClient:
 
 
 class Responder:
-    """Answers one frame after the other, of any number of clients, in any threads.
+    """Answers frames one by one, from any number of clients and threads.
 
     Parameters
     ----------
     served : mapping of Call to mapping of str to History
         The histories of short volume and of short interest, by code. A history is looked up at
-        every request, so that a trading day may be added meanwhile. The rank is worked out of both.
+        every request, so that a trading day may be added meanwhile. The rank is computed from both.
     limit : (int, float), optional
-        Requests that are answered within how many seconds, of each call and over all clients. A
-        request that is refused for this reason does not count; one refused for another does.
+        How many requests are answered in how many seconds, for each call and over all clients. A
+        request refused for this reason does not count. A request refused for another one does.
     clock : callable
         Seconds that never go back.
     lock : context manager
-        Lets one thread at a time count and remember; never held during a lookup.
+        Guards the counts and the log of requests. It is never held during a lookup.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Responder:
         return self._request_log.requests
 
     def gives_rows(self, proto_id: int) -> bool:
-        """Whether answers under this protocol id hold rows."""
+        """Whether answers with this protocol id hold rows."""
         return proto_id in self._served or proto_id == SHORT_SELLING_RANK.proto_id
 
     def answer(self, client: ConnectedClient, frame: Frame, *, unix_s: int) -> bytes:
@@ -111,7 +111,7 @@ class Responder:
         try:
             answer = self._answer(client, frame, unix_s)
         except RefusedError as refusal:
-            # The fields of a refusal are the same in every response of the protocol.
+            # Every response message of the protocol has the fields of a refusal.
             answer = InitConnect.Response(ret_type=FAILED, ret_msg=str(refusal))
         body: bytes = answer.SerializeToString()
         return body
@@ -155,7 +155,7 @@ class Responder:
         items = getattr(s2c, table.field)
         for row in rows:
             items.add(**row)  # protobuf leaves None out
-        # As on a live gateway, a full page does not tell whether it is the last.
+        # Like a live gateway, send a cursor with every full page, even with the last one.
         is_full = len(rows) == num
         s2c.next_key = _cursor(call, code, history.days[first + num - 1]) if is_full else END
         for name in table.attr_names:
@@ -195,7 +195,8 @@ class Responder:
             raise self._unserved(code, error) from error
 
     def _unserved(self, what: str, error: StoreError) -> RefusedError:
-        # Its words may name files of this host. Who asks again and again fills no log.
+        # The error's text may name files of this host, so only the log has it. An error that
+        # repeats is logged once.
         if str(error) != self._complaint:
             self._complaint = str(error)
             _log.warning("%a cannot be served: %s", what, error)
@@ -241,14 +242,14 @@ def _init_connect(client: ConnectedClient, c2s: InitConnect.C2S) -> InitConnect.
 
 
 def _first_row(call: Call, code: str, history: History, next_key: str | None) -> int:
-    """Index of the newest row behind a cursor. None and "" stand for the newest page."""
+    """Index of the newest row after a cursor. None and "" mean the newest page."""
     if not next_key:
         return 0
     if next_key == END:
         return len(history.rows)
     try:
         day = base64.urlsafe_b64decode(next_key)[:-_CHECK_BYTES].decode()
-    except ValueError:  # no base64, or its content is no text
+    except ValueError:  # not base64, or not text inside
         day = ""
     if _cursor(call, code, day) != next_key:
         raise RefusedError("invalid nextKey")
@@ -256,9 +257,10 @@ def _first_row(call: Call, code: str, history: History, next_key: str | None) ->
 
 
 def _cursor(call: Call, code: str, day: str) -> str:
-    """Cursor to the rows older than a day: it stays right when a newer day is added meanwhile.
+    """Cursor to the rows older than a day. It stays right when a newer day is added meanwhile.
 
-    It is encoded so that nobody reads or makes one, and a checksum binds it to call and code.
+    It is encoded so that clients neither read nor build cursors. A checksum binds it to its call
+    and code.
     """
     check = hashlib.sha256(f"{call.name} {code} {day}".encode()).digest()[:_CHECK_BYTES]
     return base64.urlsafe_b64encode(day.encode() + check).decode()

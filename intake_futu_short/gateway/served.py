@@ -1,4 +1,4 @@
-"""A store as a gateway sees it: code → `History`, loaded when it is first asked for."""
+"""A store's histories for a gateway: code → `History`, loaded when first asked for."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Loaded:
 class StoredHistories(Mapping[str, History]):
     """Histories of a store by code. A ticker synced meanwhile is loaded again.
 
-    Threads may share it. A slow load keeps nobody waiting but the thread that needs it.
+    Threads may share it. A slow load delays only the thread that needs it.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class StoredHistories(Mapping[str, History]):
     clock : callable
         Seconds that never go back.
     call : Call
-        Which call's rows.
+        The call that the rows answer.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class StoredHistories(Mapping[str, History]):
         Raises
         ------
         KeyError
-            When the store holds nothing of it.
+            When the store has no history of the ticker.
         StoreError
             When its file is damaged or incomplete. A client would take an incomplete history for
             the whole.
@@ -85,7 +85,7 @@ class StoredHistories(Mapping[str, History]):
         with self._lock:
             loaded = self._loaded.get(code)
         if loaded is None or now_s - loaded.looked_s >= _LOOK_AGAIN_S:
-            # Asked for before loading: a file that changes in between is loaded once too often.
+            # Read before loading, so that a file that changes in between is loaded again.
             version = self._store.version(Ticker(security, self._call))
             is_same = loaded is not None and loaded.version == version
             history = loaded.history if loaded and is_same else self._load(security)
@@ -106,7 +106,7 @@ class StoredHistories(Mapping[str, History]):
         return len(self._store.codes(what=self._call.name))
 
     def version(self, code: str) -> str | None:
-        """What changes whenever a ticker is synced; None when the store holds nothing of it.
+        """Text that changes whenever a ticker is synced; None when the store does not have it.
 
         Raises
         ------
@@ -116,9 +116,9 @@ class StoredHistories(Mapping[str, History]):
         return self._store.version(Ticker(Security.known(code), self._call))
 
     def newest(self, code: str, rows: int) -> History | None:
-        """Load a history with so many of its newest rows only; it is not kept.
+        """Load a history with only its `rows` newest rows. It is not cached.
 
-        To make histories of all rows of a ticker takes ten times as long.
+        Making a history of all rows of a ticker takes ten times as long.
 
         Returns
         -------

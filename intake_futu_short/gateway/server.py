@@ -1,4 +1,4 @@
-"""The sockets of a gateway: one thread takes connections, and each connection has its own.
+"""The sockets of a gateway. One thread accepts connections, and each connection has its own thread.
 
 A connection reads a frame, answers it, and reads the next one. So a client that floods, or does not
 read its answers, delays only itself.
@@ -33,11 +33,11 @@ __all__ = ["Bounds", "Server"]
 
 # A request is some 60 bytes; nobody sends a gateway this much.
 MAX_REQUEST_BYTES = 2**16
-# Late answers that wait on one connection. A page is about 6 KB.
+# Bytes of late answers that may wait on one connection. A page is about 6 KB.
 MAX_LATE_BYTES = 2**20
-# Seconds that closing waits for threads. All end at once but those that wait for a slow store.
+# Seconds that closing waits for threads. Only threads that wait for a slow store take that long.
 JOIN_S = 1.0
-# Seconds between two tries at what cannot be waited for.
+# Seconds between checks of conditions that no event announces.
 TICK_S = 0.05
 
 _log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Bounds:
-    """What `Gateway` lets clients do; the arguments of the same names are described there."""
+    """Bounds for clients. `Gateway` describes the arguments of the same names."""
 
     latency_s: float
     max_connections: int
@@ -75,7 +75,7 @@ class Server:
         self._wake, self._woken = socket.socketpair()
         self._is_closed = False
         self._pid = os.getpid()
-        # In the order of their beginning; only the thread that takes connections changes it.
+        # Oldest first. Only the thread that accepts connections changes it.
         self._connections: list[_Connection] = []
         self._thread = threading.Thread(
             target=self._take_connections, name="intake-futu-short-gateway", daemon=True
@@ -113,7 +113,7 @@ class Server:
                 selector.select()
                 try:
                     self._admit(self._listening.accept()[0])
-                except (BlockingIOError, ConnectionError):  # nobody, or somebody who left
+                except (BlockingIOError, ConnectionError):  # nobody, or a client that left
                     pass
                 except (OSError, RuntimeError) as error:  # no more files, no more threads
                     _log.warning("a connection could not be taken: %s", error)
@@ -126,7 +126,7 @@ class Server:
             connection.hang_up()
 
     def _admit(self, sock: socket.socket) -> None:
-        """Begin a connection; when there are too many, in place of one without a handshake."""
+        """Begin a connection. If there are too many, end one that has made no handshake."""
         self._connections = [c for c in self._connections if c.is_alive()]
         in_use = [c for c in self._connections if not c.is_closing]
         if len(in_use) >= self._bounds.max_connections:
@@ -156,7 +156,7 @@ def _join(thread: threading.Thread, deadline_s: float) -> None:
 
 
 class _Connection(threading.Thread):
-    """One client's socket. A late answer keeps nothing else waiting: answers may overtake it."""
+    """One client's socket. Other answers may overtake a late one."""
 
     def __init__(
         self, sock: socket.socket, responder: Responder, client: ConnectedClient, bounds: Bounds
@@ -168,11 +168,11 @@ class _Connection(threading.Thread):
         self._responder = responder
         self._bounds = bounds
         self._deadline_s = time.monotonic() + bounds.handshake_s
-        self._late: deque[tuple[float, bytes]] = deque()  # when each is due, and what
+        self._late: deque[tuple[float, bytes]] = deque()  # (due time, answer)
         self._late_bytes = 0
 
     def hang_up(self) -> None:
-        """End the connection, from any thread; its own then closes the socket."""
+        """End the connection, from any thread. The connection's own thread closes the socket."""
         self.is_closing = True
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
@@ -214,14 +214,14 @@ class _Connection(threading.Thread):
                     frames = reader.feed(data)
 
     def _take(self, frame: Frame) -> None:
-        cipher = self.client.cipher  # the handshake, which is still RSA's, changes it
+        cipher = self.client.cipher  # the handshake replaces it, but is itself answered with RSA
         asked = frame.body if cipher is None else cipher.decrypt(frame.body)
         if asked is None or not frame.is_intact(asked):
             raise ProtocolError("the SHA-1 is not that of the body")
         frame = replace(frame, body=asked)
         try:
             body = self._responder.answer(self.client, frame, unix_s=int(time.time()))
-        except Exception:  # noqa: BLE001 - it is the lookup's, and could be any
+        except Exception:  # noqa: BLE001 - a lookup may raise anything
             _log.exception("a request could not be answered")
             self.hang_up()  # better than to let the client wait
             return

@@ -29,27 +29,27 @@ __all__ = ["known_at", "public_s", "reports_known"]
 def known_at(
     history: TickerHistory, moment_s: float, table: Table, market: Market
 ) -> TickerHistory:
-    """The rows that had been seen by a moment, with the counts of then, and the reports of then.
+    """The rows and reports that had been seen by a moment, with the values known then.
 
-    A row without `FIRST_SEEN` counts as seen at 16:00 market time of its day, a report at that time
-    of the day on which it was published (`public_s`). Prices are in today's adjustment, as in
-    `history`; a row that was withdrawn before an adjustment comes without them.
+    A row without `FIRST_SEEN` counts as seen at 16:00 market time of its day. If rows are reports,
+    it counts as seen at 16:00 of the day on which it was published (`public_s`). Prices have
+    today's adjustment, as in `history`; a row that was withdrawn before an adjustment has none.
 
     Parameters
     ----------
     history : TickerHistory
-        As it is now.
+        The present history.
     moment_s : float
         Unix seconds.
     table : Table
-        Whose columns.
+        The table of the columns.
     market : Market
-        Of the security.
+        The security's market.
 
     Returns
     -------
     TickerHistory
-        With other `rows`, `reports` and `revisions`, and else as it is now.
+        `history` with the `rows`, `reports` and `revisions` of that moment.
     """
     is_seen = _is_seen(history.rows, moment_s, table)
     rows = history.rows if is_seen.all() else history.rows[is_seen].reset_index(drop=True)
@@ -77,7 +77,7 @@ def _is_seen(rows: pd.DataFrame, moment_s: float, table: Table) -> Any:
     if table.are_reports:
         published = [public_s(day, table) for day in rows[DAY]]
         return np.where(np.isnan(seen_s), published, seen_s) <= moment_s
-    # Days ascend: a row a day up to here had its session.
+    # Days ascend, so every row before this position had closed.
     closed = rows[DAY].searchsorted(_last_closed_day(moment_s, table.market), side="right")
     return np.where(np.isnan(seen_s), np.arange(len(rows)) < closed, seen_s <= moment_s)
 
@@ -97,7 +97,7 @@ def _row_seen_s(row: Values, table: Table) -> float:
 
 
 def public_s(day: str, table: Table) -> float:
-    """When a row of a day counts as seen that has no `FIRST_SEEN`, Unix seconds."""
+    """When a row without `FIRST_SEEN` counts as seen, Unix seconds."""
     if table.are_reports:
         return _published_s(day, table.market)
     return calendars.close_s(table.market, _day(day))
@@ -106,12 +106,12 @@ def public_s(day: str, table: Table) -> float:
 def _before(
     undone: list[Revision], adjusted_s: float | None, table: Table
 ) -> tuple[dict[str, Values], dict[str, Values]]:
-    """What revisions took away: values of rows that are there, and whole rows; both by day."""
+    """What later revisions took away, by day: values of present rows, and whole rows."""
     values: dict[str, Values] = {}
     rows: dict[str, Values] = {}
     for one in reversed(undone):
         if one.column == ROW:
-            # Whatever came of this day afterwards was not known yet.
+            # What the gateway sent for this day afterwards was not known yet.
             values.pop(one.day, None)
             rows[one.day] = dict(one.old)
             if adjusted_s is not None and adjusted_s >= one.seen_s:
@@ -143,8 +143,8 @@ def reports_known(
 ) -> Iterable[Mapping[str, Any]]:
     """Reports that the store had seen, or that had been published.
 
-    Another report of the same day is a correction. No rule says when one is published, so it counts
-    from when it was seen.
+    A second report of the same day is a correction. No rule says when a correction is published, so
+    it counts from the moment at which it was seen.
     """
     names = [attr.name for attr in table.attrs if attr.kind == "day"]
     days: set[Any] = set()
@@ -162,7 +162,7 @@ def _published_s(as_of: str, market: Market) -> float:
     """When a report was published, by the rule of its publisher."""
     try:
         return calendars.close_s(market, calendars.published(market, _day(as_of)))
-    except (ValueError, OverflowError):  # the gateway's own words, which need be no day
+    except (ValueError, OverflowError):  # the gateway's text need not be a day
         return np.inf
 
 

@@ -1,7 +1,7 @@
-"""Two sets of one ticker's rows: compared, united, and two histories merged. Pure.
+"""Compares and unites two sets of one ticker's rows, and merges two histories. Pure.
 
 A refresh and the merging of two writers use the same rules: `is_one_basis` says whether both sets
-are of one price adjustment, and `unite` makes one of them. Frames are in the columns and dtypes of
+have the same price adjustment, and `unite` combines them. Frames have the columns and dtypes of
 `TickerHistory.rows`, ascending by day, each day once.
 """
 
@@ -49,13 +49,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Comparison:
-    """What common rows say.
+    """What the rows of common days show about two sets.
 
     Attributes
     ----------
     is_same_basis : bool or None
-        Whether both are of the same price adjustment, by the oldest common row that can tell. None
-        where no common row can.
+        Whether both have the same price adjustment, judged by the oldest common row that can tell.
+        None when no common row can.
     has_common : bool
         Whether a day is in both.
     revised : tuple of str
@@ -107,10 +107,10 @@ def compare(held: pd.DataFrame, sent: pd.DataFrame, table: Table) -> Comparison:
 def is_one_basis(
     comparison: Comparison, held: pd.DataFrame, sent: pd.DataFrame, table: Table
 ) -> bool:
-    """Whether rows held, where they were not sent, are of the same price adjustment as those sent.
+    """Whether the rows held that were not sent have the price adjustment of the rows sent.
 
-    The oldest common row that can tell decides, since an adjustment changes every older price.
-    Where none can, there must be a common row, and no price that could be of another adjustment.
+    The oldest common row that can tell decides, since an adjustment changes every older price. If
+    none can, the answer is yes only if there is a common row and no price that could differ.
     """
     if comparison.is_same_basis is not None:
         return comparison.is_same_basis
@@ -138,26 +138,27 @@ def unite(
     is_one_basis: bool,
     withdrawn: Sequence[str] = (),
 ) -> TickerHistory:
-    """Put rows over those held: the one way in which two sets of rows become one.
+    """Put rows over those held. This is the only way in which two sets of rows become one.
 
     Parameters
     ----------
     held : TickerHistory
-        What is held.
+        The stored history.
     rows : pandas.DataFrame
-        Of a day that is in both, these count; `FIRST_SEEN` is the earlier of the known values.
+        New rows. They replace the rows held of the same days, but `FIRST_SEEN` is the earlier of
+        the two known values.
     table : Table
-        Whose columns.
+        The table of the columns.
     is_one_basis : bool
-        Whether the other rows held are of the same price adjustment. Where they aren't, they lose
-        their prices to `superseded`.
+        Whether the other rows held have the same price adjustment. If not, their prices move to
+        `superseded`.
     withdrawn : sequence of str
-        Days that are held and end here.
+        Days held that are dropped.
 
     Returns
     -------
     TickerHistory
-        With other `rows` and `superseded`, and else as held.
+        `held` with new `rows` and `superseded`.
     """
     _, in_held, in_rows = common_days(held.rows, rows)
     stays = ~np.isin(days_of(held.rows), withdrawn)
@@ -174,13 +175,13 @@ def unite(
 def blank(
     rows: pd.DataFrame, superseded: pd.DataFrame | None, table: Table
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """Take prices that are of an older adjustment out of rows.
+    """Take the prices of an older adjustment out of rows.
 
     Returns
     -------
     DataFrame, DataFrame or None
-        The rows with NaN for prices; `superseded` with these prices added, ascending by day. Rows
-        without a price, as those blanked before, are not added again.
+        The rows with NaN for prices, and `superseded` with these prices added, ascending by day.
+        Rows without a price, such as rows blanked before, are not added again.
     """
     names = table.price_names
     had = rows.loc[rows[names].notna().any(axis=1), [DAY, *names]]
@@ -188,7 +189,7 @@ def blank(
 
 
 def with_values(rows: pd.DataFrame, values: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows with other values, which come by day and column; of days that are not there, none."""
+    """Rows with some values replaced, given by day and column. Unknown days are ignored."""
     places = {day: i for i, day in enumerate(rows[DAY]) if day in values}
     changed = rows.copy(deep=False)
     for name in {name for day in places for name in values[day]}:
@@ -213,7 +214,7 @@ def _oldest_day(rows: pd.DataFrame) -> str:
 
 
 def _every_superseded(parts: Sequence[pd.DataFrame | None]) -> pd.DataFrame | None:
-    """Superseded prices of all parts; of a day in several, those of the first."""
+    """Superseded prices of all parts. If several parts have a day, the first part counts."""
     filled = [part for part in parts if part is not None and len(part)]
     if not filled:
         return None
@@ -223,7 +224,7 @@ def _every_superseded(parts: Sequence[pd.DataFrame | None]) -> pd.DataFrame | No
 def _unpriced(
     superseded: pd.DataFrame | None, rows: pd.DataFrame, table: Table
 ) -> pd.DataFrame | None:
-    """Superseded prices of days that have no price of today's adjustment."""
+    """Superseded prices of days without a price of today's adjustment."""
     if superseded is None:
         return None
     priced = rows.loc[rows[table.price_names].notna().any(axis=1), DAY]
@@ -237,27 +238,27 @@ def _unpriced(
 def merge(ours: TickerHistory, theirs: TickerHistory, table: Table) -> TickerHistory:
     """Make one of two writers' histories of a ticker, without losing anything of either.
 
-    Of a day that both have, the history that was checked later counts; ours if neither was. But a
-    replaced value that only the other one has recorded stays replaced, unless the later one has
-    walked all rows since: a check sees the newest page alone. If the gateway took that back, the
-    later one had the row on its page, and so will the next check, which puts it right.
+    If both have a day, the history that was checked later counts, or ours if neither was. One
+    exception: a replaced value that only the earlier one has recorded stays replaced, unless the
+    later one has walked all rows since, because a check sees only the newest page. If the gateway
+    took that revision back, the row was on the later one's page. It will be on the next check's
+    page too, and that check corrects it.
 
-    A day that only one has is kept, unless the other one has recorded since that it was withdrawn:
+    A day that only one has is kept, unless the other has recorded since that it was withdrawn:
 
-    - When both are of one price adjustment, the days are put together.
-    - When they aren't and the later one is complete, the other's days lose their prices to
-      `superseded`.
-    - When they aren't and the later one is not complete, the rows of the earlier one stay as they
-      are. The next refresh finds out that its prices were adjusted, and walks.
+    - If both have the same price adjustment, their days are combined.
+    - If not, and the later one is complete, the prices of the other's days move to `superseded`.
+    - If not, and the later one is not complete, the rows of the earlier one stay as they are. The
+      next refresh finds that its prices were adjusted, and walks.
 
     Reports, revisions and superseded prices are those of both.
 
     Parameters
     ----------
     ours, theirs : TickerHistory
-        What is to be saved, and what somebody else has saved meanwhile.
+        The history to save, and the one that another writer has saved meanwhile.
     table : Table
-        Whose columns.
+        The table of the columns.
     """
     theirs_is_later = (theirs.checked_s or 0.0) > (ours.checked_s or 0.0)
     later, earlier = (theirs, ours) if theirs_is_later else (ours, theirs)
@@ -293,7 +294,7 @@ def _with_news(history: TickerHistory, other: TickerHistory) -> TickerHistory:
 def _without_withdrawn(history: TickerHistory, other: TickerHistory) -> TickerHistory:
     """Leave out rows whose withdrawal only the other history has recorded.
 
-    A row that was first seen after that is there again, and stays.
+    A row first seen after its withdrawal has come back, and stays.
     """
     known = {(one.day, one.seen_s) for one in history.revisions if one.column == ROW}
     withdrawn_s = {
@@ -313,7 +314,7 @@ def _state(earlier: TickerHistory, later: TickerHistory, *, is_one_basis: bool) 
     is_complete = later.is_complete or (is_one_basis and earlier.is_complete)
     adjusted = [one.adjusted_s for one in (earlier, later)]
     if not is_one_basis and len(earlier.rows):
-        # Prices of the other's withdrawn rows, too, are of the older adjustment.
+        # The prices of rows that were withdrawn earlier also have the older adjustment.
         withdrawn = [one.seen_s for one in earlier.revisions if one.column == ROW]
         adjusted += [later.checked_s, *withdrawn]
     return replace(
@@ -330,7 +331,7 @@ def _latest(moments: Sequence[float | None]) -> float | None:
 
 
 def _oldest(one: TickerHistory, other: TickerHistory) -> TickerHistory:
-    """The one that reaches farther back, from whose cursor a walk goes on."""
+    """The one that reaches farther back. A walk continues from its cursor."""
     if not len(one.rows) or not len(other.rows):
         return one if len(one.rows) else other
     return one if one.rows[DAY].iloc[0] < other.rows[DAY].iloc[0] else other
@@ -341,5 +342,5 @@ def _is_price(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _close(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.bool_]:
-    with np.errstate(all="ignore"):  # an infinite price is no reason to complain of
+    with np.errstate(all="ignore"):  # infinite prices need no warning
         return np.asarray(np.isclose(ours, theirs, rtol=PRICE_TOLERANCE, atol=0, equal_nan=True))

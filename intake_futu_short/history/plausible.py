@@ -18,7 +18,7 @@ __all__ = ["Suspicion", "another_security", "impossible_days"]
 
 
 def impossible_days(rows: pd.DataFrame, now_s: float) -> tuple[str, ...]:
-    """Days of rows in the future, ascending. None if all rows are: then the clock is wrong."""
+    """Future days of rows, ascending; empty if every row is in the future: the clock is wrong."""
     days = rows.loc[rows[DAY] > newest_possible(now_s), DAY]
     return tuple(days) if len(days) < len(rows) else ()
 
@@ -31,7 +31,7 @@ class Suspicion(NamedTuple):
     text : str
         Why, and what to do.
     refuses : bool
-        Whether the two are not to be joined.
+        Whether the two must not be joined.
     """
 
     text: str
@@ -41,11 +41,11 @@ class Suspicion(NamedTuple):
 def another_security(
     held: pd.DataFrame, sent: pd.DataFrame, ticker: Ticker, store_url: str
 ) -> Suspicion | None:
-    """Whether the gateway's whole history may be of another security than what is held.
+    """Whether the gateway's whole history may belong to another security than the rows held.
 
-    That is when it begins after the newest row held, unless it is as long as the gateway's window.
-    Where the window is not known, a security may also have had no report for as long as the gateway
-    keeps them, and the two are joined: what was sent is all there is and can be asked for again.
+    It may if it begins after the newest row held, unless it is as long as the gateway's window. If
+    the window is not known, the same security may simply have had no report for that long. Then
+    the two are joined, with a warning: the rows sent can be asked for again.
     """
     window = ticker.call.window_rows
     if not len(held) or not len(sent) or sent[DAY].iloc[0] <= held[DAY].iloc[-1]:

@@ -1,10 +1,10 @@
-"""The rules by which a stored history is brought up to date by the fewest requests. Pure.
+"""The rules by which a stored history is brought up to date with the fewest requests. Pure.
 
-The newest page is asked for, joined with what is held, and compared. If the oldest common row has
-its old prices, everything older still holds, and one request was enough. If it has other prices, a
-dividend or a split has changed everything older: pages are walked until a row agrees or the gateway
-has no more. These pages are held in memory beside the history, and replace it in one write, so that
-rows of two price adjustments never stand in one history.
+The newest page is asked for, compared with the rows held, and joined to them. If the prices of the
+oldest common row are unchanged, everything older still holds, and one request was enough. If they
+differ, a dividend or a split has changed everything older: pages are walked until a row agrees or
+the gateway has no more. These pages are kept in memory beside the history and replace it in one
+write, so that a history never mixes rows of two price adjustments.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Refresh"]
 
-# How often a refresh begins again: another writer came in between with other prices, or no gateway
-# takes the walk's cursor any more.
+# How often a refresh may begin again. It does so when another writer saved other prices meanwhile,
+# or when no gateway accepts the walk's cursor any more.
 ROUNDS_AT_MOST = 5
 
 _log = logging.getLogger(__name__)
@@ -45,29 +45,29 @@ _log = logging.getLogger(__name__)
 class Refresh:
     """Brings one ticker's history up to date.
 
-    An error of the walk or of `save` ends it. What was saved until then is whole, and the next
-    refresh goes on from there.
+    An error of the walk or of `save` ends it. The history saved before the error is consistent, and
+    the next refresh continues from it.
 
     Parameters
     ----------
     ticker : Ticker
-        Whose history.
+        The ticker of the history.
     walk_from : callable
         Takes a cursor (None for the newest page) and returns a `Walk` from there.
     save : callable
-        Takes the `TickerHistory` to write and returns what was written: with the same rows, unless
-        another writer came in between and the two were merged.
+        Takes the `TickerHistory` to write and returns the one written. Its rows are the same,
+        unless another writer saved meanwhile and the two were merged.
     is_enough : callable
-        Whether a history that is not complete holds all that is wanted.
+        Takes an incomplete history and returns whether it has all rows wanted.
     clock : callable
-        Unix seconds.
+        Returns Unix seconds.
     store_url : str
-        Where the history is kept, for messages.
+        The store's URL, for messages.
 
     Attributes
     ----------
     revised : set of str
-        Days whose rows were replaced by others, or dropped.
+        Days whose rows were replaced or dropped.
     """
 
     ticker: Ticker
@@ -87,29 +87,29 @@ class Refresh:
     def run(
         self, held: TickerHistory | None, *, is_full: bool = False, newest_is_known: bool = False
     ) -> Generator[Question, Reply, TickerHistory]:
-        """Ask for what is missing.
+        """Ask for the missing rows.
 
         Parameters
         ----------
         held : TickerHistory or None
-            What the store has.
+            The stored history.
         is_full : bool
-            Walk all of it, whatever agrees.
+            Walk the whole history, even where rows agree.
         newest_is_known : bool
-            The newest page was just asked for: go on with the older ones.
+            The newest page was just asked for, so only older pages are.
 
         Returns
         -------
         TickerHistory
-            As it was saved last.
+            The history that was saved last.
 
         Raises
         ------
         GatewayError, PaginationError
             As a walk raises them.
         StoreError
-            As `save` raises it; when other writers do not let it come to an end; when the gateway's
-            rows seem to be of another security than those held.
+            As `save` raises it; when other writers interfere too often; when the gateway's rows
+            seem to belong to another security than those held.
         """
         self._history = held or self._history
         if is_full:
@@ -128,9 +128,9 @@ class Refresh:
     # -- the newest rows ----------------------------------------------------------------------
 
     def _renew(self, *, walks_all: bool) -> Generator[Question, Reply, bool]:
-        """Walk from the newest page on until what was sent can replace what is held.
+        """Walk from the newest page on until the rows sent can replace the rows held.
 
-        Returns whether that is done; else it has to be begun again.
+        Returns True when that is done, and False when the refresh must begin again.
         """
         if self._newest is None:
             self._newest = self.walk_from(None)
@@ -167,7 +167,7 @@ class Refresh:
         return self._put(history)
 
     def _take_note(self, attrs: Mapping[str, Any], now_s: float) -> None:
-        """Keep the newest answer's moment and report, and drop rows held of days to come."""
+        """Record the newest answer's time and report, and drop rows held of future days."""
         held = self._history
         days = plausible.impossible_days(held.rows, now_s)
         if days:
@@ -191,7 +191,7 @@ class Refresh:
             _log.warning("%s", suspicion.text)
 
     def _is_past_held(self, sent: pd.DataFrame) -> bool:
-        """Whether the rows sent go back farther than those held, or as far and more are missing."""
+        """Whether the rows sent reach back beyond the rows held, or as far if older are wanted."""
         held = self._history
         if not len(held.rows):
             return True
@@ -199,15 +199,15 @@ class Refresh:
         return bool(oldest < oldest_held or (oldest == oldest_held and not held.is_complete))
 
     def _holds_newest(self, walk: Walk, sent: pd.DataFrame) -> bool:
-        """Whether what was sent are the newest rows, which only rows in an odd order leave open."""
+        """Whether the rows sent are the newest. Only rows in an odd order leave doubt."""
         if walk.is_newest_first:
             return True
-        # An odd order within the newest page alone is no reason to ask for another one.
+        # If only the newest page is in an odd order, another page need not be asked for.
         held, days = days_of(self._history.rows), days_of(sent)
         return len(walk.pages) == 1 and bool(np.isin(held[held >= days[0]], days).all())
 
     def _withdrawn(self, walk: Walk, sent: pd.DataFrame) -> tuple[str, ...]:
-        """Days held that the gateway no longer sends, and not those of a page to come."""
+        """Days held that the gateway no longer sends, except days of pages not asked for yet."""
         if not (walk.is_finished or walk.is_newest_first):
             return ()
         return join.withdrawn_days(self._history.rows, sent)
@@ -215,9 +215,9 @@ class Refresh:
     # -- older rows ---------------------------------------------------------------------------
 
     def _extend(self) -> Generator[Question, Reply, bool]:
-        """Walk on backwards from what is held, a write a page.
+        """Walk backwards from the oldest row held, and save after every page.
 
-        Returns whether that is done; else all has to be begun again.
+        Returns True when that is done, and False when the refresh must begin again.
         """
         walk = self._newest
         if walk is None or walk.next_key != self._history.cursor:
@@ -231,7 +231,7 @@ class Refresh:
                 return False
             comparison = join.compare(self._history.rows, sent, self._table)
             if comparison.is_same_basis is False:
-                self._newest = None  # its pages may be of either adjustment
+                self._newest = None  # its pages may have either price adjustment
                 why = "the rows behind its cursor are of another price adjustment"
                 return self._begin_again(PaginationError(f"{self.ticker}: {why}"))
             history, seen_s = self._with(sent, comparison, (), is_one_basis=True)
@@ -243,7 +243,7 @@ class Refresh:
     # -- asking and writing -------------------------------------------------------------------
 
     def _next(self, walk: Walk) -> Generator[Question, Reply, pd.DataFrame | None]:
-        """Rows of the next page, ascending; none at the end; None when the walk is lost."""
+        """Rows of the next page, ascending; no rows at the end; None when the walk is lost."""
         try:
             page = yield from walk.next_page()
         except PaginationError as error:
@@ -251,15 +251,15 @@ class Refresh:
                 if not walk.is_lost:
                     raise
                 self._newest = None
-            # A walk that went on from a saved cursor is not worth more than that.
+            # The walk only continued from a saved cursor; a new walk replaces it.
             self._begin_again(error)
             return None
         return _ascending([] if page is None else [page], self._table)
 
     def _begin_again(self, why: PaginationError) -> bool:
-        """Note why a walk is given up; False, for whoever returns at that."""
+        """Note why a walk is given up, and return False for the caller to return."""
         if self._newest is not None and self._newest.is_finished:
-            raise why  # another walk from the newest page on would find no more
+            raise why  # another walk from the newest page would get no further
         _log.info("%s: walked again from the newest page: %s", self.ticker, why)
         self._lost = why
         return False
@@ -272,12 +272,12 @@ class Refresh:
         *,
         is_one_basis: bool,
     ) -> tuple[TickerHistory, float]:
-        """The history with the rows sent and a record of what they replace; the moment of that."""
+        """The history with the rows sent and a record of what they replace, and the time now."""
         held, seen_s = self._history, self.clock()
         self._log_changes(comparison, gone, counts_prices=is_one_basis)
         if len(held.rows):
             is_new = days_of(sent) > held.rows[DAY].iloc[0]
-            if is_new.any():  # else a page of older rows, of which a first fill has thirty
+            if is_new.any():  # not so for pages of older rows, of which a first fill has thirty
                 is_new &= ~np.isin(days_of(sent), days_of(held.rows))
         else:
             is_new = _is_early(days_of(sent), self._table, seen_s)
@@ -289,7 +289,7 @@ class Refresh:
         return replace(history, revisions=(*held.revisions, *found)), seen_s
 
     def _put(self, history: TickerHistory) -> bool:
-        """Save, and return whether what was saved is of the prices that were sent."""
+        """Save, and return whether the saved history has the prices that were sent."""
         self._history = self.save(history)
         if self._history.rows is history.rows:
             return True
@@ -302,7 +302,7 @@ class Refresh:
     def _log_changes(
         self, comparison: Comparison, gone: Sequence[str], *, counts_prices: bool
     ) -> None:
-        # Where the oldest common price stands, no adjustment lies between: others were revised.
+        # If the oldest common price is unchanged, there was no adjustment; others were revised.
         changed = {*comparison.revised, *(comparison.repriced if counts_prices else ())}
         if changed:
             days = _few(sorted(changed))
@@ -320,7 +320,7 @@ def _ascending(pages: Sequence[Page], table: Table) -> pd.DataFrame:
 
 
 def _is_early(days: NDArray[np.str_], table: Table, now_s: float) -> NDArray[np.bool_]:
-    """Which of ascending days have rows of a first fill that by their day are yet to be known."""
+    """For ascending days of a first fill: whether a row's day says that it is not public yet."""
     is_early = np.zeros(len(days), dtype=bool)
     for i in range(len(days) - 1, -1, -1):
         if public_s(str(days[i]), table) <= now_s:

@@ -1,4 +1,4 @@
-"""Reports of open positions, each kept with the moment at which it was first seen. Pure."""
+"""Reports of open positions, each with the time at which it was first seen. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["extended", "merged"]
 
 
 def extended(known: Reports, attrs: Mapping[str, Any], now_s: float) -> Reports:
-    """The reports known, and that of now unless it is the last already, or says nothing."""
+    """The known reports, plus the present one unless it equals the last or is empty."""
     last = known[-1] if known else dict.fromkeys(attrs)
     if all(last.get(name) == value for name, value in attrs.items()):
         return known
@@ -26,8 +26,8 @@ def extended(known: Reports, attrs: Mapping[str, Any], now_s: float) -> Reports:
 def merged(earlier: Reports, later: Reports) -> Reports:
     """Every report of two writers, in the order in which they first came.
 
-    A report that came again after another one is one of its own: it was current twice. The last
-    one is the later writer's current one.
+    A report that came again after a different one is listed twice, because it was current twice.
+    The last report is the later writer's current one.
     """
     every: dict[tuple[Any, ...], Mapping[str, Any]] = {}
     for reports in (earlier, later):

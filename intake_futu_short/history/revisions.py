@@ -1,6 +1,6 @@
-"""What the gateway replaced or withdrew: found, and the records of two writers put together. Pure.
+"""Records of what the gateway replaced or withdrew: finds them, and merges two writers'. Pure.
 
-Prices are not recorded: dividends and splits change all of them.
+Prices are not recorded, because dividends and splits change all of them.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _MISSING = -1  # in place of a missing count: counts are 0 or more
 
 
 def comparable(column: pd.Series[Any], kind: str) -> NDArray[Any]:
-    """Values of a column for `differ`; missing ones are NaN, or -1 among counts."""
+    """Values of a column for `differ`. Missing values are NaN, or -1 in a column of counts."""
     if kind == "count":
         return column.to_numpy(dtype=np.int64, na_value=_MISSING)
     return column.to_numpy()
 
 
 def differ(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where values differ; missing ones are equal."""
+    """Where values differ. Two missing values are equal."""
     both_missing = (ours != ours) & (theirs != theirs)  # noqa: PLR0124 - true of NaN alone
     return np.asarray((ours != theirs) & ~both_missing)
 
@@ -66,9 +66,10 @@ def withdrawn(held: pd.DataFrame, days: Collection[str], seen_s: float) -> list[
 
 
 def newer_values(history: TickerHistory, other: TickerHistory) -> dict[str, dict[str, Any]]:
-    """Values that the other history saw replaced after this one last noted them; by day and column.
+    """Replacements that the other history saw after this one last noted the value.
 
-    This one noted a value when it recorded it, first saw its row, or walked all rows.
+    They are given by day and column. This history noted a value when it recorded it, first saw its
+    row, or walked all rows.
     """
     if not other.revisions:
         return {}
@@ -82,7 +83,7 @@ def newer_values(history: TickerHistory, other: TickerHistory) -> dict[str, dict
             recorded_s.get((one.day, one.column), 0.0),
         )
         if one.column == ROW:
-            values.pop(one.day, None)  # what came before was of another row
+            values.pop(one.day, None)  # earlier values belong to the withdrawn row
         elif one.seen_s > noted_s:
             values.setdefault(one.day, {})[one.column] = one.new
     return values
@@ -91,22 +92,22 @@ def newer_values(history: TickerHistory, other: TickerHistory) -> dict[str, dict
 def merged(
     earlier: TickerHistory, later: TickerHistory, rows: pd.DataFrame, table: Table
 ) -> tuple[Revision, ...]:
-    """Records of two writers as one would have made them.
+    """Records of two writers, merged as if one writer had made them.
 
-    Per day and column each record starts from the value at which the one before ended, and the
-    last one ends at the value that `rows` have; a row that was withdrawn begins anew. What both
-    have recorded stands once, at the moment at which the first has seen it.
+    For each day and column, each record starts from the value at which the previous one ended, and
+    the last one ends at the value in `rows`. After a withdrawal the chain starts anew. A change
+    that both have recorded is there once, with the earlier `seen_s`.
 
     Parameters
     ----------
     earlier, later : TickerHistory
-        Of the one checked earlier and the one checked later.
+        The history checked earlier and the one checked later.
     rows : pandas.DataFrame
-        What became of the rows of both.
+        The merged rows.
     table : Table
-        Whose columns.
+        The table of the columns.
     """
-    # What both have from a common past is there once, whatever value it was found to start from.
+    # A record from a common past is there once, even if its old value differs.
     both = {
         (one.day, one.column, one.new, one.seen_s): one
         for one in (*later.revisions, *earlier.revisions)
@@ -114,7 +115,7 @@ def merged(
     chain, ends = _chain(sorted(both.values(), key=lambda one: one.seen_s))
     seen_s = max(later.checked_s or 0.0, later.walked_s or 0.0)
     for one in replaced(earlier.rows, later.rows, table, seen_s):
-        # Nobody has recorded this difference: it was there before either writer's first look.
+        # No record explains this difference, so it is older than either writer's first look.
         ends.setdefault((one.day, one.column), one._replace(new=one.old))
     chain += _closing(ends.values(), rows, table, seen_s)
     return tuple(sorted(chain, key=lambda one: one.seen_s))
@@ -123,7 +124,7 @@ def merged(
 def _chain(
     records: Iterable[Revision],
 ) -> tuple[list[Revision], dict[tuple[str, str], Revision]]:
-    """Records without those that change nothing; the last one of each value that is still there."""
+    """Records that change something, and the last record of each value that still exists."""
     chain: list[Revision] = []
     ends: dict[tuple[str, str], Revision] = {}
     withdrawn_s: dict[str, float] = {}

@@ -26,13 +26,13 @@ __all__ = [
     "newest_day",
 ]
 
-# Relative. The gateway's prices went through a division and a multiplication, counts did not:
-# prices that differ by more are of different adjustments.
+# A relative tolerance. The gateway divides and multiplies prices to adjust them, which rounds.
+# Prices that differ by more have different adjustments. Counts are compared exactly.
 PRICE_TOLERANCE = 1e-9
 
-# The column by which rows are told apart.
+# The column that identifies a row.
 DAY = "timestamp_str"
-# The column that a store adds to those of the gateway, and what it adds to a report.
+# The column that a store adds to the gateway's rows, and the key that it adds to a report.
 FIRST_SEEN = "first_seen"
 # `Revision.column` of a row that was withdrawn.
 ROW = "(row)"
@@ -46,10 +46,10 @@ class Revision(NamedTuple):
     day : str
         Trading day of the row, ``YYYY-MM-DD``.
     column : str
-        Whose value was replaced; `ROW` when the whole row was withdrawn.
+        The column of the replaced value; `ROW` when the whole row was withdrawn.
     old : int, float, None or dict
-        The value before; None when it was missing. Of a withdrawn row all values by column,
-        `FIRST_SEEN` among them.
+        The value before; None when it was missing. For a withdrawn row, all its values by column,
+        with `FIRST_SEEN`.
     new : int, float or None
         The value after; None when it is missing, or the row was withdrawn.
     seen_s : float
@@ -65,35 +65,35 @@ class Revision(NamedTuple):
 
 @dataclass(frozen=True)
 class TickerHistory:
-    """What a store holds of one ticker.
+    """The stored history of one ticker.
 
     Attributes
     ----------
     rows : pandas.DataFrame
-        In the columns and dtypes of `schema`, ascending by day, all of one price adjustment. One
-        more column is last: ``first_seen`` (float64), the Unix seconds at which the store first
-        saw the row; NaN for a row of a first fill that was public by then.
+        Columns and dtypes as in `schema`, ascending by day, all of one price adjustment. The last
+        column is ``first_seen`` (float64), the Unix seconds at which the store first saw the row;
+        NaN for a row of a first fill that was already public.
     is_complete : bool
-        Whether it was walked to the end once, and has been unbroken since.
+        Whether it was once walked to the end, and has had no gap since.
     cursor : str or None
-        While it is not complete: where older rows go on.
+        The gateway's cursor to older rows, while the history is not complete.
     checked_s : float or None
         When the newest page was last asked for, Unix seconds.
     walked_s : float or None
-        When all of it was last walked, Unix seconds.
+        When all its rows were last walked, Unix seconds.
     adjusted_s : float or None
         When prices were last found to be adjusted, Unix seconds.
     reports : tuple of mapping
-        What the gateway said beside the rows (`Page.attrs`), each with ``first_seen`` (Unix
-        seconds), in the order in which they first came. The last one is the current one.
+        Values that the gateway sent beside the rows (`Page.attrs`), each with ``first_seen`` (Unix
+        seconds), in the order in which they first came. The last one is current.
     revisions : tuple of Revision
         Every value that was replaced and every row that was withdrawn, in the order of `seen_s`.
     superseded : pandas.DataFrame or None
-        Price columns, beside ``timestamp_str``, of rows that the gateway no longer sends, as of an
-        older adjustment; in `rows` these prices are NaN.
+        ``timestamp_str`` and price columns of rows that the gateway no longer sends. Their prices
+        have an older adjustment, and are NaN in `rows`.
     version : object
-        What the store knows the file by that this was made from; None for no file. A history made
-        from this one by `dataclasses.replace` keeps it, and `save` needs it.
+        Identifies the file from which the store loaded this; None for no file. `save` needs it, and
+        `dataclasses.replace` keeps it.
     """
 
     rows: pd.DataFrame
@@ -109,14 +109,14 @@ class TickerHistory:
 
 
 def days_of(rows: pd.DataFrame) -> NDArray[np.str_]:
-    """Trading days of rows, ``YYYY-MM-DD``, as one array that sorts."""
+    """Trading days of rows, ``YYYY-MM-DD``, as a NumPy array of strings."""
     return rows[DAY].to_numpy().astype("U10")
 
 
 def common_days(
     one: pd.DataFrame, other: pd.DataFrame
 ) -> tuple[NDArray[np.str_], NDArray[np.intp], NDArray[np.intp]]:
-    """Days that are in both, ascending, and at which rows of each they are."""
+    """Days that are in both, ascending, and their positions in each."""
     days, in_one, in_other = np.intersect1d(
         days_of(one), days_of(other), assume_unique=True, return_indices=True
     )

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FRESH_S", "LOCKED", "Outcome", "Store", "Updater"]
 
-# A check this young is not repeated.
+# A check is not repeated within this many seconds.
 FRESH_S = 2 * 60 * 60
 # A writer is taken to be stuck if its file has not changed for this many seconds.
 LOCK_PATIENCE_S = 600.0
@@ -56,26 +56,26 @@ class Store(Protocol):
 
     @property
     def url(self) -> str:
-        """What it is called in messages."""
+        """Its name in messages."""
 
     def load(self, ticker: Ticker) -> TickerHistory | None:
-        """What is kept of a ticker; None when nothing is."""
+        """The stored history of a ticker; None when there is none."""
 
     def save(self, ticker: Ticker, history: TickerHistory) -> TickerHistory:
-        """Keep it in place of what was kept; gives what is kept now.
+        """Replace the stored history, and return the one that is stored now.
 
-        That is `history` with a new `version`; merged with what another writer has kept since
-        `history` was loaded, if one has.
+        That is `history` with a new `version`. If another writer saved after `history` was loaded,
+        the two are merged.
         """
 
     def version(self, ticker: Ticker) -> str | None:
-        """Text that changes with what is kept of a ticker; None when nothing is.
+        """Text that changes whenever a ticker's stored history does; None when there is none.
 
-        It needs no file to be read, and is another thing than `TickerHistory.version`.
+        It is found without reading the file. It is not `TickerHistory.version`.
         """
 
     def try_lock(self, ticker: Ticker) -> AbstractContextManager[None] | None:
-        """Become the one writer of a ticker until the context ends; None while another one is."""
+        """Become a ticker's only writer until the context ends; None while another one is."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,13 @@ class Outcome:
     Attributes
     ----------
     history : TickerHistory
-        What the store has now.
+        The history that is stored now.
     requests : int
-        Pages asked for.
+        Number of pages asked for.
     new_rows : int
-        Rows that were not held before, those of another writer who came in between included.
+        Number of rows not held before, including rows that another writer saved meanwhile.
     revised : int
-        Rows that the gateway has revised or withdrawn.
+        Number of rows that the gateway has revised or withdrawn.
     """
 
     history: TickerHistory
@@ -111,17 +111,17 @@ class Updater:
     Parameters
     ----------
     store : Store
-        Where it is kept.
+        The store of the history.
     ticker : Ticker
-        Whose history.
+        The ticker of the history.
     num : int, optional
-        Rows a page; None leaves it to the gateway.
+        Rows per page; None leaves it to the gateway.
     refresh : {"auto", "always", "full", "never"}
         When the gateway is asked, and for what.
     origin : str
-        Who answers, for messages.
+        The gateways, for messages.
     clock : callable
-        Unix seconds.
+        Returns Unix seconds.
     """
 
     store: Store
@@ -134,31 +134,32 @@ class Updater:
     def update(
         self, is_enough: Callable[[TickerHistory], bool], since_s: float | None = None
     ) -> Generator[Question | _Locked, Reply, Outcome]:
-        """Ask the gateway for what is missing, if anything can be, and keep it.
+        """Ask the gateway for rows that may be missing, and save them.
 
         Parameters
         ----------
         is_enough : callable
-            Whether a history that is not complete holds all that is wanted.
+            Takes an incomplete history and returns whether it has all rows wanted.
         since_s : float, optional
-            The newest page need not be asked for again if it was at this moment or later.
+            Unix seconds. The newest page is not asked for again if it was asked for since then.
 
         Raises
         ------
         GatewayError, PaginationError
-            When the gateway cannot be asked. What came before is kept.
+            When the gateway cannot be asked. Rows that came before are kept.
         StoreError
-            When the store cannot be read or written, or without a gateway lacks what is wanted.
+            When the store cannot be read or written, or lacks wanted rows and no gateway is asked.
         """
-        # Without the lock first: what needs no writing waits for no writer, and needs no right to.
+        # Load without the lock first. A read that writes nothing needs neither to wait for a writer
+        # nor the right to write.
         held = self.store.load(self.ticker)
         if self.refresh == "never":
             return self._as_it_is(held, is_enough)
         if held is not None and self._is_settled(held, is_enough, since_s):
             return Outcome(held)
         with (yield from self._lock()):
-            # Another writer may have saved since, and let go of the lock before it was asked for:
-            # what it saved must not be written over, and perhaps is all that is wanted.
+            # Another writer may have saved before the lock was taken. Its rows must not be
+            # overwritten, and they may be all that is wanted.
             held = self.store.load(self.ticker)
             if held is not None and self._is_settled(held, is_enough, since_s):
                 return Outcome(held)
@@ -216,7 +217,7 @@ class Updater:
         """Whether the gateway can hardly have anything newer."""
         now_s, checked_s, newest = self.clock(), held.checked_s, newest_day(held.rows)
         if (checked_s or 0.0) > now_s or (newest or "") > self.ticker.market.day(int(now_s)):
-            return False  # a clock that is behind says nothing
+            return False  # the clock is behind, and tells no age
         if checked_s is not None and now_s - checked_s < FRESH_S:
             return True
         now = dt.datetime.fromtimestamp(now_s, dt.timezone.utc)
@@ -228,7 +229,7 @@ class Updater:
     def _walk_from(self, cursor: str | None, held: TickerHistory | None) -> Walk:
         newest: str | None = newest_possible(self.clock())
         if cursor is not None and held is not None and (held.rows[DAY].iloc[:1] > newest).any():
-            newest = None  # all that is held is later: the clock was found wrong
+            newest = None  # all rows held are later: the clock was found to be wrong
         return Walk(
             self.ticker,
             num=self.num,
@@ -273,22 +274,22 @@ class Updater:
 
 
 def _has_report(newest: str, report: Report, checked_s: float, now_s: float) -> bool:
-    """Whether the newest day held is that of a report, or it is too early to ask for it again."""
+    """Whether `report` is held already, or it is too early to ask for it again."""
     if newest >= report.since.isoformat():
         return True
     if checked_s < report.public_s:
         return False
     if newest < report.since_before.isoformat():
-        # It lacks the one before too: most small companies of HK have none, or not each week.
+        # The previous report is missing too. Most small HK companies have none, or not every week.
         return True
-    # It is late, and asked for when it is half as late again as when it was asked for last.
+    # The report is late. It is asked for again once it is 1.5 times as late as at the last check.
     return now_s - checked_s < (checked_s - report.public_s) / 2
 
 
 def _counted(
     questions: Generator[Question, Reply, TickerHistory],
 ) -> Generator[Question, Reply, tuple[TickerHistory, int]]:
-    """Result of a generator, and how many questions it had."""
+    """Result of a generator, and the number of questions that it asked."""
     requests = 0
     try:
         question = next(questions)

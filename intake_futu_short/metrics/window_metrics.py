@@ -1,4 +1,4 @@
-"""The one engine of windows: several metrics of several windows in one go. Pure.
+"""The engine of windowed metrics: computes several metrics and windows in one pass. Pure.
 
 `intake_futu_short.metrics.trailing` describes the metrics.
 """
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = ["BlockWindows", "trailing", "window", "window_sums"]
 
-# Rows, 16 years of days: more than a gateway has.
+# Rows: 16 years of trading days, more than a gateway keeps.
 _ABSURD = 4096
 
 
 class BlockWindows:
-    """The values of a block, and what their windows hold; each is worked out once.
+    """A block's values and the statistics of their windows, each computed once.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class BlockWindows:
     laid : dict of str to numpy.ndarray
         Its values by role.
     least : dict of int to int
-        By length of a window, how many of its values must be there, in ascending order.
+        For each length of a window, ascending, how many of its values must be known.
     """
 
     def __init__(self, block: Block, laid: dict[str, Floats], least: dict[int, int]) -> None:
@@ -63,7 +63,7 @@ class BlockWindows:
         return quotient(self["short"], self["volume"])
 
     def mean(self, role: str, n: int) -> Floats:
-        """Mean of the ``n`` values that end at each, of ``"ratio"`` too; NaN for too few."""
+        """Mean of the ``n`` values that end at each; NaN for too few. `role` may be ``"ratio"``."""
         if (role, n) not in self._means:
             sums, days = self._sums_of_ratio if role == "ratio" else self._totals.of(self[role])
             for m, few in self._least.items():
@@ -71,7 +71,7 @@ class BlockWindows:
         return self._means[role, n]
 
     def pooled_ratio(self, n: int) -> Floats:
-        """ΣS / ΣV over the days of each window that have both."""
+        """ΣS / ΣV over the days of each window on which both are known."""
         if not self._pools:
             short, volume = self["short"], self["volume"]
             parts, days = self._totals.of(np.where(np.isnan(volume), np.nan, short))
@@ -126,18 +126,18 @@ def trailing(
     ns: Sequence[int],
     min_periods: int | None,
 ) -> dict[str, Floats]:
-    """Compute several metrics for several windows in one go.
+    """Compute several metrics for several windows in one pass.
 
     Parameters
     ----------
     columns, sessions
-        Of the same frame.
+        Columns and sorted sessions of the same frame.
     recipes : mapping of str to Recipe
-        By name, those of the frame's market; of windows.
+        Recipes of windowed metrics by name, for the frame's market.
     ns : sequence of int
-        Lengths of the windows.
+        Lengths of the windows, in sessions.
     min_periods : int or None
-        For all of them; None asks for the whole window.
+        How many values every window must have; None requires all.
 
     Returns
     -------
@@ -146,9 +146,9 @@ def trailing(
     """
     names = [f"{name}_{n}" for n in ns for name in recipes]
     longest = int(sessions.lengths.max(initial=0))
-    # A window that must be full is nowhere in shorter histories; one that need not be holds all of
-    # them. It is cut down to that only if it is absurdly long: the order in which values are added
-    # follows from its length, and the last digit of an answer must not change with later rows.
+    # A window longer than every history has no result if it must be full; otherwise it holds all
+    # rows. It is shortened only if it is absurdly long: its length decides the order of additions,
+    # and later rows must not change the last digit of a result.
     wanted = {n: min(n, max(longest, _ABSURD)) for n in ns if (min_periods or n) <= longest}
     if not wanted:
         return {name: np.full(len(sessions.order), np.nan) for name in names}
@@ -159,13 +159,12 @@ def trailing(
         places = sessions.order[block.rows]
         laid = {role: block.lay(columns[role][places]) for role in roles}
         windows = BlockWindows(block, laid, least)
-        # Prices and counts of a user's own may be beyond what squares of floats can be.
+        # The squares of a user's own prices and counts may overflow.
         with np.errstate(over="ignore", invalid="ignore"):
             for (name, n), values in held.items():
                 block.put_rows(recipes[name].compute(windows, n), values[block.rows])
     found: dict[str, Floats] = {}
-    # One after the other, which is kinder to the cache than all at once; what held the sorted
-    # values of one takes up the next.
+    # One at a time, which uses the cache better; each array is used again for the next result.
     spare = np.empty(len(sessions.order))
     for (name, n), values in held.items():
         spare[sessions.order] = values
@@ -179,9 +178,9 @@ def trailing(
 
 
 def window_sums(sessions: Sessions, values: Floats, n: int) -> tuple[Floats, Floats]:
-    """Sum the known ones of the last ``n`` sorted values of the ticker, and count them.
+    """Sum and count the known values among the last ``n`` sorted values of each ticker.
 
-    At the beginning of a ticker there are fewer. Sums of whole numbers are exact up to 2**53.
+    A ticker's first windows are shorter. Sums of whole numbers are exact up to 2**53.
     """
     sums, counts = np.empty(len(values)), np.empty(len(values))
     for block in blocks(sessions.begins, sessions.lengths, n):
@@ -192,6 +191,6 @@ def window_sums(sessions: Sessions, values: Floats, n: int) -> tuple[Floats, Flo
 
 
 def window(n: Any, min_periods: Any) -> tuple[int, int | None]:
-    """Check the length of a window and how many of its days must be there."""
+    """Check the length of a window and how many of its days must be known."""
     n = whole_number("n", n, 1, None)
     return n, None if min_periods is None else whole_number("min_periods", min_periods, 1, n)

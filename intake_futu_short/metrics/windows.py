@@ -1,11 +1,11 @@
 """Sums, ranks and deviations over windows of rows: arithmetic on arrays. Pure.
 
-Rows of several tickers are worked on in blocks that fit into a processor's cache. In a block each
-ticker's rows, oldest first, stand behind as many missing values (NaN) as the longest window is
-long, so that a window is a shift of the entire block and never reaches into another ticker.
+Rows of several tickers are computed in blocks that fit into a processor's cache. In a block, each
+ticker's rows come oldest first, after as many missing values (NaN) as the longest window has rows.
+A window is therefore a shift of the entire block and never reaches into another ticker.
 
-Nothing is computed by subtracting running sums: an answer depends on the values in its window
-alone, bit by bit, and a large value leaves no rounding behind once it has left the window.
+Running sums are never subtracted. A result depends only on the values in its window, to the last
+bit, and a large value leaves no rounding error once it has left the window.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ __all__ = [
 # Values in a block: 256 kB in float64, so that a handful of them stay in the cache.
 _BLOCK = 1 << 15
 
-# Above this a float is no longer sure to hold a count as it is.
+# Above this a float may no longer hold a count exactly.
 _EXACT = 2.0**53
 
 
 @dataclass(frozen=True)
 class Block:
-    """Whole tickers, one after the other, each behind ``pad`` missing values.
+    """Whole tickers one after the other, each preceded by ``pad`` missing values.
 
     Attributes
     ----------
     rows : slice
         The block's part of the sorted rows.
     places : numpy.ndarray
-        Where each of these rows stands in the block.
+        Position of each of these rows in the block.
     pad : int
         Missing values before each ticker.
     size : int
@@ -63,14 +63,14 @@ class Block:
     size: int
 
     def lay(self, values: Floats) -> Floats:
-        """Lay values of the block's rows out."""
+        """Put the values of the block's rows at their places, with NaN between tickers."""
         laid = np.full(self.size, np.nan)
         laid[self.places] = values
         return laid
 
     def put_rows(self, laid: Floats, values: Floats) -> None:
-        """Fill in the values at the block's rows; NaN for what has overflowed."""
-        np.take(laid, self.places, out=values, mode="clip")  # "raise" would go by a copy
+        """Copy the results at the block's rows into `values`; NaN where one has overflowed."""
+        np.take(laid, self.places, out=values, mode="clip")  # "raise" would make a copy
         infinite = np.isinf(values)
         if infinite.any():
             values[infinite] = np.nan
@@ -84,7 +84,7 @@ def blocks(begins: NDArray[np.intp], lengths: NDArray[np.intp], pad: int) -> Ite
     begins, lengths : numpy.ndarray
         Position of each ticker's first row, and its number of rows.
     pad : int
-        Length of the longest window that is going to be asked for.
+        Length of the longest window that will be used.
     """
     ends = np.cumsum(lengths + pad)
     start = 0
@@ -108,12 +108,12 @@ def quotient(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
 
 
 def are_counts(values: NDArray[Any]) -> bool:
-    """Whether all are whole numbers that a float holds exactly; a missing one is none."""
+    """Whether all are whole numbers that a float holds exactly. A missing value is not one."""
     return bool(np.all(values == np.floor(values)) and np.all(np.abs(values) < _EXACT))
 
 
 def before(laid: Floats) -> Floats:
-    """Move values on by a row: at each row what the row before it had."""
+    """Shift values by one row, so that each row has the value of the row before it."""
     moved = np.empty_like(laid)
     moved[:1] = np.nan
     moved[1:] = laid[:-1]
@@ -123,7 +123,7 @@ def before(laid: Floats) -> Floats:
 def sliding_sums(laid: Floats, ns: Collection[int]) -> dict[int, Floats]:
     """Sum the ``n`` values that end at each one, for each ``n``; meaningless before the ``n``-th.
 
-    Sums of 1, 2, 4, … values are made of each other, and windows are put together of them.
+    Sums of 1, 2, 4, … values are built by doubling, and each window is a sum of some of these.
     """
     totals: dict[int, Floats] = {}
     covered = dict.fromkeys(ns, 0)
@@ -159,12 +159,12 @@ class Totals:
         self._counted: list[tuple[NDArray[np.bool_], dict[int, Floats]]] = []
 
     def of(self, laid: Floats) -> tuple[dict[int, Floats], dict[int, Floats]]:
-        """Sum the known ones of the ``n`` values that end at each, and say how many they are."""
+        """Sum and count the known values among the ``n`` that end at each one."""
         missing = np.isnan(laid)
         return sliding_sums(np.where(missing, 0.0, laid), self._ns), self._days(missing)
 
     def _days(self, missing: NDArray[np.bool_]) -> dict[int, Floats]:
-        # Most often all columns of a block are whole: they need one count.
+        # Columns of a block mostly lack the same days, or none, and then share one count.
         for mask, days in self._counted:
             if np.array_equal(mask, missing):
                 return days
@@ -174,14 +174,14 @@ class Totals:
 
 
 def sliding_ranks(laid: Floats, ns: Sequence[int], pad: int) -> Iterator[tuple[int, Floats]]:
-    """Rank each value among the ``n`` that end at it, equal ones at their average rank.
+    """Rank each value among the ``n`` that end at it; equal values get their average rank.
 
-    Gives ``n`` and the ranks, from 1 on, for each of ``ns`` in ascending order. Missing values are
-    not counted; the rank of one is meaningless.
+    Yields ``n`` and the ranks, from 1 on, for each of ``ns`` in ascending order. Missing values are
+    not counted, and their own ranks are meaningless.
     """
     now = laid[pad:]
-    # A value below counts twice and an equal one once, the value itself among these: that is
-    # twice the rank, less 1.
+    # Each smaller value adds 2, each equal one (itself included) adds 1. The sum is twice the rank,
+    # less 1.
     twice = np.zeros(len(now), dtype=np.min_scalar_type(2 * ns[-1] + 1))
     for k in range(ns[-1]):
         past = laid[pad - k : len(laid) - k]
@@ -198,25 +198,25 @@ def spreads(
 ) -> Iterator[tuple[int, Floats, Floats]]:
     """Mean and standard deviation (ddof 1) of the ``n`` values before each one.
 
-    Gives ``n``, the mean less `last`, and the deviation for each ``n`` of ``least`` in ascending
-    order; NaN where too few are there.
+    Yields ``n``, the mean less `last`, and the deviation for each ``n`` of ``least`` in ascending
+    order; NaN where too few values are known.
 
     Parameters
     ----------
     laid : numpy.ndarray
         The values of a block.
     last : numpy.ndarray
-        Of each one, what `last_known_before` gives.
+        Result of `last_known_before` for `laid`.
     least : mapping of int to int
-        By ``n``, how many values before must be there, in ascending order.
+        For each ``n``, ascending, how many of the ``n`` values must be known.
     days : mapping of int to numpy.ndarray
-        By ``n``, how many of the ``n`` values before each one are there.
+        For each ``n``, how many of the ``n`` values before each one are known.
     pad : int
         Missing values before each ticker.
     """
     base = last[pad:]
-    # Differences from a value of the window itself: of equal values they are exactly 0, and so is
-    # the deviation; of values that are nearly equal they are exact.
+    # Moments are taken of differences from a value of the window itself. Equal values have a
+    # difference, and so a deviation, of exactly 0; differences of nearly equal values are exact.
     first_moment, second_moment = np.zeros_like(base), np.zeros_like(base)
     skips = any(few < n for n, few in least.items())
     difference = np.empty_like(base)
@@ -234,7 +234,7 @@ def spreads(
         mean[:pad], scale[:pad] = np.nan, np.nan
         with np.errstate(divide="ignore", invalid="ignore"):
             np.divide(first_moment, count, out=mean[pad:])
-            # Below 0 by a rounding at most, where it is as good as 0: then there is no root.
+            # Rounding can make a variance near 0 negative; its root is then NaN.
             variance = (second_moment - first_moment * mean[pad:]) / (count - 1)
             np.sqrt(variance, out=scale[pad:])
         np.copyto(scale[pad:], np.nan, where=count < least[k])
@@ -242,6 +242,6 @@ def spreads(
 
 
 def last_known_before(laid: Floats) -> Floats:
-    """At each value the last one before it that is not missing."""
+    """For each value, the last known value before it."""
     places = np.where(np.isnan(laid), 0, np.arange(len(laid)))
     return before(laid[np.maximum.accumulate(places)])

@@ -38,11 +38,11 @@ SAMPLE_URL = "sample://"
 ENVIRONMENT_VARIABLE = "FUTU_OPEND"
 
 _LIMIT_FORM = re.compile(r"(\d{1,6})/(\d{1,6}(?:\.\d{1,6})?)")
-# What of a URL may be shown beside its scheme: a host, and a port that is a number.
+# The part of a URL after its scheme that may be shown: a host, and a numeric port.
 _PLACE = re.compile(r"(?:\[[0-9A-Fa-f:.]*\]?|[\w.-]{0,60})(?::\d{0,6}(?![^/?#]))?")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,15}")
 _HOST = re.compile(r"[\w.:%-]{1,253}")
-# Names of hosts are shorter, and labels so long are written in small letters.
+# A label this long may be a secret: hosts' labels are shorter, or in small letters.
 _LONG_LABEL = 40
 _OPTION_NAME = re.compile(r"[A-Za-z][A-Za-z_-]{0,19}")
 _OPTIONS = "rsa_key=PATH, cipher=AES_CBC, limit=N/SECONDS and limit=off"
@@ -95,7 +95,7 @@ class GatewayURL:
     rsa_key : str or None
         Path of the RSA key; None leaves the connection unencrypted.
     algorithm : Algorithm
-        What is asked for when there is a key.
+        The cipher to ask for when there is a key.
     """
 
     host: str
@@ -106,7 +106,7 @@ class GatewayURL:
 
     @property
     def is_sample(self) -> bool:
-        """Whether the gateway is the sample that this package brings along."""
+        """Whether the gateway is the sample in this package."""
         return not self.host
 
     def __str__(self) -> str:
@@ -124,18 +124,18 @@ class GatewayURL:
         return f"opend://{host}:{self.port}{query}"
 
     def limit_of(self, own: Limit) -> Limit | None:
-        """Limit that holds for a call whose own is `own`; None when there is none."""
+        """Limit for a call whose own limit is `own`; None when there is none."""
         if self.limit == "off":
             return None
         return self.limit or own
 
     def with_rsa_key(self, path: str | None) -> GatewayURL:
-        """Give the URL the key that an argument names; None leaves it as it is.
+        """Add the key that an argument names; None leaves the URL as it is.
 
         Raises
         ------
         ConfigError
-            When the URL names another one.
+            When the URL names another key.
         """
         if path is None:
             return self
@@ -148,12 +148,12 @@ class GatewayURL:
 
     @classmethod
     def of(cls, host: object, port: object) -> GatewayURL:
-        """Check a host and a port given apart.
+        """Check a host and a port that were given separately.
 
         Raises
         ------
         ConfigError
-            When one of them cannot be.
+            When either is impossible.
         """
         if not isinstance(host, str) or not _HOST.fullmatch(host) or _is_no_host(host):
             raise ConfigError(f"host must be a host name or an address, not {described(host)}")
@@ -168,8 +168,8 @@ class GatewayURL:
         Raises
         ------
         ConfigError
-            For anything but the accepted forms. Of a URL the message repeats the host and the
-            port, and of an option its name: what is mistyped may hold a password or a key.
+            For anything but the accepted forms. The message repeats only the host, the port and the
+            names of options, because a mistyped URL may hold a password or a key.
         """
         if not isinstance(url, str):
             raise ConfigError(f"gateway must be a URL, not {described(url)}: {_ACCEPTED}")
@@ -182,7 +182,7 @@ class GatewayURL:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
-        except ValueError:  # its words are of the URL
+        except ValueError:  # its text may quote the URL
             raise ConfigError(
                 f"gateway {_shown(url)} has no port from 1 to 65535, or its brackets do not match: "
                 f"expected {_ACCEPTED}"
@@ -233,7 +233,7 @@ def _options(url: str, query: str) -> dict[str, Any]:
         elif name == "cipher" and "algorithm" not in options:
             options["algorithm"] = _algorithm(value)
         else:
-            # A password may have an ampersand in it, and what follows is no name then.
+            # If a password contains an ampersand, what follows is not a name.
             is_name = "=" in option and _OPTION_NAME.fullmatch(name)
             raise ConfigError(
                 f"gateway {_shown(url)} has {'twice' if name in options else 'an unknown option'}"
@@ -250,7 +250,7 @@ def _shown(url: str) -> str:
     is_plain = rest[end : end + 1] in {"", ":", "/", "?", "#"} and (
         not mark or _SCHEME.fullmatch(scheme)
     )
-    # A slash may be one of a key.
+    # A slash may be part of a key.
     if not is_plain or is_like_secret(re.split("[?#]", url, maxsplit=1)[0]):
         return f"({kind(url)})"
     return repr(scheme + mark + rest[: end + 1] + ("***" if rest[end:] else ""))

@@ -1,8 +1,8 @@
 """The one loop: asks gateways in the caller's own thread, many questions at once.
 
-It sends what the limit lets out, listens, sends heartbeats, asks again what a fault left
-unanswered, and gives up in time. Nothing in it waits but its one `select`, for a tick at most, so
-that Ctrl-C and `Gateways.stop` always come through.
+It sends questions as the limit allows, listens, sends heartbeats, repeats questions that a fault
+left unanswered, and gives up in time. Only its one `select` waits, for a tick at most, so that
+Ctrl-C and `Gateways.stop` always come through.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Asked:
-    """A question that was taken and is not answered yet, as `Gateways` keeps track of it.
+    """A question that `Gateways` has taken and not answered yet.
 
     Attributes
     ----------
     question : Question
         What is asked.
     owner : object
-        Whatever wants it answered.
+        Who gets the answer.
     """
 
     question: Question
     owner: Any
     tries: dict[Line, int] = field(default_factory=dict)
     refusals: int = 0
-    failed: tuple[Line, GatewayError] | None = None  # the last time that it was asked
+    failed: tuple[Line, GatewayError] | None = None  # the last failure
     not_before: float = 0.0  # on the loop's clock
 
 
@@ -77,7 +77,7 @@ class Work(Protocol):
         """
 
     def sent(self, asked: Asked) -> None:
-        """Note that a question is in flight, and waits no longer."""
+        """Note that a question is in flight."""
 
     def unsent(self, asked: Asked) -> None:
         """Note that a question has to be sent again."""
@@ -91,12 +91,12 @@ class Work(Protocol):
         Parameters
         ----------
         wait_s : float
-            Seconds for which the limit of the gateways lets no question out; 0 if it lets one out.
+            Seconds until the gateways' limit allows the next question; 0 if it allows one now.
         """
 
 
 class Gateways:
-    """One gateway or several that share the work. Making this connects to none.
+    """One or more gateways that share the work. The constructor connects to none.
 
     One thread at a time uses it; any thread may call `stop`.
 
@@ -117,7 +117,7 @@ class Gateways:
     Attributes
     ----------
     origin : str
-        Who answers, for messages.
+        The gateways, for messages.
     lines : sequence of Line
         Each gateway.
     patience : Patience
@@ -146,14 +146,14 @@ class Gateways:
         return len(self.lines)
 
     def stop(self) -> None:
-        """End the run that another thread is in; it raises GatewayDisconnectedError.
+        """End a run in another thread, which then raises GatewayDisconnectedError.
 
         Later runs raise it too, until `close`.
         """
         self._is_stopped = True
 
     def close(self) -> None:
-        """Close every connection; the next run connects anew. Called within a run, it ends that."""
+        """Close every connection; the next run connects anew. Within a run, this ends the run."""
         self._leave_to_parent()
         self._is_stopped = False
         self._is_closed_within = self._is_running
@@ -172,7 +172,7 @@ class Gateways:
         GatewayDisconnectedError
             When it was stopped.
         RuntimeError
-            When this was called in the course of a run.
+            When this was called during a run.
         Exception
             What `work` raises. If a gateway cannot be reached, `work` learns this as it learns any
             other error: in the reply to a question.
@@ -220,7 +220,7 @@ class _Run:
         self._clock = gateways.clock
         self._process = os.getpid()
         self._watched: dict[Line, tuple[Any, int]] = {}
-        self._first: Asked | None = None  # of those that wait, for messages
+        self._first: Asked | None = None  # the first question that waits, for messages
         self._logged: BaseException | None = None
 
     def run(self) -> None:
@@ -244,7 +244,7 @@ class _Run:
     # -- sending ------------------------------------------------------------------------------
 
     def _send(self, now: float) -> float:
-        """Send what can be sent, and return how many seconds there is nothing more to do."""
+        """Send what can be sent, and return the seconds until there may be more to send."""
         wait_s = TICK_S
         self._first = None
         free = [line for line in self._lines if line.is_free(now)]
@@ -268,7 +268,7 @@ class _Run:
     def _offer(self, asked: Asked, free: list[Line], now: float) -> None:
         """Send a question over the best free line, and remove lines that are no longer free."""
         if asked.failed is not None and not self._may_ask_again(asked, now):
-            # The gateway that could still be asked has been given up meanwhile.
+            # The last gateway that this question could still try has been given up.
             self._give_up_on(asked, *asked.failed)
             return
         while (line := self._best(asked, free, now)) is not None:
@@ -312,14 +312,14 @@ class _Run:
         ready = self._select(wait_s)
         now = self._clock()
         if now - before > wait_s + TICK_S:
-            # A process that was stopped meanwhile is told that the time is up, and no more.
+            # After a suspended process resumes, `select` may report only the timeout, not events.
             ready = self._select(0.0)
         return ready, now
 
     def _select(self, wait_s: float) -> dict[Line, int]:
         wanted = {line: wants for line in self._lines if (wants := line.wants()) is not None}
         if wanted != self._watched:
-            # First out, then in: a new socket may have the number of one closed meanwhile.
+            # Unregister before registering: a new socket may reuse the number of a closed one.
             for line, before in self._watched.items():
                 if wanted.get(line) != before:
                     self._selector.unregister(before[0])
@@ -327,7 +327,7 @@ class _Run:
                 if self._watched.get(line) != now:
                     self._selector.register(*now, line)
             self._watched = wanted
-        if not self._watched:  # Windows waits for no socket but at least one
+        if not self._watched:  # Windows cannot select() without a socket
             if wait_s > 0:
                 time.sleep(wait_s)
             return {}
@@ -355,7 +355,7 @@ class _Run:
         self._work.answered(asked, Reply(None, _named(outcome, asked, line.url), line.issuer))
 
     def _give_up_on(self, asked: Asked, line: Line, error: GatewayError) -> None:
-        """Answer a question with the error of the last time that it was asked."""
+        """Answer a question with its last error."""
         last = copy.copy(error)
         last.args = (f"asked {sum(asked.tries.values())} times, and at last: {error}",)
         last.__cause__ = error
@@ -365,7 +365,7 @@ class _Run:
         tries = sum(asked.tries.values())
         pause_s = self._patience.pause_s(tries)
         asked.not_before = now + pause_s
-        # What was in flight on a connection that ends is lost by one and the same error.
+        # All questions in flight on a lost connection share one error, which warns only once.
         level = logging.INFO if error is self._logged else logging.WARNING
         self._logged = error
         _log.log(
@@ -377,13 +377,13 @@ class _Run:
 
     def _may_ask_again(self, asked: Asked, now: float) -> bool:
         left = [x for x in self._lines if not x.is_given_up(now) and not x.is_left_out]
-        # That no gateway is left is told to all questions alike.
+        # If no gateway is left, `_give_up` answers every question with the same error.
         return not left or any(asked.tries.get(line, 0) < self._patience.asks for line in left)
 
     # -- giving up ----------------------------------------------------------------------------
 
     def _give_up(self, now: float) -> None:
-        """Answer all questions with an error if no gateway is left; else leave out a lost one."""
+        """Answer all questions with an error if no gateway is left; else leave out lost ones."""
         if all(line.is_well for line in self._lines):
             return  # the ordinary case
         if all(line.is_given_up(now) for line in self._lines):
@@ -410,7 +410,7 @@ class _Run:
 
 
 def _named(error: GatewayError, asked: Asked, url: GatewayURL) -> GatewayError:
-    """The same error, with a traceback of its own, that says what was asked and of whom."""
+    """A copy of an error with its own traceback, whose text names the question and the gateway."""
     text, origin = asked.question.text, f"{asked.question.text} from {url}"
     own = copy.copy(error)
     if not str(error).startswith(origin):

@@ -1,8 +1,8 @@
-"""Plaintext ↔ what travels on an encrypted connection: RSA for the handshake, AES after it. Pure.
+"""Enciphers and deciphers an encrypted connection: RSA for the handshake, then AES. Pure.
 
-Both sides hold the same RSA private key. The handshake travels enciphered with it and brings the
-AES key of the connection, which enciphers everything that follows. ``cryptography`` does the
-arithmetic; it is optional, and imported when a key is.
+Both sides hold the same RSA private key. It enciphers the handshake, which brings the AES key of
+the connection, and AES enciphers everything that follows. ``cryptography`` does the arithmetic. It
+is optional, and imported only when a key is used.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ __all__ = ["Aes", "Algorithm", "Cipher", "RsaKey"]
 BLOCK_BYTES = 16
 AES_KEY_BYTES = 16
 
-# Bits of a key → bytes of plaintext that are enciphered at once. PKCS#1 v1.5 would take a few
-# more; these are the figures in the official client's comment, which other clients may count on.
+# Bits of a key → bytes of plaintext in a segment. PKCS#1 v1.5 would allow a few more; these numbers
+# are from a comment in the official client, and other clients may rely on them.
 SEGMENT_BYTES = {1024: 100, 2048: 200}
 
 
 class Algorithm(enum.IntEnum):
     """How AES is applied; the numbers are those of the handshake's packetEncAlgo.
 
-    ``FTAES_ECB`` is ECB over zero-padded blocks and one more block that tells how many bytes of
-    the last one count; the other two are padded as PKCS#7 has it.
+    ``FTAES_ECB`` is ECB over zero-padded blocks, followed by a block with the number of used bytes
+    in the last one. The other two use PKCS#7 padding.
     """
 
     FTAES_ECB = 0
@@ -48,7 +48,7 @@ class Cipher(Protocol):
     def decrypt(self, body: bytes) -> bytes | None:
         """Decipher a body; None when it cannot have come from `encrypt`.
 
-        That it gives something proves nothing: the SHA-1 in the frame's header does.
+        A result proves nothing yet; the SHA-1 in the frame's header does.
         """
 
 
@@ -63,7 +63,7 @@ class RsaKey:
     Attributes
     ----------
     fingerprint : str
-        Tells keys apart without giving them away: a hash of the public half.
+        A hash of the public half, which identifies the key without revealing it.
 
     Raises
     ------
@@ -77,7 +77,7 @@ class RsaKey:
                 from cryptography.hazmat.primitives import ciphers, serialization  # noqa: F401, PLC0415 - optional
                 from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415 - optional
         except ImportError as error:
-            del pem  # here and below: a traceback that shows local variables must not show a key
+            del pem  # here and below, so that tracebacks with local variables show no key
             raise ConfigError(str(error)) from error
         key = _load(pem)
         del pem
@@ -99,9 +99,9 @@ class RsaKey:
         )
 
     def decrypt(self, body: bytes) -> bytes | None:
-        """Decipher the body of a handshake; None when it can't be one.
+        """Decipher the body of a handshake; None when it cannot be one.
 
-        With another key it gives None or, as OpenSSL prefers, bytes that mean nothing.
+        With a wrong key the result is None or, depending on OpenSSL, random bytes.
         """
         try:
             return b"".join(
@@ -113,7 +113,7 @@ class RsaKey:
 
 
 def _load(pem: bytes) -> RSAPrivateKey | str:
-    """The key in a PEM text, or what is wrong with it, which never quotes it."""
+    """The key in a PEM text, or a description of what is wrong, which never quotes the text."""
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - optional
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415 - optional
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - optional
@@ -146,8 +146,8 @@ class Aes:
     algorithm : Algorithm
         What was agreed.
     key, iv : bytes
-        16 bytes each, as the handshake named them; `iv` is used by ``AES_CBC`` only, which starts
-        anew from it for every frame.
+        16 bytes each, from the handshake. Only ``AES_CBC`` uses `iv`, and every frame starts anew
+        from it.
 
     Raises
     ------

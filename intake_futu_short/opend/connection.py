@@ -1,8 +1,8 @@
 """Frames ↔ events on one connection: handshake, serial numbers, heartbeat. Pure.
 
-Bytes go in by `Connection.receive_data` and `Connection.receive_eof`; what they mean comes out of
-`Connection.events_received`; what is to be sent comes out of `Connection.data_to_send`. Time is the
-business of whoever holds the socket.
+`Connection.receive_data` and `Connection.receive_eof` take what the socket receives,
+`Connection.events_received` returns its meaning, and `Connection.data_to_send` returns bytes to
+send. The owner of the socket keeps time.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Connection", "Event", "Failed", "Ready"]
 
-# What is asked, by the number in a frame's header.
+# Protocol ids, the numbers of calls in a frame's header.
 INIT_CONNECT = 1001
 KEEP_ALIVE = 1004
 
-# What the official Python client says of itself (CLIENT_VERSION in futu-api 10.11).
+# Version that the official Python client reports (CLIENT_VERSION in futu-api 10.11).
 CLIENT_VERSION = 300
 CLIENT_ID = "intake-futu-short"
 NO_ENCRYPTION = -1
@@ -74,13 +74,13 @@ class Connection:
     key : RsaKey, optional
         Encrypts the connection; None leaves it plain.
     algorithm : Algorithm
-        What is asked for when there is a key. A gateway that does not know ``AES_CBC`` falls back
-        to ``FTAES_ECB``.
+        The cipher to ask for when there is a key. A gateway that does not know ``AES_CBC`` falls
+        back to ``FTAES_ECB``.
 
     Attributes
     ----------
     frames_received : int
-        Whole frames that came so far, of any kind.
+        Number of whole frames received so far, of any kind.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Connection:
 
     @property
     def is_mid_frame(self) -> bool:
-        """Whether a frame has come in part."""
+        """Whether a part of a frame was received."""
         return self._reader.unfinished > 0
 
     def open(self) -> None:
@@ -110,14 +110,14 @@ class Connection:
         request.c2s.client_ver = CLIENT_VERSION
         request.c2s.client_id = CLIENT_ID
         request.c2s.recv_notify = False
-        # Absent would mean FTAES_ECB.
+        # An absent field would mean FTAES_ECB.
         request.c2s.packet_enc_algo = self._algorithm if self._is_encrypted else NO_ENCRYPTION
         request.c2s.push_proto_fmt = wire.PROTOBUF
         request.c2s.programming_language = "Python"
         self.request(INIT_CONNECT, request.SerializeToString())
 
     def request(self, proto_id: int, body: bytes) -> int:
-        """Queue a request; returns the serial number its answer will bear."""
+        """Queue a request, and return the serial number that its answer will have."""
         self._serial = self._serial % 0xFFFF_FFFF + 1
         self._asked[self._serial] = proto_id
         travelling = None if self._cipher is None else self._cipher.encrypt(body)
@@ -131,7 +131,7 @@ class Connection:
         self.request(KEEP_ALIVE, request.SerializeToString())
 
     def forget(self, serial: int) -> None:
-        """Wait for this answer no longer; when it still comes, it is skipped."""
+        """Stop waiting for an answer. If it still comes, it is skipped."""
         self._asked.pop(serial, None)
 
     def data_to_send(self) -> bytes:
@@ -202,7 +202,7 @@ class Connection:
 
     def _take(self, frame: wire.Frame) -> None:
         if self._asked.get(frame.serial) != frame.proto_id:
-            # Pushes come between answers at any time; answers that were given up come late.
+            # A push, which may come at any time, or a late answer that was given up.
             _log.debug("skipped protocol %d, serial %d", frame.proto_id, frame.serial)
             return
         del self._asked[frame.serial]
@@ -219,7 +219,7 @@ class Connection:
             self._events.append(Answer(frame.serial, plaintext))
 
     def _plaintext(self, frame: wire.Frame) -> bytes:
-        """Body of an answer, deciphered, whose SHA-1 is right."""
+        """Decipher the body of an answer and verify its SHA-1."""
         plaintext = frame.body if self._cipher is None else self._cipher.decrypt(frame.body)
         if plaintext is not None and frame.is_intact(plaintext):
             return plaintext
@@ -256,7 +256,7 @@ class Connection:
     def _agreed(self, s2c: InitConnect.S2C) -> Aes:
         algorithm = self._algorithm
         if algorithm is Algorithm.AES_CBC and not s2c.HasField("aes_cbc_iv"):
-            # So does the official client; the protocol has no other way to decline.
+            # The official client falls back too; a gateway has no other way to decline.
             algorithm = Algorithm.FTAES_ECB
         try:
             key, iv = (replies.text(t).encode() for t in (s2c.conn_aes_key, s2c.aes_cbc_iv))

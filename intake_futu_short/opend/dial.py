@@ -1,4 +1,4 @@
-"""Connecting to a gateway without waiting for it: every step is an event with a deadline."""
+"""Connects to a gateway without blocking: every step is an event with a deadline."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from intake_futu_short.wording import argument, keyword
 if TYPE_CHECKING:
     from intake_futu_short.opend.address import GatewayURL
 
-    Address = tuple[socket.AddressFamily, Any]  # the family, and what connect() takes for it
+    Address = tuple[socket.AddressFamily, Any]  # the family, and the argument of connect()
 
 __all__ = ["Dial", "host_at", "read_key"]
 
-# What connect() reports while the connection is being made; Windows has a code of its own.
+# Error codes of connect() while the connection is being made; Windows has its own.
 _UNDER_WAY = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", -1)}
 LOOK_AGAIN_S = 0.02
 # A key of 2048 bits takes 1.7 KB. A much larger file is not a key.
@@ -38,14 +38,14 @@ _warned_of: dict[Path, object] = {}
 class Dial:
     """One attempt to connect to a gateway, over each of its addresses in turn.
 
-    Making one starts the attempt. `advance` goes on as far as it can and never waits.
+    The constructor starts the attempt. `advance` continues it as far as possible and never waits.
 
     Parameters
     ----------
     url : GatewayURL
         Where the gateway listens.
     now, deadline : float
-        Seconds of one clock: this moment, and when the attempt is given up.
+        Seconds of one clock: the present time, and the time at which the attempt is given up.
     """
 
     def __init__(self, url: GatewayURL, now: float, deadline: float) -> None:
@@ -66,10 +66,10 @@ class Dial:
         return None if self._sock is None else (self._sock, selectors.EVENT_WRITE)
 
     def wait_s(self, now: float) -> float:
-        """Seconds until there is something to do without an event of the socket."""
+        """Seconds until there is something to do, even without an event of the socket."""
         if self._sock is not None:
             return self._sock_deadline - now
-        # The thread that resolves a name wakes nobody: look again soon.
+        # The resolver's thread cannot wake the loop, so look again soon.
         return LOOK_AGAIN_S if self._addresses is None else 0.0
 
     def advance(self, now: float, ready: int) -> socket.socket | None:
@@ -125,7 +125,7 @@ class Dial:
         try:
             self._sock = _Socket(family, socket.SOCK_STREAM)
             self._sock.setblocking(False)
-            # A request is smaller than a packet, and must be sent without waiting for more data.
+            # A request is smaller than a packet and must be sent at once.
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             number = self._sock.connect_ex(place)
         except OSError as error:  # the system has no such family, or no route
@@ -135,8 +135,8 @@ class Dial:
             self._fail(OSError(number, os.strerror(number)))
             return
         if now >= self._deadline and not self._failures:
-            self._deadline = now + self._span_s  # the time passed here, and not there
-        # An address that swallows packets leaves the later ones their share of the time.
+            self._deadline = now + self._span_s  # the delay was here, not at the gateway
+        # Each address gets a share of the time, since one may drop packets silently.
         share = (self._deadline - now) / (len(self._addresses or ()) + 1)
         self._sock_deadline = now + share
 
@@ -150,7 +150,7 @@ class Dial:
 class _Socket(socket.socket):
     """A socket that garbage collection closes without a warning.
 
-    Objects of one cycle are finalized in no certain order, so its owner may come too late.
+    Objects in a reference cycle are finalized in any order, so the owner may close it too late.
     """
 
     __slots__ = ()
@@ -160,18 +160,18 @@ class _Socket(socket.socket):
 
 
 class _Lookup:
-    """A host name that is being resolved, in a thread: a resolver can hang for minutes.
+    """Resolves a host name in a thread, because a resolver can hang for minutes.
 
     Attributes
     ----------
     result : list of Address, Exception or None
-        What came of it; None as long as nothing has.
+        The addresses or the error; None until either is known.
     """
 
     def __init__(self, url: GatewayURL) -> None:
         self.result: list[Address] | Exception | None = None
         self._url = url
-        # A daemon: nobody waits for it, neither a read nor the end of the process.
+        # A daemon thread, so that neither a read nor the end of the process waits for it.
         threading.Thread(target=self._run, name="intake-futu-short-dns", daemon=True).start()
 
     def _run(self) -> None:
@@ -207,21 +207,21 @@ def _unreachable(url: GatewayURL, why: str) -> GatewayUnreachableError:
 
 
 def host_at(sock: socket.socket) -> str:
-    """Address at the other end; of this host itself always the same one."""
+    """Address of the other end; always the same one if that is this host."""
     try:
         peer, own = sock.getpeername()[0], sock.getsockname()[0]
-    except OSError:  # gone already, which the next reading finds out
+    except OSError:  # closed already, which the next read finds
         return "gone"
     return "127.0.0.1" if peer == own else str(peer).removeprefix("::ffff:")
 
 
 def read_key(path: str) -> RsaKey:
-    """Read an RSA key, and warn once of a file that everybody on the host can read.
+    """Read an RSA key, and warn once if everybody on the host can read its file.
 
     Parameters
     ----------
     path : str
-        Of the PEM file; ``~`` is the home directory.
+        Path of the PEM file; ``~`` is the home directory.
 
     Raises
     ------
@@ -234,15 +234,15 @@ def read_key(path: str) -> RsaKey:
         with file.open("rb") as opened:
             is_public = bool(os.fstat(opened.fileno()).st_mode & stat.S_IROTH)
             key = RsaKey(opened.read(_MAX_KEY_BYTES))
-    except (OSError, RuntimeError, ValueError) as error:  # ~ of a user who is none, a NUL in a path
-        # The words of the system quote the path.
+    except (OSError, RuntimeError, ValueError) as error:  # ~ of an unknown user, a NUL in a path
+        # The error's own text quotes the path.
         why = (isinstance(error, OSError) and error.strerror) or error
         raise ConfigError(f"{argument('rsa_key')} {shown}: {why}") from (
             error if shown == repr(path) else None
         )
-    # Windows keeps its permissions elsewhere, and this bit is always set.
+    # On Windows this bit is always set; permissions are elsewhere.
     if is_public and os.name == "posix":
-        # In one step, as a lock would: but a child may be forked while a lock is held.
+        # setdefault is atomic. A lock could be held by another thread when a child is forked.
         mine = object()
         if _warned_of.setdefault(file, mine) is mine:
             _log.warning(

@@ -1,4 +1,4 @@
-"""The limit of a call at a gateway, kept by all processes of a host together.
+"""A call's limit at a gateway, which all processes of a host keep together.
 
 The gateway counts arrivals, and a request arrives at some time between its sending and its answer.
 A slot is therefore taken when a request is sent, and becomes free one window after its *answer*. If
@@ -49,9 +49,9 @@ LOCK_GAP_S = 1.0
 RESERVED_SHARE = 64
 RESERVED_AT_MOST = 16
 RESERVED_S = 0.1
-# What closes the file has notes to write, and waits so long for others to let it.
+# Seconds for which `close` tries to write its notes while others use the file.
 CLOSE_PATIENCE_S = 0.5
-# A time in the file that is further ahead than this is taken for an error.
+# Times in the file that are further ahead than these are taken for damage.
 LONGEST_TIMEOUT_S = 86_400.0
 LONGEST_WINDOW_S = 1e6
 
@@ -67,20 +67,20 @@ class _Call:
     identity : object
         The file in which it was counted last.
     is_in_process : bool
-        Whether no file can be had, so that the process counts for itself.
+        Whether no file can be used, so that the process counts only its own requests.
     slots : dict of int to float
-        When each slot of this process ends or ended, by its mark, for where the file is lost.
+        End of each slot of this process, by its mark. They are written again if the file is lost.
     noted : dict of int to tuple
-        Slots to change in the file: when each ends there, and when in truth; None for one that was
-        given back.
+        Slots to change in the file, by mark: the end written there, and the true end (None for a
+        slot that was given back).
     has_news : bool
-        Whether something is to be written.
+        Whether there is anything to write.
     named : dict of Limit to float
-        Limits that users named, and until when each holds.
+        Limits that users named, and the time until which each holds.
     closed : float
         No slot is free until one window after it.
     warned_until : float
-        Refused requests are not worth another warning until then.
+        No further warning of refused requests is logged until then.
     """
 
     identity: object = None
@@ -93,10 +93,10 @@ class _Call:
     warned_until: float = -math.inf
 
     def heed(self, own: Limit, now: float, timeout: float) -> Limit:
-        """Name a limit, and get what holds: the strictest of all that were named lately.
+        """Name a limit, and return the strictest limit that was named lately.
 
-        A name holds as long as a request of its user may count. Naming it before a slot is free
-        keeps users of a laxer limit from taking every slot that becomes free.
+        A named limit holds while a request of its user may count. It is named before a slot is
+        free, so that users of a laxer limit cannot take every slot that becomes free.
         """
         lately = [own, *(limit for limit, until in self.named.items() if until > now)]
         strictest = Limit(min(a.requests for a in lately), max(a.seconds for a in lately))
@@ -105,17 +105,18 @@ class _Call:
         return strictest
 
     def remember(self, mark: int, deadline: float, expired: float) -> None:
-        """Keep a slot that was taken, and forget the oldest that ended at `expired` or before."""
+        """Record a slot that was taken, and forget those that ended at `expired` or before."""
         self.slots[mark] = deadline
         while self.slots[oldest := next(iter(self.slots))] <= expired:
             del self.slots[oldest]
 
 
-# By path of the file (None: there can be none) and name of the call.
+# By path of the file (None if there can be none) and name of the call.
 _calls: dict[tuple[Path | None, str], _Call] = {}
 
 
-# What the cache directory depends on; to work it out takes longer than to take a slot.
+# Variables that determine the cache directory. Finding it takes longer than taking a slot, so it is
+# cached by their values.
 _PLACES = ("XDG_CACHE_HOME", "HOME", "LOCALAPPDATA", "USERPROFILE")
 
 
@@ -137,11 +138,11 @@ class HostLimit:
     place : str
         Resolved address and port of the gateway, such as ``"127.0.0.1:11111"``.
     call_name : str
-        The call that the limit is of.
+        The call that is limited.
     limit : Limit
-        What this user names. The strictest limit that was named lately holds.
+        The limit that this user names. The strictest limit that was named lately holds.
     name : str
-        What log messages call the gateway.
+        The gateway's name in log messages.
     clock : callable
         Seconds of the system's monotonic clock, the same for every process.
     folder : Path, optional
@@ -166,7 +167,7 @@ class HostLimit:
         self._why_no_file = "there is no home directory"
         self._busy_since = self._busy_last = -math.inf
         self._process = os.getpid()
-        self._reserved: list[int] = []  # marks of slots taken ahead, for requests alike
+        self._reserved: list[int] = []  # marks of slots taken in advance
         self._reserved_for, self._reserved_until = 0.0, -math.inf
         hold_forks()
 
@@ -176,9 +177,9 @@ class HostLimit:
         Returns
         -------
         wait, mark : float, int or None
-            0.0 and the mark that `end` and `give_back` take. Or else None and about how many
-            seconds to wait before trying again: until a slot can be free at the earliest, or some
-            milliseconds when another process is at the file.
+            0.0 and the mark for `end` and `give_back`, if a slot was free. Otherwise the seconds to
+            wait and None: the time until a slot can be free at the earliest, or some milliseconds
+            if another process is using the file.
         """
         timeout = min(timeout, LONGEST_TIMEOUT_S)
         with process_lock:
@@ -189,7 +190,7 @@ class HostLimit:
             return self._visit(timeout)
 
     def end(self, mark: int) -> None:
-        """Start the slot's window: its answer came, or was given up."""
+        """Start the slot's window, because its answer came or was given up."""
         self._note(mark, self._clock())
 
     def give_back(self, mark: int) -> None:
@@ -197,10 +198,10 @@ class HostLimit:
         self._note(mark, None)
 
     def refused(self) -> None:
-        """After "too frequent": let nobody on this host take a slot before a window has passed."""
+        """After "too frequent": let no process of this host take a slot for one window."""
         with process_lock:
             call, now = self._call, self._clock()
-            if now >= call.warned_until:  # what was in flight is refused together
+            if now >= call.warned_until:  # requests in flight are refused together
                 call.warned_until = now + self._limit.seconds
                 _log.warning(
                     "%s says that requests are too frequent, though we kept to %d in %g seconds: "
@@ -212,7 +213,7 @@ class HostLimit:
             self._visit(None)
 
     def flush(self) -> None:
-        """Write what was noted since the last slot was taken."""
+        """Write the changes noted since the last slot was taken."""
         with process_lock:
             if self._reserved and self._clock() >= self._reserved_until:
                 self._give_reserved_back()
@@ -220,7 +221,7 @@ class HostLimit:
                 self._visit(None)
 
     def close(self) -> None:
-        """Write what was noted and let go of the file. The next use opens it again."""
+        """Write the noted changes and close the file. The next use opens it again."""
         if self._process != os.getpid():
             self._reserved.clear()  # they are the parent's
         with process_lock:
@@ -233,11 +234,11 @@ class HostLimit:
                     if self._file is not None:
                         self._file.close()
                     return
-            # Others would wait for slots that have ended until their deadline.
+            # Try again: without the notes, others would wait until the deadlines of ended slots.
             time.sleep(0.001)
 
     def locate(self) -> Path:
-        """Path of the file, after a look whether it can be used.
+        """Path of the file, after a test that it can be used.
 
         Raises
         ------
@@ -246,7 +247,7 @@ class HostLimit:
         """
         if self._file is None:
             raise OSError(self._why_no_file)
-        with process_lock, contextlib.suppress(BusyError):  # others use it, so it works
+        with process_lock, contextlib.suppress(BusyError):  # it works, since others are using it
             self._file.transact(lambda _db, _now: None)
         return self._file.path
 
@@ -279,18 +280,18 @@ class HostLimit:
 
     def _note(self, mark: int, end: float | None) -> None:
         with process_lock:
-            # A slot that was forgotten counts again, because its request did go out.
+            # A forgotten slot counts again, because its request was sent.
             filed = self._call.slots.pop(mark, -math.inf)
             if end is not None:
                 self._call.slots[mark] = end
             self._call.noted[mark] = (filed, end)
             self._call.has_news = True
-            # Others rely on the deadline: what outlived it they must know at once.
+            # Others rely on the deadline, so a slot that outlived it is written at once.
             if end is not None and end > filed:
                 self._visit(None)
 
     def _visit(self, timeout: float | None) -> tuple[float, int | None]:
-        """Write what was noted and, with a timeout, take a slot: in the file if it can be had."""
+        """Write noted changes and, given a timeout, take a slot; in the file if it can be used."""
         if not self._call.is_in_process:
             try:
                 return self._in_file(timeout)
@@ -358,7 +359,7 @@ class HostLimit:
     def _write(
         self, db: sqlite3.Connection, now: float, timeout: float | None, identity: object
     ) -> tuple[float, dict[int, float], float]:
-        """Take a slot if one is free, and write what was noted.
+        """Take a slot if one is free, and write the noted changes.
 
         Returns the seconds to wait, the slots taken with their deadlines by mark, and the moment up
         to which slots that ended no longer count.
@@ -381,7 +382,7 @@ class HostLimit:
                 spare = min(limit.requests // RESERVED_SHARE, free // 4, RESERVED_AT_MOST)
                 taken = {secrets.randbits(62): now + timeout}
                 for _ in range(spare):
-                    # The request goes out a little later, at the latest when it is given back.
+                    # A request may use its reserved slot later, until the slot is given back.
                     taken[secrets.randbits(62)] = now + timeout + 2 * RESERVED_S
                 rows = [(self._key, ends, mark) for mark, ends in taken.items()]
                 db.executemany("INSERT INTO slot VALUES (?, ?, ?)", rows)
@@ -391,7 +392,7 @@ class HostLimit:
         return wait, taken, expired
 
     def _read(self, db: sqlite3.Connection, now: float) -> tuple[float, int]:
-        """Until when the call was closed, and how many slots it has."""
+        """When the call was last closed, and how many slots it has."""
         sql = "SELECT closed, used, slots FROM call WHERE call = ?"
         row = db.execute(sql, (self._key,)).fetchone()
         if row is None:
@@ -405,10 +406,10 @@ class HostLimit:
         return self._call.closed, slots
 
     def _write_noted(self, db: sqlite3.Connection, identity: object) -> int:
-        """Write what was noted; how many slots more there are."""
+        """Write the noted changes, and return by how many the slots have increased."""
         call = self._call
         if call.identity not in {None, identity}:
-            # Another file need not hold what this process asked.
+            # A new file may lack this process's requests.
             for mark, ends in call.slots.items():
                 call.noted.setdefault(mark, (ends, ends))
         call.identity = identity
@@ -418,12 +419,12 @@ class HostLimit:
         after = [(self._key, end, mark) for mark, (_, end) in call.noted.items() if end is not None]
         sql = "DELETE FROM slot WHERE call = ? AND ends = ? AND mark = ?"
         fewer = db.executemany(sql, before).rowcount
-        # One that is there already was written just before an interrupt.
+        # A slot that is already there was written just before an interrupt.
         more = db.executemany("INSERT OR IGNORE INTO slot VALUES (?, ?, ?)", after).rowcount
         return max(more, 0) - fewer
 
     def _heed(self, db: sqlite3.Connection, now: float, timeout: float) -> Limit:
-        """`_Call.heed` with what was named in the file."""
+        """`_Call.heed` including the limits named in the file."""
         named: dict[Limit, float] = {}
         sql = "SELECT requests, seconds, until FROM named WHERE call = ?"
         for requests, seconds, until in db.execute(sql, (self._key,)).fetchall():
@@ -438,7 +439,7 @@ class HostLimit:
         return strictest
 
     def _forget(self, db: sqlite3.Connection, now: float, expired: float) -> int:
-        """Delete the slots that no longer count; how many there were."""
+        """Delete the slots that no longer count, and return their number."""
         for sql in (
             "SELECT ends FROM slot WHERE call = ? ORDER BY ends LIMIT 1",
             "SELECT ends FROM slot WHERE call = ? ORDER BY ends DESC LIMIT 1",
@@ -449,9 +450,9 @@ class HostLimit:
         return db.execute(sql, (self._key, expired)).rowcount
 
     def _in_the_way(self, db: sqlite3.Connection, now: float, before: int) -> float:
-        """When the slot ended that must no longer count; `before` ended before it."""
+        """End of the slot that must expire before the next request; `before` slots end earlier."""
         sql = "SELECT ends FROM slot WHERE call = ? ORDER BY ends LIMIT 1 OFFSET ?"
         row = db.execute(sql, (self._key, before)).fetchone()
         believe(row is not None)
-        # What is in flight may be answered at any time from now.
+        # A request in flight may be answered now at the earliest.
         return min(float(row[0]), now)

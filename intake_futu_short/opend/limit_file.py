@@ -1,7 +1,7 @@
-"""The SQLite file in which the processes of a host count: opened, checked, made anew.
+"""The SQLite file in which the processes of a host count requests: opens, checks and replaces it.
 
-Its journal is of the kind that locks nothing between transactions. With a write-ahead log, SQLite
-in a forked child believes that it holds the locks of its parent, and loses what it writes.
+It uses a rollback journal, which holds no lock between transactions. With a write-ahead log, SQLite
+in a forked child would believe that it holds its parent's locks, and would lose writes.
 """
 
 from __future__ import annotations
@@ -24,51 +24,51 @@ __all__ = ["NEVER", "BusyError", "LimitFile", "believe", "hold_forks", "is_time"
 T = TypeVar("T")
 Identity = tuple[int, int]
 
-# When a call that was never closed was closed: more than any window ago.
+# Value of `closed` for a call that was never closed. It is longer ago than any window.
 NEVER = -1e7
 
 _VERSION = 1
 _SCHEMA = (
-    # closed: that of every call which is new to the file.
+    # closed: initial value for a call that is new to the file.
     "CREATE TABLE host (boot TEXT NOT NULL, closed REAL NOT NULL)",
-    # closed: no slot is free until one window after it; used: when this row was written; slots: how
-    # many rows of slot are the call's, which would take the longer to count the more there are.
+    # closed: no slot is free until one window after it; used: when this row was written; slots:
+    # number of the call's rows in slot, kept here because counting them would take long.
     "CREATE TABLE call (call TEXT PRIMARY KEY, closed REAL NOT NULL, used REAL NOT NULL,"
     " slots INTEGER NOT NULL) WITHOUT ROWID",
-    # until: the limit that a user named holds for all others until then.
+    # until: the time up to which a limit that one user named holds for all users.
     "CREATE TABLE named (call TEXT, requests INTEGER, seconds REAL, until REAL NOT NULL,"
     " PRIMARY KEY (call, requests, seconds)) WITHOUT ROWID",
-    # ends: when it was answered or given up; its deadline while its request is in flight.
+    # ends: when the request was answered or given up; its deadline while it is in flight.
     "CREATE TABLE slot (call TEXT, ends REAL, mark INTEGER,"
     " PRIMARY KEY (call, ends, mark)) WITHOUT ROWID",
 )
 
 _log = logging.getLogger(__name__)
 
-# One thread of a process at a time is at a file or at what the process knows.
+# Guards the files and this process's own records against its other threads.
 process_lock = threading.RLock()
-# The files that this process has found sound.
+# Files that this process has checked and found sound.
 _known: dict[Path, Identity | None] = {}
-# A child must not close connections of its parent, as collecting them would.
+# Keeps the parent's connections alive in a child: garbage collection would close them.
 _of_parents: list[sqlite3.Connection] = []
 
 
 class BusyError(Exception):
-    """Another process is at the file; it takes a tenth of a millisecond."""
+    """Another process is using the file. That takes about 0.1 ms."""
 
 
 class _DamagedError(Exception):
-    """The file holds what cannot be."""
+    """The file holds impossible values."""
 
 
 def believe(is_possible: bool) -> None:
-    """Have the file made anew unless what it holds is possible."""
+    """Have the file replaced unless its values are possible."""
     if not is_possible:
         raise _DamagedError("it holds what cannot be")
 
 
 def is_time(value: object, latest: float) -> bool:
-    """Whether a value of the file is a time of this boot, at the latest that one."""
+    """Whether a value of the file is a time since this boot, and not after `latest`."""
     return isinstance(value, float) and 0.0 <= value <= latest
 
 
@@ -85,9 +85,9 @@ class LimitFile:
     Attributes
     ----------
     identity : tuple of int, or None
-        What tells the file that was opened last from another one at its path.
+        Identifies the file that was opened last, in case another one replaces it.
     path : Path
-        As given.
+        The path given.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
@@ -99,17 +99,17 @@ class LimitFile:
         self._is_damaged = False
 
     def transact(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
-        """Do some work on the file, alone, at the time that is its second argument.
+        """Run `work` in a transaction of its own; its second argument is the time.
 
-        What it changes is kept unless it raises. A damaged file is replaced, and the work done on
+        Its changes are kept unless it raises. A damaged file is replaced, and the work is done on
         the new one.
 
         Raises
         ------
         BusyError
-            When another process is at the file.
+            When another process is using the file.
         OSError
-            When the file cannot be had.
+            When the file cannot be used.
         """
         try:
             import sqlite3  # noqa: PLC0415 - some Pythons lack it
@@ -119,7 +119,7 @@ class LimitFile:
             try:
                 return self._transact(work)
             except (sqlite3.DatabaseError, _DamagedError) as error:
-                # SQLite does not write to a file that somebody deletes at this moment.
+                # SQLite also fails if the file was deleted just now; then a new one is made.
                 if not _is_damage(error) and _identity(self.path) == self.identity:
                     raise
                 self._is_damaged = True
@@ -130,7 +130,7 @@ class LimitFile:
             raise OSError(str(error)) from error
 
     def close(self) -> None:
-        """Let go of the file; the next use opens it again."""
+        """Close the file; the next use opens it again."""
         db, self._db = self._db, None
         if db is None:
             return
@@ -143,7 +143,7 @@ class LimitFile:
         db = self._connected()
         try:
             db.execute("BEGIN IMMEDIATE")
-            # Read behind the lock, the clock is never behind the times that others wrote.
+            # Read under the lock, the clock is never behind times that others wrote.
             result = work(db, self._clock())
             db.execute("COMMIT")
         except BaseException:
@@ -152,7 +152,7 @@ class LimitFile:
         return result
 
     def _connected(self) -> sqlite3.Connection:
-        """The connection to the file that the path names by now; opened if need be."""
+        """The connection to the file that is now at the path; opened if need be."""
         if (
             self._db is not None
             and self._pid == os.getpid()
@@ -164,7 +164,7 @@ class LimitFile:
 
         identity = _identity(self.path)
         if identity is not None and identity == _known.get(self.path) and not self._is_damaged:
-            # It was found sound before: it is opened as it is, unless it is replaced meanwhile.
+            # The file was checked before, so it is not checked again unless it is replaced.
             self.close()
             db = _connect(self.path)
             if _identity(self.path) == identity:
@@ -175,7 +175,7 @@ class LimitFile:
         lock = self.path.with_name(f"{self.path.name}.lock")
         _identity(lock)
         lock.touch(0o600)
-        # Whoever opens or replaces the file does so alone.
+        # Only one process at a time may check or replace the file.
         with contextlib.closing(sqlite3.connect(lock, timeout=0, isolation_level=None)) as alone:
             alone.execute("BEGIN EXCLUSIVE")
             return self._open()
@@ -183,7 +183,7 @@ class LimitFile:
     def _open(self) -> sqlite3.Connection:
         identity = _identity(self.path)
         is_damaged = self._is_damaged and identity == self.identity
-        # Until here it was open, so that no other file could be given its number.
+        # The old file was open until here, so that no other file could get its inode number.
         self.close()
         db = None if identity is None or is_damaged else self._sound()
         if db is None:
@@ -237,28 +237,28 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _is_damage(error: Exception) -> bool:
-    """Whether an error tells of a damaged file, and not of locks, rights or the disk."""
+    """Whether an error means a damaged file, not a problem with locks, rights or the disk."""
     import sqlite3  # noqa: PLC0415 - see LimitFile.transact
 
     return not isinstance(error, sqlite3.OperationalError) or "no such" in str(error)
 
 
 def _identity(path: Path) -> Identity | None:
-    """What tells a file from another one at the same path; None when there is none."""
+    """Identifies a file among others that were at the same path; None when there is none."""
     try:
         found = path.stat()
     except FileNotFoundError:
         return None
-    if not stat.S_ISREG(found.st_mode):  # to open a FIFO could take for ever
+    if not stat.S_ISREG(found.st_mode):  # opening a FIFO could block for ever
         raise OSError(f"{path.name} is no plain file")
     return found.st_dev, found.st_ino
 
 
 def _make(path: Path, closed: float) -> Identity | None:
-    """Make the file anew, whole at once, in place of what is there."""
+    """Replace the file atomically by a new one."""
     import sqlite3  # noqa: PLC0415 - see LimitFile.transact
 
-    # When somebody has emptied the directory, two processes may each hold a lock, and do this both.
+    # If somebody has emptied the directory, two processes may each hold a lock and both be here.
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     new.unlink(missing_ok=True)
     new.touch(0o600)
@@ -278,7 +278,7 @@ def _make(path: Path, closed: float) -> Identity | None:
 
 
 def _check(db: sqlite3.Connection, now: float) -> None:
-    """See that the file is one of ours, and forget what was asked before this boot."""
+    """Check that the file is one of ours, and delete requests from before this boot."""
     believe(db.execute("PRAGMA user_version").fetchone() == (_VERSION,))
     schema = db.execute("SELECT sql FROM sqlite_master ORDER BY rowid").fetchall()
     believe(schema == [(sql,) for sql in _SCHEMA])
@@ -288,17 +288,17 @@ def _check(db: sqlite3.Connection, now: float) -> None:
     boot = _boot()
     if its_boot == boot:
         believe(isinstance(closed, float) and isinstance(used, float | None))
-        # Where boots have no names, a time ahead of the clock is one of another boot.
+        # Where boots have no ids, a time ahead of the clock is from another boot.
         if boot or max(closed, used or 0.0) <= now:
             return
     for table in ("slot", "named", "call"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names are those above
-    # It was asked before the clock of this boot began.
+    # Any earlier request was sent before 0 on the clock of this boot.
     db.execute("UPDATE host SET boot = ?, closed = 0.0", (boot,))
 
 
 def _boot() -> str:
-    """What tells this boot of the system from others; empty where the system does not say."""
+    """Id of this boot of the system; empty where the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except (OSError, ValueError):
@@ -307,9 +307,10 @@ def _boot() -> str:
 
 @functools.cache
 def hold_forks() -> None:
-    """Let no fork happen within a transaction; to be called before `process_lock` is first used.
+    """Prevent forks during a transaction. Call this before `process_lock` is first used.
 
-    A child would take the locks of its parent for its own, and wait for ever for another thread's.
+    A child would take its parent's file locks for its own, and wait for ever for a lock that
+    another thread of the parent held.
     """
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(

@@ -1,4 +1,4 @@
-"""One gateway as the loop sees it: up, lost or left out, and its share of the limit.
+"""One gateway as the loop sees it: its connection, its failures and its limit.
 
 Nothing here waits: `Line.advance` does what can be done at this moment.
 """
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
     from intake_futu_short.opend.cipher import RsaKey
     from intake_futu_short.opend.socket_connection import Flight
 
-    # Starts the gateway behind sample://; gives its URL and what ends it.
+    # Starts the gateway behind sample://; returns its URL and a function that stops it.
     Serve = Callable[[GatewayURL], tuple[GatewayURL, Callable[[], None]]]
-    # What was asked, and its answer or the error in its place.
+    # What was asked, and the answer or an error.
     Outcome = tuple[Any, Any]
 
 __all__ = ["CONNECT_S", "PATIENCE", "Line", "Patience"]
 
 CONNECT_S = 5.0
-# After a longer rest, the gateway may have closed the connection, or the network dropped it.
+# After a longer rest a new connection is made: the gateway or the network may have dropped the old.
 IDLE_S = 30.0
 # Seconds until a gateway that was left out is tried again.
 AWAY_S = 30.0
@@ -110,9 +110,11 @@ class Line:
     Attributes
     ----------
     is_left_out : bool
-        Whether others go on without it, until it answers again. It gets one question at a time.
+        Whether the other gateways do its work until it answers again. It gets one question at a
+        time.
     is_trusted : bool
-        False for a gateway that fell silent, until it answers again. Others get its cursors.
+        False from when the gateway falls silent until it answers again. Meanwhile its cursors go to
+        other gateways.
     """
 
     def __init__(
@@ -132,7 +134,7 @@ class Line:
         self._clock = clock
         self._process = os.getpid()
         self._dial: Dial | None = None
-        self._up: SocketConnection | None = None  # also while hands are being shaken
+        self._up: SocketConnection | None = None  # also during the handshake
         self._connections = 0
         self._key: RsaKey | None = None
         self._served = url  # where the sample listens
@@ -146,8 +148,8 @@ class Line:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        """Forget what became of earlier connections."""
-        self._error: GatewayError | None = None  # the last one
+        """Forget the failures of earlier connections."""
+        self._error: GatewayError | None = None  # of the last failure
         self._failures = 0  # without an answer in between
         self._try_at = 0.0
         self._has_connected = False
@@ -157,7 +159,7 @@ class Line:
         self.is_trusted = True
 
     def __del__(self) -> None:
-        # An unfinished walk may be dropped without close(). In a child the parent serves on.
+        # An unfinished walk may be dropped without close(). A forked child leaves it to the parent.
         if getattr(self, "_process", None) == os.getpid():
             self.close()
         elif hasattr(self, "_up"):
@@ -176,22 +178,22 @@ class Line:
 
     @property
     def is_up(self) -> bool:
-        """Whether there is a connection, and hands are shaken."""
+        """Whether there is a connection whose handshake is done."""
         return self._up is not None and self._up.is_ready
 
     @property
     def server_version(self) -> int | None:
-        """What the gateway says of itself; None while there is no connection."""
+        """Version that the gateway reports; None while there is no connection."""
         return None if self._up is None else self._up.server_version
 
     @property
     def lost_s(self) -> float | None:
-        """Since when the gateway cannot be reached; None while it can."""
+        """When the gateway was lost, on the loop's clock; None while it can be reached."""
         return None if self.is_up else self._lost_at
 
     @property
     def is_well(self) -> bool:
-        """Whether it takes questions and answers them."""
+        """Whether it is connected and answers."""
         return self.is_up and self.is_trusted
 
     @property
@@ -206,7 +208,7 @@ class Line:
 
     @property
     def final_error(self) -> GatewayError:
-        """Why the gateway was given up, with what was tried."""
+        """Why the gateway was given up, and what was tried."""
         error = self._error or GatewayDisconnectedError(f"{self._name} went away")
         if not self._has_connected:
             return error
@@ -226,7 +228,7 @@ class Line:
         return not self.is_left_out or not up.in_flight
 
     def is_given_up(self, now: float) -> bool:
-        """Whether the gateway was tried as long as it may be."""
+        """Whether the time for trying the gateway again is over."""
         lost_s = self.lost_s
         if lost_s is None:
             return False
@@ -237,7 +239,7 @@ class Line:
         return max(0.0, self._free_at - now)
 
     def wait_s(self, now: float) -> float:
-        """Seconds until there is something to do here, even if nothing arrives."""
+        """Seconds until this line has something to do, even if nothing arrives."""
         if self._dial is not None:
             return self._dial.wait_s(now)
         moment = self._try_at if self._up is None else self._up.until()
@@ -257,14 +259,14 @@ class Line:
         """Begin a run of the loop, with the connection of the last one if it is still good."""
         if self._up is None:
             return
-        # By either clock: the monotonic one may stand still while the machine sleeps.
+        # The monotonic clock may stop while the machine sleeps, so the wall clock counts too.
         idle_s = max(now - self._rested[0], time.time() - self._rested[1])
         if idle_s >= IDLE_S or not self._up.wake(now):
             self._disconnect()
 
     def rest(self, now: float) -> None:
         """End a run of the loop; the connection stays, if there is one."""
-        if not self.is_up:  # the next run could not give it the rest of its time
+        if not self.is_up:  # a handshake cannot continue in the next run
             self._disconnect()
         self._rested = now, time.time()
         self._free_at = 0.0
@@ -273,7 +275,7 @@ class Line:
             limit.close()
 
     def close(self) -> None:
-        """Close the connection, and begin anew when asked again."""
+        """Close the connection. The next run connects anew."""
         self._disconnect()
         self._begin_anew()
         self.rest(0.0)
@@ -282,14 +284,14 @@ class Line:
             end()
 
     def leave_to_parent(self) -> None:
-        """Forget, in a forked child, what belongs to the parent."""
+        """In a forked child, forget what belongs to the parent."""
         self._process = os.getpid()
-        # The sample serves the parent on.
+        # The sample keeps serving the parent.
         self._end_sample = None
         self.close()
 
     def connect(self, now: float) -> None:
-        """Begin to connect, unless that is done or has to wait.
+        """Begin to connect, unless a connection exists or must wait.
 
         Raises
         ------
@@ -310,7 +312,7 @@ class Line:
         self._dial = Dial(address, now, self._ready_by)
 
     def leave_out(self, now: float) -> list[Outcome]:
-        """Let others go on without this gateway for a while if it failed, and warn once.
+        """If this gateway failed, leave it out for a while and warn once.
 
         Returns
         -------
@@ -327,14 +329,14 @@ class Line:
         return self._lose(error, now) if self.is_up else []
 
     def _lose(self, error: GatewayError, now: float) -> list[Outcome]:
-        """Close the connection; what was in flight gets the error."""
+        """Close the connection, and answer the questions in flight with the error."""
         flights = [] if self._up is None else self._up.flights
         for flight in flights:
             self._end_slot(flight)
         was_up = self.is_up
         self._disconnect()
         self._error = error
-        # One that hangs up after every handshake has not come back.
+        # A gateway that hangs up right after every handshake still counts as lost.
         if self._lost_at is None or (was_up and now - self._up_at >= STEADY_S):
             self._lost_at = now
         self._failures += 1
@@ -379,12 +381,12 @@ class Line:
         return True
 
     def advance(self, now: float, ready: int) -> list[Outcome]:
-        """Go on as far as possible; parameters are those of `SocketConnection.advance`.
+        """Go on as far as possible. The parameters are those of `SocketConnection.advance`.
 
         Returns
         -------
         list of (object, object)
-            What was asked, and its answer, or the error in its place.
+            What was asked, and the answer or an error.
         """
         try:
             self._advance_dial(now, ready)
@@ -399,7 +401,7 @@ class Line:
         outcomes = [(flight.asked, self._outcome(flight, came, now)) for flight, came in settled]
         end = self._up.error
         if end is None and self.is_left_out and self._up.is_mute:
-            end = self._error  # it was tried again, and still answers nothing
+            end = self._error  # after another try it still does not answer
         if end is not None:
             outcomes += self._lose(end, now)
         if not ready and self._limit is not None:
@@ -424,7 +426,7 @@ class Line:
             timeout=self._timeout,
             silence_s=self._patience.silence_s,
             handshake_s=self._connect_s,
-            # If it connected while the caller was busy, the time that passed was not the gateway's.
+            # If the caller was busy past the deadline, the delay was not the gateway's fault.
             ready_by=self._ready_by if now < self._ready_by else now + self._connect_s,
         )
 
@@ -436,7 +438,7 @@ class Line:
         self._up_at = now
 
     def _outcome(self, flight: Flight, came: bytes | GatewayError, now: float) -> Any:
-        """Content of an answer, or the error that says why there is none."""
+        """Content of an answer, or the error in its place."""
         self._end_slot(flight)
         if isinstance(came, GatewayError):
             self._error = came
@@ -465,7 +467,7 @@ class Line:
     # -- the limit ----------------------------------------------------------------------------
 
     def _slots(self, question: Question, limit: Limit) -> HostLimit:
-        """Slots of the call; a run of the loop asks one call only."""
+        """Slots of the call. A run of the loop asks only one call."""
         if self._limit is None:
             place = f"{self._host}:{self._port}"
             self._limit = HostLimit(place, question.call.name, limit, name=self._name)

@@ -1,4 +1,4 @@
-"""Bodies of answers → messages, or the error that says why not. Pure."""
+"""Bodies of answers → messages, or errors. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["ADVICE", "OK", "decode", "text"]
 OK = 0
 ADVICE = "Read again; if it stays so, update OpenD"
 
-# The gateway tells its refusals apart in words only, in the language it is set to.
+# Only the text of a refusal tells its kind, in the language to which the gateway is set.
 _KINDS: Sequence[tuple[re.Pattern[str], type[ReplyError], str]] = (
     (
         re.compile(r"频率太高|too frequent", re.IGNORECASE),
@@ -55,7 +55,7 @@ _KINDS: Sequence[tuple[re.Pattern[str], type[ReplyError], str]] = (
 
 
 def text(value: str | bytes) -> str:
-    """Text of a protobuf string, also where it is not UTF-8 and protobuf hands over bytes."""
+    """Text of a protobuf string. Protobuf returns bytes when it is not UTF-8."""
     return value if isinstance(value, str) else value.decode("utf-8", errors="replace")
 
 
@@ -69,14 +69,14 @@ def decode(kind: Any, body: bytes, asked: str) -> Any:
     body : bytes
         Plaintext body of the frame.
     asked : str
-        What was asked, and of whom: the errors begin with it.
+        The question and the gateway, with which error messages begin.
 
     Raises
     ------
     ProtocolError
         When the body is no such message, or a success without content.
     ReplyError
-        When the gateway answered no; the subclass says why, where the words tell.
+        When the gateway refused. The subclass says why, if the gateway's text does.
     """
     response = kind()
     try:

@@ -29,8 +29,8 @@ __all__ = ["Flight", "SocketConnection"]
 HEARTBEAT_SHARE = 0.8
 
 _READ_BYTES = 1 << 16
-# More than a system keeps for us, so that all of it is read before a deadline is judged; and yet a
-# gateway that floods us keeps us from nothing else for long.
+# Reads at a time. They empty the system's buffer, so that everything received is read before a
+# deadline is judged, and yet a gateway that floods us does not hold up other work for long.
 _MOST_READS = 256
 
 
@@ -40,15 +40,15 @@ class Flight(NamedTuple):
     Attributes
     ----------
     asked : object
-        What the answer is handed back with.
+        Returned together with the answer.
     question : Question
         What was asked.
     slot : int or None
-        Of the limit.
+        Mark of its slot of the limit.
     deadline : float
-        When it is given up.
+        When it is given up, on the loop's clock.
     frames_before, answers_before : int
-        What had come when it was sent.
+        Numbers of frames and of answers received before it was sent.
     """
 
     asked: Any
@@ -65,30 +65,30 @@ class SocketConnection:
     Parameters
     ----------
     sock : socket
-        Connected, and not blocking.
+        Connected and non-blocking.
     connection : Connection
-        The protocol. The handshake is sent here.
+        The protocol. The constructor sends its handshake.
     name : str
-        What the gateway is called in messages.
+        The gateway's name in messages.
     timeout : float
         Seconds for each answer.
     silence_s : float
-        How long heartbeats may stay unanswered.
+        Seconds for which heartbeats may stay unanswered.
     handshake_s : float
-        How long the handshake may take.
+        Seconds that the handshake may take, for messages.
     ready_by : float
-        When the handshake is given up.
+        When the handshake is given up, on the loop's clock.
 
     Attributes
     ----------
     error : GatewayError or None
         Why the connection has ended.
     is_ready : bool
-        Whether hands are shaken.
+        Whether the handshake is done.
     is_mute : bool
         Whether a deadline has passed since the last answer.
     server_version : int or None
-        What the gateway said of itself when hands were shaken.
+        Version that the gateway reported in the handshake.
     """
 
     def __init__(
@@ -113,13 +113,13 @@ class SocketConnection:
         self._silence_s = silence_s
         self._ready_by = ready_by
         self._handshake_s = handshake_s
-        # What was in flight together, up to that serial number, is late by one and the same error.
+        # Questions in flight together, up to this serial number, share one error when late.
         self._late: tuple[int, GatewayTimeoutError] | None = None
         self._unsent = b""
         self._flights: dict[int, Flight] = {}  # by serial number, in the order of their deadlines
         self._answers = 0
         self._beat_s = self._beaten = 0.0
-        self._unanswered_since: float | None = None  # of the heartbeats
+        self._unanswered_since: float | None = None  # since when heartbeats are unanswered
         connection.open()
         self._write()
 
@@ -147,8 +147,8 @@ class SocketConnection:
         return inf
 
     def wake(self, now: float) -> bool:
-        """Begin to be used again after a rest; whether it still can be."""
-        if self._flights:  # of a run that was interrupted
+        """Resume after a rest, and return whether the connection can still be used."""
+        if self._flights:  # left by an interrupted run
             return False
         self._beaten, self._unanswered_since = now, None
         self._read()
@@ -173,14 +173,14 @@ class SocketConnection:
         Parameters
         ----------
         now : float
-            The moment by which deadlines are judged. `ready` was found out later, or then.
+            The time by which deadlines are judged. `ready` is not older than this.
         ready : int
             Events of ``selectors`` that came for the socket.
 
         Returns
         -------
         list of (Flight, bytes or GatewayError)
-            Questions that are settled: the body of the answer, or why it is given up.
+            Settled questions, each with the body of its answer or the error in its place.
         """
         if ready & selectors.EVENT_READ:
             self._read()
@@ -208,7 +208,8 @@ class SocketConnection:
             elif isinstance(event, Ready):
                 self.is_ready = True
                 self.server_version = event.server_version
-                # More often than asked does no harm; more seldom, silence would prove nothing.
+                # Heartbeats may come more often than the gateway asks. If they were rarer, silence
+                # would prove nothing.
                 self._beat_s = min(HEARTBEAT_SHARE * event.keep_alive_s, self._silence_s / 3)
                 self._beaten = now
             else:
@@ -229,11 +230,11 @@ class SocketConnection:
             )
         for serial, flight in list(self._flights.items()):
             if flight.deadline > now or self.error is not None:
-                break  # what is left in flight shares the fate of the connection
+                break  # not due, or the connection's own error settles them
             self._connection.forget(serial)
             del self._flights[serial]
             self.is_mute |= self._answers == flight.answers_before
-            # Behind the half of a frame that stalled, nothing would be understood.
+            # After a frame that stalled halfway, nothing could be understood.
             is_silent = self._connection.frames_received == flight.frames_before
             if is_silent or self._connection.is_mid_frame:
                 error = GatewayTimeoutError(

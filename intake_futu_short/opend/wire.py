@@ -37,13 +37,13 @@ class Frame:
     Attributes
     ----------
     proto_id : int
-        Which call it belongs to.
+        Protocol id of the call.
     serial : int
-        Chosen by whoever asks; the answer repeats it.
+        Serial number of the request, which the answer repeats.
     body : bytes
-        The body as it travels (enciphered, on an encrypted connection).
+        The body as sent (enciphered on an encrypted connection).
     sha1 : bytes
-        SHA-1 of the plaintext body as the header claims it.
+        SHA-1 of the plaintext body, according to the header.
     body_format : int
         0 protobuf, 1 JSON.
     """
@@ -64,7 +64,7 @@ def _sha1(data: bytes) -> bytes:
 
 
 def encode(proto_id: int, serial: int, plaintext: bytes, body: bytes | None = None) -> bytes:
-    """Bytes of one frame; `body` is what travels when it differs from the plaintext."""
+    """Bytes of one frame. `body` is the enciphered body; None sends the plaintext."""
     travelling = plaintext if body is None else body
     sha1 = _sha1(plaintext)
     return (
@@ -102,8 +102,8 @@ class FrameReader:
 
     def _next(self) -> Frame | None:
         buffer = self._buffer
-        # The first bytes are looked at as soon as they come: a server of another kind may
-        # send fewer than a header's worth and then wait.
+        # The first bytes are checked as soon as they come, because a server of another kind may
+        # send less than a whole header and then wait.
         if not MAGIC.startswith(bytes(buffer[:2])):
             raise ProtocolError(
                 f"this is not the OpenD protocol: a frame begins with {MAGIC!r}, but "

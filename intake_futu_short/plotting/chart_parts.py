@@ -48,32 +48,31 @@ __all__ = [
     "write_across",
 ]
 
-# Days, longer than any holiday.
+# Days; no holiday closes a market for longer.
 _LONGEST_CLOSURE = 12
-# With more days than this a dot a day is no longer told from its neighbours.
+# With more days than this, dots of neighbouring days run together.
 MOST_DOTS = 70
-# Days of an inch of an axis, with more of which a line that turns every day fills an area, and
-# dots a day do.
+# Days per inch of an axis above which a daily line fills the whole area, and above which dots do.
 _MOST_TURNS, _MOST_SPECKS = 90, 300
 SMALL = 8.0  # size of type in points
 # Inches of an axis for each date under it.
 _TICK = 0.6
 _MONTH = 28.0
-# Inches of a figure in which all names of lines stand beside each other, and in which two do.
+# Widths in inches: from the first on, a legend is one row; from the second on, it has two columns.
 _WIDE, _MIDDLE = 7.5, 6.0
-# Inches beside an Axes, where its scales stand.
+# Inches for the scales beside an Axes.
 _SCALES = 1.9
 
 
 def longest_gap(step: Step) -> pd.Timedelta:
-    """From a row to the next where none is missing: lines are broken where it is longer."""
+    """Longest time between rows without a missing row. Lines are broken at longer gaps."""
     return pd.Timedelta(days=_LONGEST_CLOSURE + step.days - 1)
 
 
 def line(
     ax: Axes, values: pd.Series[float], step: Step, *, dots: bool = True, **style: Any
 ) -> None:
-    """Draw a line, broken at gaps; days between gaps, which make no line, as dots."""
+    """Draw a line, broken at gaps. A single day between two gaps is a dot."""
     drawn = broken(values.to_frame("y"), step)["y"]
     known = drawn.notna().to_numpy()
     beside = np.concatenate([[False], known, [False]])
@@ -92,7 +91,7 @@ def broken(days: pd.DataFrame, step: Step) -> pd.DataFrame:
 
 
 def dates(ax: Axes, tickers: Sequence[Ticker]) -> None:
-    """Let an Axes reach over the days of all tickers, with a grid."""
+    """Set an Axes' dates to the days of all tickers, with a grid."""
     days = [t.days.index for t in tickers if len(t.days)]
     if not days:
         ax.tick_params(bottom=False, labelbottom=False)
@@ -103,7 +102,7 @@ def dates(ax: Axes, tickers: Sequence[Ticker]) -> None:
 
 
 def date_axis(ax: Axes, first: pd.Timestamp, last: pd.Timestamp, margin: float = 0.7) -> None:
-    """Days from first to last, at least a week, under ticks that name month and year."""
+    """Set dates from first to last, at least a week, with ticks that name month and year."""
     begin, end = date2num(first.to_pydatetime()), date2num(last.to_pydatetime())
     if margin:  # a whole bar at each end
         margin = max(margin, (end - begin) * 0.015, (6 - end + begin) / 2)
@@ -131,28 +130,28 @@ def _month(x: float, _: int | None = None) -> str:
 
 
 def density(ax: Axes, days: int) -> Literal["line", "dots", "none"]:
-    """How so many single days are drawn on an Axes, so that what lies behind them shows."""
+    """How to draw so many days on an Axes without hiding what is behind them."""
     an_inch = days / inches(ax)
     return "line" if an_inch <= _MOST_TURNS else "dots" if an_inch <= _MOST_SPECKS else "none"
 
 
 def inches(ax: Axes) -> float:
-    """Width of an Axes, as far as it is known before all is laid out."""
+    """Estimate the width of an Axes in inches before the layout is done."""
     return width(ax.figure) * float(ax.get_position().width)
 
 
 def width(figure: Figure | SubFigure) -> float:
-    """Inches from left to right."""
+    """Width of a figure in inches."""
     return float(figure.bbox.width / figure.dpi)
 
 
 def columns(room: float, most: int) -> int:
-    """How many names of lines stand beside each other in a figure of that width."""
+    """Columns of a legend, at most `most`, for a width of `room` inches."""
     return most if room >= _WIDE else min(most, 2 if room >= _MIDDLE else 1)
 
 
 def legend(axes: Sequence[Axes], *, most: int) -> int:
-    """Name the lines above the first of some axes that lie on each other; returns the rows."""
+    """Draw one legend above axes that lie on each other, and return its number of rows."""
     handles = [handle for ax in axes for handle in ax.get_legend_handles_labels()[0]]
     if not handles:
         return 0
@@ -167,7 +166,7 @@ def legend(axes: Sequence[Axes], *, most: int) -> int:
 
 
 def write_across(ax: Axes, text: str) -> None:
-    """Write into an Axes that has nothing to show."""
+    """Write a text into an empty Axes."""
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=11)
     # The ticks themselves may be shared with other axes.
     ax.tick_params(left=False, labelleft=False)
@@ -179,7 +178,7 @@ def top(ax: Axes) -> float:
 
 
 def unit(most: float) -> tuple[float, str]:
-    """What large numbers are divided by, and its name with a blank."""
+    """Divisor for large numbers, and its name followed by a space."""
     for size, name in ((1e10, "billion"), (1e5, "million"), (1e3, "thousand")):
         if most >= size:
             return {"billion": 1e9, "million": 1e6, "thousand": 1e3}[name], f"{name} "

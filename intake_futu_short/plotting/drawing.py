@@ -1,8 +1,8 @@
-"""Puts short volume on matplotlib's axes: what `figure_data` has worked out.
+"""Draws the results of `figure_data` on matplotlib's axes.
 
-Colours are those of Okabe and Ito (2008, "Color Universal Design"), which people of every kind of
-colour vision tell apart; in grey print they differ too, as lines do in their width. Legends stand
-above the data.
+Colours are those of Okabe and Ito (2008, "Color Universal Design"), which people with any kind of
+colour vision can tell apart. They also differ in grey print, where lines also differ in width.
+Legends are above the data.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _wrapped(figure: Figure, notes: Sequence[str]) -> str:
 
 
 def _left_out(axes: Iterable[Axes], step: Step) -> list[str]:
-    """Say that single days are not drawn, where that is so."""
+    """Note that single days are not drawn, if they are not."""
     names = {h.get_label() for ax in axes for h in ax.get_legend_handles_labels()[0]}
     if step.pooled not in names or step.ratio in names:
         return []
@@ -82,9 +82,9 @@ def _left_out(axes: Iterable[Axes], step: Step) -> list[str]:
 
 
 def _key_and_foot(figure: Figure, axes: Iterable[Axes], notes: Sequence[str]) -> float:
-    """Name the lines of all axes below them, above notes; returns the part of the height taken.
+    """Draw a legend of all axes below them, with notes under it; return its share of the height.
 
-    The constrained layout would put both in one place: it is told to leave the room free.
+    The constrained layout would put both in the same place, so it must leave the room free.
     """
     inches = float(figure.bbox.height / figure.dpi)
     text = _wrapped(figure, notes)
@@ -108,7 +108,7 @@ def panels(axes: Sequence[Axes], ticker: Ticker) -> None:
 
 
 def _title_above(ax: Axes, ticker: Ticker, rows: int) -> None:
-    """Write the title of a user's Axes above so many rows of names of lines."""
+    """Write the title of a user's Axes above a legend of `rows` rows."""
     ax.set_title(ticker.heading, loc="left", fontsize=10, pad=8 + 12 * rows)
 
 
@@ -141,10 +141,10 @@ def grid_of_tickers(figure: Figure, tickers: Sequence[Ticker]) -> NDArray[Any]:
     small_multiples(list(axes), tickers)
     for ax in spare:
         ax.remove()
-    # The lowest of each column says the dates, also where the last row is not full.
+    # The lowest Axes of each column shows the dates, even if the last row is not full.
     for ax in axes[-columns:]:
         ax.xaxis.set_tick_params(labelbottom=True)
-    # Beside each row a name would be longer than the row of a small figure is high.
+    # One name for the figure: beside each row it would be longer than a small row is high.
     names = dict.fromkeys(ax.get_ylabel().replace("\n", " ") for ax in axes)
     for ax in axes:
         ax.set_ylabel("")
@@ -159,7 +159,7 @@ def grid_of_tickers(figure: Figure, tickers: Sequence[Ticker]) -> NDArray[Any]:
 
 
 def small_multiples(axes: Sequence[Axes], tickers: Sequence[Ticker]) -> None:
-    """Short ratio of a ticker an Axes, all on the same scale and, where they fit, dates."""
+    """Short ratio of one ticker per Axes, all on the same scale and, if they fit, dates."""
     newest, together = newest_day(tickers), share_dates(tickers)
     for ax, ticker in zip(axes, tickers, strict=True):
         _ratio(ax, ticker)
@@ -182,7 +182,7 @@ def figure_of_many(figure: Figure, tickers: Sequence[Ticker]) -> Axes:
 
 
 def _price(ax: Axes, ticker: Ticker) -> int:
-    """Closing price as a line, short value as bars on a scale of its own; returns rows of names."""
+    """Draw the close as a line and short value as bars; return the legend's number of rows."""
     price, value = ticker.days[ticker.price_column], ticker.days["short_value"]
     of = "" if ticker.price_column == "close_price" else " of the session before"
     close = f"Close{of}, adjusted"
@@ -197,7 +197,7 @@ def _price(ax: Axes, ticker: Ticker) -> int:
         label = f"{what} (right scale)" if ticker.market is HK else VALUE
         twin = ax.twinx()
         shown.append(twin)
-        if parts.density(ax, len(value)) != "line":  # bars so slim that they would be a pattern
+        if parts.density(ax, len(value)) != "line":  # bars this slim would become a pattern
             area = parts.broken(value.to_frame("y"), ticker.step)["y"] / unit
             twin.fill_between(area.index, 0, area, step="mid", color=SKY, linewidth=0, label=label)
         else:
@@ -205,7 +205,7 @@ def _price(ax: Axes, ticker: Ticker) -> int:
                 value.index, value / unit, width=0.9 * ticker.step.days, color=SKY, linewidth=0,
                 snap=len(value) <= 150, label=label,
             )  # fmt: skip
-        # The bars keep to the lower part, below most of the line.
+        # The scale keeps the bars in the lower part, below most of the line.
         twin.set_ylim(0, float(value.max()) / unit * 2.5 or 1)
         twin.set_ylabel(f"{what}\n({name}{ticker.currency})")
         twin.yaxis.set_major_locator(MaxNLocator(5))
@@ -213,7 +213,7 @@ def _price(ax: Axes, ticker: Ticker) -> int:
         ax.set_zorder(twin.get_zorder() + 1)
         ax.patch.set_visible(False)
     if price.notna().any():
-        # What text is written in: it shows on dark styles too.
+        # The colour of text, which is visible on dark styles too.
         parts.line(
             ax, price, ticker.step, color=mpl.rcParams["text.color"], linewidth=1.3, label=close
         )
@@ -223,7 +223,7 @@ def _price(ax: Axes, ticker: Ticker) -> int:
 
 
 def _ratio(ax: Axes, ticker: Ticker) -> None:
-    """Short ratio of the day, the pooled ratio, and behind them the band of the days before."""
+    """Daily short ratio and pooled ratio, with the band of the days before behind them."""
     days, step = ticker.days, ticker.step
     known = days[["short_ratio", "pooled", "mean"]].notna().any()
     ax.set_ylabel("Short ratio\n(% of volume)")
@@ -257,7 +257,7 @@ def _ratio(ax: Axes, ticker: Ticker) -> None:
 
 
 def _positions(ax: Axes, ticker: Ticker) -> None:
-    """Open short positions that were published, each from then until the next one."""
+    """Open short positions, each from its publication until the next one's."""
     ax.set_ylabel("Open position\n(shares)")
     positions, days = ticker.positions, ticker.days.index
     known = positions.drop_duplicates("published", keep="last").set_index("published")
@@ -265,7 +265,7 @@ def _positions(ax: Axes, ticker: Ticker) -> None:
     if shares.empty or days.empty:
         parts.write_across(ax, "no reported open short position")
         return
-    # The step goes on from before the first day shown, and to the last.
+    # The steps begin with the position known on the first day shown, and extend to the last day.
     ends = pd.DatetimeIndex([max(days[0], shares.index[0]), days[-1]])
     steps = shares.reindex(shares.index.union(ends), method="ffill").loc[ends[0] :]
     unit, name = parts.unit(float(steps.max()))

@@ -1,4 +1,4 @@
-"""What a figure shows, worked out by day and ticker; and its words. Pure: no matplotlib."""
+"""Computes the numbers and texts of a figure by day and ticker. Pure: no matplotlib."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ if TYPE_CHECKING:
 
 __all__ = ["Ticker", "heading_of", "newest_day", "source_of", "tickers_of"]
 
-# HKEX gives its counters in renminbi the numbers from 80000 on.
+# HKEX numbers its counters in renminbi from 80000 on.
 _RENMINBI_COUNTER = re.compile(r"HK\.8\d{4}")
 
 
 @dataclass(frozen=True)
 class Ticker:
-    """What is drawn of one ticker.
+    """The numbers to draw for one ticker.
 
     Attributes
     ----------
     code : str
-        ``""`` when it is not known.
+        Its code; ``""`` when unknown.
     market : Market
-        Of all tickers of a frame.
+        The market of all tickers of the frame.
     days : pandas.DataFrame
         The days shown, ascending, with the market's numbers and ``short_value`` (an amount of
         money), ``short_ratio``, ``pooled``, ``mean``, ``sd`` (fractions); NaN where not known.
     newest : pandas.Timestamp or None
-        As-of date: the newest day that the frame has of the ticker, shown or not.
+        As-of date: the ticker's newest day in the frame, shown or not.
     positions : pandas.DataFrame
-        Reported open short positions, by as-of date, ascending: ``published`` (a day, that on which
-        the report was known), ``shares``, ``percent`` (of the gateway's share base).
+        Reported open short positions by as-of date, ascending: ``published`` (the day on which the
+        report was known), ``shares``, ``percent`` (of the gateway's share base).
     step : Step
-        What a row stands for; "day" above is that.
+        The period of a row; "day" above means this period.
     """
 
     code: str
@@ -67,25 +67,25 @@ class Ticker:
     @property
     def name(self) -> str:
         """The code, and whether its rows are made up."""
-        plain = self.code.replace("$", r"\$")  # two of them would begin a formula
+        plain = self.code.replace("$", r"\$")  # matplotlib would read two of them as a formula
         return f"{plain} (synthetic)" if self.is_synthetic else plain
 
     @property
     def currency(self) -> str:
-        """What its prices are in."""
+        """Currency of its prices."""
         if self.market is US:
             return "USD"
         return "CNY" if _RENMINBI_COUNTER.fullmatch(self.code) else "HKD"
 
     @property
     def ratio(self) -> str:
-        """What the short ratio is."""
+        """Definition of the short ratio."""
         where = " (on Nasdaq and NYSE only)" if self.market is US else ""
         return f"Short ratio: shares sold short{where} / volume; many are bought back the same day."
 
     @property
     def lacking(self) -> list[str]:
-        """Columns of the market that hold nothing on the days shown."""
+        """Columns of the market that are empty on the days shown."""
         return [name for name in _measured(self.market) if not self.days[name].notna().any()]
 
     @property
@@ -114,7 +114,7 @@ class Ticker:
 
     @property
     def publisher(self) -> str:
-        """Who publishes its open positions; that the gateway's are FINRA's is a conclusion."""
+        """Publisher of its open positions. That US ones are FINRA's is inferred, not sent."""
         return "FINRA (inferred)" if self.market is US else "the SFC"
 
     @property
@@ -124,7 +124,7 @@ class Ticker:
         text = f"{newest['shares']:,.0f} shares"
         if pd.notna(newest["percent"]):
             text += f", {newest['percent']:g} % of the gateway's share base"
-        # By the rule of its publisher, which the gateway does not send.
+        # The gateway sends no date of publication; it follows from the publisher's rule.
         text += f", as of {day:%Y-%m-%d}, published about {newest['published']:%Y-%m-%d}"
         shown = self.days.index
         is_later = len(shown) > 0 and newest["published"] > shown[-1]
@@ -132,7 +132,7 @@ class Ticker:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of the figure must know and the axes do not say."""
+        """Notes that a reader of the figure needs and the axes do not give."""
         notes: list[str] = []
         if self.days["short_ratio"].notna().any():
             notes = [self.ratio, self.step.meaning]
@@ -153,7 +153,7 @@ class Ticker:
 
 
 def tickers_of(frame: pd.DataFrame, positions: pd.DataFrame | None = None) -> list[Ticker]:
-    """All days of each ticker, in the order of their codes; at least one, which may be empty.
+    """All days of each ticker, sorted by code. At least one ticker, which may be empty.
 
     Parameters
     ----------
@@ -167,8 +167,8 @@ def tickers_of(frame: pd.DataFrame, positions: pd.DataFrame | None = None) -> li
     NotShortVolumeError
         When no column or index level says the days.
     ConfigError
-        When a ticker has a day twice, or a row has no day; when `positions` are no reports, or
-        those of another ticker.
+        When a ticker has a day twice or a row has no day, or when `positions` are not reports or
+        belong to another ticker.
     """
     market = market_of(frame)
     sessions = Sessions.of(frame)
@@ -199,9 +199,9 @@ def _code(frame: pd.DataFrame, codes: pd.Index[Any] | None, row: int) -> str:
 
 
 def _columns(rows: pd.DataFrame, market: Market, sessions: Sessions) -> pd.DataFrame:
-    """Sorted rows → numbers by day, all tickers below each other, with what is derived of them."""
+    """Sorted rows → numbers by day for all tickers, including derived ones."""
     columns = {name: numbers(rows, name) for name in _measured(market)}
-    # The place of a ticker's first row stands for its code: no window mixes tickers.
+    # The position of a ticker's first row serves as its code, so that no window mixes tickers.
     table = pd.DataFrame({**columns, "date": sessions.days, "code": sessions.first})
     table["short_value"] = metrics.short_value(table)
     table["short_ratio"] = metrics.short_ratio(table)
@@ -211,16 +211,16 @@ def _columns(rows: pd.DataFrame, market: Market, sessions: Sessions) -> pd.DataF
 
 
 def _measured(market: Market) -> list[str]:
-    """Columns of a market other than those that say the day."""
+    """Columns of a market except those of the day."""
     columns = SHORT_VOLUME.table(market).columns
     return [column.name for column in columns if column.kind not in {"timestamp", "day"}]
 
 
 def _positions(frame: pd.DataFrame) -> pd.DataFrame:
-    """Open short positions that attrs bear, by code: the series and the one value."""
+    """Open short positions in ``attrs``, by code: the series and the single value."""
     plain = frame.iloc[:1].copy()
     plain.attrs = {k: v for k, v in frame.attrs.items() if k != "aggregates_history"}
-    # Where both have a day, the series has it as it was first sent.
+    # If both have a day, the series has the value that was sent first.
     both = [metrics.aggregates_history(plain), metrics.aggregates_history(frame)]
     known = pd.concat(both, ignore_index=True).dropna(subset="aggregated_short")
     table = known.fillna({"code": ""}).drop_duplicates(["code", "as_of"], keep="last")
@@ -230,7 +230,7 @@ def _positions(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _given(frame: pd.DataFrame, sessions: Sessions, positions: pd.DataFrame) -> pd.DataFrame:
-    """Open short positions of a frame of reports, by place of the ticker."""
+    """Open short positions of a frame of reports, by position of the ticker's first row."""
     asked = Asked(frame, sessions, "plot()")
     reports = reports_of(asked, Given(positions, {}), POSITION_ROLES[:1], POSITION_ROLES)
     shares = reports.values["position"]
@@ -244,7 +244,7 @@ def _given(frame: pd.DataFrame, sessions: Sessions, positions: pd.DataFrame) -> 
         }
     ).dropna(subset="shares")
     table = table.sort_values(["published", "as_of"], kind="stable")
-    # A late report of an earlier day takes the place of no newer one.
+    # A late report of an earlier day does not replace a newer one.
     return table[table["as_of"] >= table.groupby("ticker")["as_of"].cummax()]
 
 

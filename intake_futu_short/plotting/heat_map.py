@@ -45,9 +45,9 @@ def heat_map(ax: Axes, tickers: Sequence[Ticker]) -> Axes:
     edges, columns = _cells(pd.DatetimeIndex(table.index), step)
     cells = np.full((len(edges) - 1, len(tickers)), np.nan)
     cells[columns] = ratios
-    # One outlier does not take the colours from all others.
+    # The scale ends at the 99.5 % quantile, so that one outlier does not fade all other colours.
     top = float(np.quantile(known, 0.995)) or 1.0
-    # Hatched, for in grey print any grey is a colour of the scale.
+    # Gaps are hatched, because in grey print any grey is a colour of the scale.
     ax.patch.set(facecolor="white", edgecolor=_GREY, hatch="/////")
     mesh = ax.pcolormesh(
         edges, np.arange(len(tickers) + 1) - 0.5, np.ma.masked_invalid(cells.T),
@@ -77,9 +77,9 @@ def _heat_map_title(ax: Axes, heading: str, *more: str) -> None:
 
 
 def _cells(days: pd.DatetimeIndex, step: Step) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Edges of a heat map's columns, and which of them are days: those between are gaps."""
+    """Edges of a heat map's columns, and the positions of days among them; others are gaps."""
     begins = date2num(days.to_numpy())
-    # Weekends and holidays belong to the day before; a longer time without rows shows.
+    # A column covers the weekend or holiday after its day; a longer time without rows is a gap.
     ends = np.append(begins[1:], begins[-1] + step.days)
     far = ends - begins > parts.longest_gap(step).days
     edges = np.sort(np.concatenate([begins, begins[far] + step.days, ends[-1:]]))
@@ -87,6 +87,6 @@ def _cells(days: pd.DatetimeIndex, step: Step) -> tuple[NDArray[np.float64], NDA
 
 
 def _tick_names(ax: Axes, names: Sequence[str]) -> None:
-    """Names of the rows of a heat map, as many as can be read."""
+    """Name the rows of a heat map, as many as are readable."""
     every = -(-len(names) // _MOST_NAMES)
     ax.set_yticks(range(0, len(names), every), names[::every], fontsize=7)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LAST", "NoRowsError", "share_dates", "shown"]
 
-# Trading days that are shown where nobody says which: about a year.
+# Trading days shown by default: about a year.
 LAST = 250
 
 
@@ -33,7 +33,7 @@ def shown(
     *,
     together: bool,
 ) -> list[Ticker]:
-    """Cut tickers down to the days to show; windows have looked at all.
+    """Cut tickers down to the days to show. Windows were computed from all days before.
 
     Parameters
     ----------
@@ -42,10 +42,10 @@ def shown(
     start, end : str, optional
         Days, ``YYYY-MM-DD``, both included.
     last : int or "all", optional
-        How many days of those, the newest; None stands for `LAST` where there is no ``start``.
+        How many of the newest of these days; None means `LAST` if there is no ``start``.
     together : bool
-        Show the same days of all tickers. Otherwise each ticker has its own where one of them
-        would have few or none of the newest.
+        Show the same days for all tickers. Otherwise each ticker has its own days if the newest
+        common ones would leave a ticker with few or none.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def _no_rows(tickers: Sequence[Ticker], start: str | None, end: str | None) -> s
 
 
 def share_dates(tickers: Sequence[Ticker]) -> bool:
-    """Whether the days of all tickers fit below each other, none with more blank than days."""
+    """Whether all tickers can share dates without more blank than days for any of them."""
     spans = [(t.days.index[0], t.days.index[-1]) for t in tickers if len(t.days)]
     if not spans:
         return True

@@ -1,4 +1,4 @@
-"""What a row of a figure stands for, and the names that follow from it. Pure."""
+"""The period that a row of a figure covers, and the texts that depend on it. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PERIODS = {"W": "week", "M": "month", "Q": "quarter", "Y": "year"}
 
 
 class Step(NamedTuple):
-    """What a row stands for: a trading day, or the period that `resample` summed up."""
+    """The period of a row: a trading day, or the period that `resample` summed."""
 
     name: str = "day"
     several: str = "trading days"
@@ -27,7 +27,7 @@ class Step(NamedTuple):
         if RESAMPLED not in frame.attrs:
             return cls()
         offset = pd.tseries.frequencies.to_offset(frame.attrs[RESAMPLED])
-        # W-FRI is a week, BME and MS are months; WOM-1MON, a Monday of each month, is neither.
+        # W-FRI is a week, BME and MS are months. WOM-1MON, a Monday of each month, is neither.
         alias = offset.freqstr.partition("-")[0].removeprefix("B").rstrip("ES")
         name = _PERIODS.get(alias, "period")
         some = pd.Timestamp("2026-01-01") + offset
@@ -35,7 +35,7 @@ class Step(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Begins a title, in the middle of a line."""
+        """Beginning of a title, for the middle of a line."""
         return "daily short volume" if self.name == "day" else f"short volume by {self.name}"
 
     @property
@@ -50,7 +50,7 @@ class Step(NamedTuple):
 
     @property
     def meaning(self) -> str:
-        """What the pooled ratio is."""
+        """Definition of the pooled ratio."""
         return f"Pooled: Σ short / Σ volume of the last {WINDOW} {self.several}."
 
     @property

@@ -1,10 +1,10 @@
 """The seal of a ticker's file: checksums that are verified before any parser reads a byte. Pure.
 
-A Parquet file ends with a footer, the footer's length and ``PAR1``. The state of a history stands
-in the footer as JSON. That JSON begins with the number of the format and two CRC-32 checksums: of
-the footer itself, leaving out the eight digits of this very checksum, and of all that comes before
-the footer. They are found by searching the raw bytes, because a damaged footer can make a Parquet
-library drop rows without a word, or abort the process.
+A Parquet file ends with a footer, the footer's length and ``PAR1``. The footer holds the state of
+the history as JSON. That JSON begins with the format's number and two CRC-32 checksums. One covers
+the footer except the eight digits of this checksum, the other covers everything before the footer.
+They are found by searching the raw bytes, because a damaged footer can make a Parquet library drop
+rows silently, or abort the process.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "KEY", "corrupt", "footer_bytes", "read_footer", "seal", "unsealed", "verify"]
 
-# Raised when an older version of this package could no longer read what is written.
+# The file format's number. Increase it when older versions can no longer read new files.
 FORMAT = 3
 # Key of the state in the footer.
 KEY = "intake_futu_short"
 
-# The length and the magic bytes after the footer.
+# Bytes after the footer: its length and the magic bytes.
 _END_BYTES = 8
 _MAGIC = b"PAR1"
-# Eight hexadecimal digits, filled in when the file is whole.
+# Placeholder for a checksum, eight hexadecimal digits. `seal` fills it in.
 _BLANK = "00000000"
-# In Thrift's compact encoding a text has its length before it, seven bits a byte. Files of earlier
-# formats have no checksums there.
+# Thrift's compact encoding writes a text's length before it, seven bits per byte. Files of earlier
+# formats have no checksums here.
 _STATE = re.compile(
     KEY.encode() + rb'\x18([\x80-\xff]{0,4}[\x00-\x7f])\{"format": ([0-9]{1,9})\b'
     rb'(?:, "footer_crc32": "([0-9a-f]{8})", "data_crc32": "([0-9a-f]{8})")?'
@@ -50,7 +50,7 @@ def corrupt(where: str, why: object) -> CorruptStoreError:
 
 
 def unsealed(said: Mapping[str, Any]) -> str:
-    """JSON of a state, as it is written before `seal` fills in the checksums."""
+    """JSON of a state with placeholders, in which `seal` fills in the checksums."""
     opening = {"format": FORMAT, "footer_crc32": _BLANK, "data_crc32": _BLANK}
     return json.dumps({**opening, **said})
 
@@ -69,7 +69,7 @@ def seal(content: bytes) -> bytes:
 
 
 def footer_bytes(tail: bytes) -> int:
-    """How many bytes at the end of a file its footer takes, as the last 8 of them say; or 0."""
+    """Bytes from the footer to the end of a file, by its last 8 bytes; 0 if they are wrong."""
     if tail[-len(_MAGIC) :] != _MAGIC:
         return 0
     return int.from_bytes(tail[-_END_BYTES : -len(_MAGIC)], "little") + _END_BYTES
@@ -88,7 +88,7 @@ def read_footer(tail: bytes, where: str) -> dict[str, Any]:
     Raises
     ------
     CorruptStoreError
-        When the footer is damaged, or is none of the store's.
+        When the footer is damaged, or was not written by a store.
     StoreError
         When another version of this package wrote the file.
     """
@@ -114,21 +114,21 @@ def read_footer(tail: bytes, where: str) -> dict[str, Any]:
 
 
 def verify(content: bytes, said: Mapping[str, Any], where: str) -> None:
-    """Verify all that comes before the footer.
+    """Verify everything before the footer.
 
     Parameters
     ----------
     content : bytes
         A whole file.
     said : mapping
-        What `read_footer` made of it.
+        What `read_footer` returned for it.
     where : str
         Name of the file, for messages.
 
     Raises
     ------
     CorruptStoreError
-        When it is damaged.
+        When the file is damaged.
     """
     data = memoryview(content)[: -footer_bytes(content)]
     if said["data_crc32"] != _crc32(data).decode():
@@ -136,7 +136,7 @@ def verify(content: bytes, said: Mapping[str, Any], where: str) -> None:
 
 
 def _refuse_other_format(number: int, where: str) -> None:
-    """Before anything else is looked at, because another version may have other columns."""
+    """Refuse other formats. Comes before any other check, since their columns may differ."""
     if number > FORMAT:
         raise StoreError(
             f"{where} has format {number}, written by a newer intake-futu-short; this one reads "
@@ -150,7 +150,7 @@ def _refuse_other_format(number: int, where: str) -> None:
 
 
 def _length(size: bytes) -> int:
-    """Value of one of Thrift's numbers, the lowest seven bits first."""
+    """Value of a Thrift number, which has its lowest seven bits first."""
     return sum((byte & 0x7F) << (7 * i) for i, byte in enumerate(size))
 
 

@@ -1,7 +1,7 @@
-"""A store's files on a local disk: whole writes, and one writer a file by a lock of the kernel.
+"""A store's files on a local disk: atomic writes, and a kernel lock for each file's writer.
 
-Directories and files take the mode and the group of the directory that they are made in, whatever
-the umask: whoever may write into a store may write all of it, such as the users of a group.
+New directories and files get the mode and the group of their parent directory, whatever the umask.
+So everybody who may write into a store, such as a group of users, may write all of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["files_below", "replace", "try_lock", "version"]
 
-# On Windows a file that somebody reads can't be replaced. Reading one takes milliseconds.
+# Seconds to retry a rename. Windows cannot replace a file while it is read, for some milliseconds.
 REPLACE_PATIENCE_S = 1.0
 _REPLACE_PAUSE_S = 0.02
 
@@ -39,8 +39,8 @@ def version(file: Path) -> str | None:
 def files_below(directory: str) -> dict[str, int]:
     """Files of a directory and its subdirectories, following links: path → size in bytes.
 
-    None if there is no directory. A directory that may not be listed is an error. So is a link that
-    leads nowhere: the disk that holds the files may not be mounted.
+    Empty if there is no directory. A directory that may not be listed is an error. So is a broken
+    link, because the disk with the files may not be mounted.
     """
     try:
         entries = list(os.scandir(directory))
@@ -77,8 +77,8 @@ def replace(file: Path, content: bytes, writer: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        # The file lies on another disk than the lock. Not at once beside it: of the readers that
-        # open a market's directory, Polars fails while a file that is not Parquet lies there.
+        # The file is on another disk than the lock. A temporary file beside it is the second
+        # choice, because Polars fails while a market's directory holds a file that is not Parquet.
         _replace_by_way_of(file.with_name(f".{file.name}.tmp"), file, content)
     # Without this a power cut may take the rename back.
     _sync_directory(file.parent)
@@ -87,24 +87,25 @@ def replace(file: Path, content: bytes, writer: Path) -> None:
 
 
 def try_lock(writer: Path) -> AbstractContextManager[None] | None:
-    """Lock of the kernel, which ends with its process; None while another one holds it.
+    """Take a kernel lock, which ends with its process; None while another writer holds it.
 
     Parameters
     ----------
     writer : Path
-        What the name of the lock file begins with.
+        Beginning of the lock file's name.
     """
     file = writer.with_name(f"{writer.name}.lock")
     _make_directory(file.parent)
     with contextlib.suppress(FileExistsError):
         os.close(_created(file))
     try:
-        # Some versions give the file the mode that they are told at each locking. The one who lets
-        # go may be another thread than the one who took the lock.
+        # Some versions of filelock set the file's mode at each locking. `thread_local` is False
+        # because another thread may release the lock.
         lock = FileLock(file, mode=stat.S_IMODE(file.stat().st_mode), thread_local=False)
         lock.acquire(timeout=0)
     except (FileNotFoundError, Timeout):
-        # Not found: some versions remove the file as they let go. Another one held it until now.
+        # "Not found" means that another process released the lock just now: some versions remove
+        # the file then.
         return None
     return _held(lock)
 
@@ -144,7 +145,7 @@ def _rename(temporary: Path, file: Path) -> None:
 
 
 def _make_directory(directory: Path) -> None:
-    """Make a directory and what is missing above it."""
+    """Make a directory and its missing parents."""
     if directory.is_dir():
         return
     _make_directory(directory.parent)
@@ -158,19 +159,19 @@ def _make_directory(directory: Path) -> None:
 
 
 def _created(file: Path) -> int:
-    """Open a new file for writing, readable and writable as its directory is."""
+    """Open a new file for writing, with the rights of its directory."""
     number = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     _share(file, file.parent.stat())
     return number
 
 
 def _share(path: Path, above: os.stat_result) -> None:
-    """Give what was made the group and the rights of the directory that it was made in."""
-    # A sticky directory, such as /tmp, is everybody's: what is made in it is its maker's.
+    """Give a new file or directory the group and the rights of its parent directory."""
+    # In a sticky directory such as /tmp, which is everybody's, they stay its maker's.
     if os.name == "nt" or above.st_mode & stat.S_ISVTX:
         return
     mode = stat.S_IMODE(above.st_mode)
-    # Some file systems know no rights, and not every group can be given.
+    # Some file systems have no rights, and users cannot set every group.
     with contextlib.suppress(OSError):
         if path.stat().st_gid != above.st_gid:
             os.chown(path, -1, above.st_gid)

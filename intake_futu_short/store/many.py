@@ -1,4 +1,4 @@
-"""Many tickers of a store at once: one frame, a Dask frame, or a table of what is kept."""
+"""Reads many tickers of a store into one frame, a Dask frame, or a table of their states."""
 
 from __future__ import annotations
 
@@ -35,17 +35,18 @@ if TYPE_CHECKING:
     from intake_futu_short.store.parquet import State, VerifiedFile
     from intake_futu_short.store.tables import Values
 
-    Source = tuple[Ticker, str]  # whose a file is, and its path
+    Source = tuple[Ticker, str]  # the ticker of a file, and its path
     Take = Callable[[bytes, Ticker, str], Any]
     Step = Callable[[Any], Any]
 
 __all__ = ["Selection", "info", "read", "revisions", "to_dask"]
 
-# Files asked for together, and threads that ask: enough to hide the latency of an object store, few
-# enough to hold in memory.
+# Files in a batch, and threads that read them. They are enough to hide the latency of an object
+# store, and few enough to fit in memory.
 _BATCH = 32
 _WORKERS = 8
-# Most footers are a quarter of this; the rest is asked for again.
+# Bytes read from the end of a file first. Most footers are a quarter of this; longer ones cost a
+# second request.
 _FOOTER_BYTES = 16_384
 
 
@@ -56,13 +57,14 @@ class Selection:
     Attributes
     ----------
     table : Table
-        Whose columns.
+        The table of the columns.
     columns : tuple of str
-        Some of those of its frames and perhaps `FIRST_SEEN`, in the order wanted; the day is one.
+        Names of columns, in the order wanted, from the table's frames and `FIRST_SEEN`. The day is
+        always among them.
     start, end : str or None
         First and last trading day, ``YYYY-MM-DD``.
     as_of_s : float or None
-        What was known at this moment, Unix seconds; None: what is known now.
+        Read what was known at this time, Unix seconds; None reads what is known now.
     """
 
     table: Table
@@ -73,14 +75,14 @@ class Selection:
 
     @cached_property
     def kept(self) -> tuple[str, ...]:
-        """Those of `columns` that the files have: what is published when is worked out."""
+        """Those of `columns` that the files have. ``published`` is computed, not stored."""
         return tuple(name for name in self.columns if name != PUBLISHED)
 
 
 def read(
     files: StoreFileSystem, sources: Sequence[Source], wanted: Selection, errors: str
 ) -> pd.DataFrame:
-    """Rows of tickers, in their order, each one's newest first.
+    """Rows of tickers, ticker by ticker, newest first within each.
 
     Raises
     ------
@@ -96,14 +98,14 @@ def read(
     frame = _frame(codes, parts, wanted)
     frame.attrs.update(_attributes(wanted.table, states))
     if wanted.table.attrs:
-        # Not on Dask's partitions, each of which would carry the reports of all.
+        # Dask's frames do without: each partition would carry the reports of all tickers.
         frame.attrs["aggregates_history"] = schema.reports(_reports(states), wanted.table)
     _settle(failures, len(sources), errors, frame)
     return frame
 
 
 def _as_now(wanted: Selection) -> tuple[Take, list[Step]]:
-    """How a file is read for what is known now, in the steps of `_each`."""
+    """The steps of `_each` that read what is known now."""
 
     def read_rows(file: VerifiedFile) -> tuple[VerifiedFile, pa.Table]:
         has_any = file.state.has_any(wanted.start, wanted.end)
@@ -120,7 +122,7 @@ def _as_now(wanted: Selection) -> tuple[Take, list[Step]]:
 
 
 def _as_of(wanted: Selection) -> tuple[Take, list[Step]]:
-    """How a file is read for what was known at a moment, which is done in one go."""
+    """The one step of `_each` that reads what was known at a moment."""
 
     def take(data: bytes, ticker: Ticker, where: str) -> tuple[State, dict[str, Values]]:
         history = store_parquet.decode(data, ticker, where)
@@ -128,7 +130,7 @@ def _as_of(wanted: Selection) -> tuple[Take, list[Step]]:
             known = known_at(history, wanted.as_of_s or 0.0, ticker.table, ticker.market)
             columns = store_tables.values_of(store_tables.to_arrow(known.rows, ticker.table))
         except (KeyError, OverflowError, TypeError, ValueError, pa.ArrowException) as error:
-            # Only now it is known whether what was replaced fits in its place.
+            # The old values are checked only here, where they are put back.
             raise corrupt(where, f"a revision cannot be undone ({error!r})") from error
         chosen = store_tables.newest_first(columns, wanted.start, wanted.end)
         state = store_parquet.summary(data, ticker, where)
@@ -140,7 +142,7 @@ def _as_of(wanted: Selection) -> tuple[Take, list[Step]]:
 def to_dask(
     files: StoreFileSystem, sources: Sequence[Source], wanted: Selection, errors: str
 ) -> dd.DataFrame:
-    """One lazy task a ticker, which reads its file."""
+    """A Dask frame with one lazy task per ticker, which reads the ticker's file."""
     from intake_futu_short.dask import dask_frame  # noqa: PLC0415 - heavy and optional
 
     def take(data: bytes, ticker: Ticker, where: str) -> State:
@@ -152,7 +154,8 @@ def to_dask(
     meta.attrs.update(_attributes(wanted.table, found))
     _settle(failures, len(sources), errors, meta, has_rows=False)
     kept = [each for each in found if each.has_any(wanted.start, wanted.end)]
-    # Where each one's rows begin in the frame of all. No rows make one empty partition.
+    # Position of each ticker's first row in the whole frame. Without rows there is one empty
+    # partition.
     begins = accumulate((each.rows for each in kept), initial=0)
     parts = [(each.code, begin) for each, begin in zip(kept, begins, strict=False)]
     return dask_frame(_Part(files, wanted, meta.attrs), parts or [("", 0)], meta)
@@ -160,17 +163,17 @@ def to_dask(
 
 @dataclass(frozen=True)
 class _Part:
-    """Reads a partition: a ticker's rows, on an index that goes on from the one before."""
+    """Reads a partition: a ticker's rows, with an index that continues the previous one's."""
 
     files: StoreFileSystem
     wanted: Selection
     attrs: Mapping[Any, Any]
 
     def __call__(self, part: tuple[str, int], columns: Sequence[str] | None = None) -> pd.DataFrame:
-        # Dask passes `columns`, because it is named so, when no others are used afterwards.
+        # Dask recognizes the parameter's name, and passes the columns that are used afterwards.
         wanted = self.wanted
         if columns is not None:
-            # Rows are chosen by their day, also where nobody asks for it.
+            # The day is always read, because rows are selected by it.
             read_too = {*columns, DAY}
             wanted = replace(wanted, columns=tuple(n for n in wanted.columns if n in read_too))
         code, begin = part
@@ -224,7 +227,7 @@ def revisions(files: StoreFileSystem, sources: Sequence[Source], errors: str) ->
             "code": pd.Series(codes, dtype=text),
             "day": pd.Series(days, dtype=text),
             "column": pd.Series(columns, dtype=text),
-            # Numbers as they came: floats would not hold every count.
+            # dtype object keeps ints as they are: floats cannot hold every count.
             "old": pd.Series(old, dtype=object),
             "new": pd.Series(new, dtype=object),
             "seen": pd.Series(seen, dtype="float64"),
@@ -235,12 +238,12 @@ def revisions(files: StoreFileSystem, sources: Sequence[Source], errors: str) ->
 
 
 def _state_as_of(state: State, wanted: Selection, where: str) -> State:
-    """A file's state as it was known at a moment: its reports, and at most how many rows it had."""
+    """A file's state as known at a moment: its reports, and an upper bound of its rows."""
     moment_s, table = wanted.as_of_s or 0.0, wanted.table
     reports = tuple(reports_known(state.reports, moment_s, table, table.market))
     records = store_parquet.revisions_of(state, where)
     withdrawn = sum(one.column == ROW and one.seen_s > moment_s for one in records)
-    # Rows that were withdrawn since may be of any day.
+    # Rows that were withdrawn since may have any day.
     return replace(
         state, reports=reports, rows=state.rows + withdrawn, first="0000-00-00", last="9999-99-99"
     )
@@ -254,19 +257,19 @@ def _each(
     *,
     last: int | None = None,
 ) -> tuple[list[Any], dict[str, Exception]]:
-    """Read the files of tickers side by side, and keep the errors of those that fail.
+    """Read the files of tickers concurrently, and collect the errors of those that fail.
 
     Parameters
     ----------
     files, sources
-        Which: whose each file is, and where.
+        The store's files, and the ticker and path of each one to read.
     take : callable
-        Takes a file's content, whose it is, and its name.
+        Takes a file's content, its ticker and its name.
     steps : sequence of callable
-        Each takes what the one before has made of a file. A step is done for a batch of files
-        before the next one begins: processors are faster when they do the same again.
+        Each takes the result of the one before. A step runs over a whole batch of files before the
+        next step begins, which makes better use of the processor's caches.
     last : int, optional
-        Only so many bytes at the end of each file, or as many as its footer has.
+        Read only so many bytes at the end of each file, or its whole footer if that is longer.
     """
 
     def read_batch(batch: Sequence[Source]) -> list[Any]:
@@ -313,7 +316,7 @@ def _done(step: Callable[[Any], Any], value: Any) -> Any:
 def _mapping(files: StoreFileSystem) -> Iterator[Callable[..., Iterable[Any]]]:
     """A ``map`` that hides the latency of files.
 
-    A local disk has none: threads would only take the interpreter from each other.
+    Local files are read without threads, which would only compete for the interpreter.
     """
     if files.is_local:
         yield map
@@ -330,7 +333,7 @@ def _settle(
     *,
     has_rows: bool = True,
 ) -> None:
-    """Raise what failed, or warn and name in the attributes of `frame` what is left out."""
+    """Raise an error for the failures, or warn and list them in the attributes of `frame`."""
     failures = dict(sorted(failures.items()))
     others = ", its `partial` what was read of the others" if has_rows else ""
     settle(
@@ -359,7 +362,7 @@ def _frame(codes: Sequence[str], parts: list[dict[str, Values]], wanted: Selecti
 def _attributes(table: Table, states: Sequence[State]) -> dict[str, Any]:
     attrs: dict[str, Any] = {"market": table.market.name}
     if table.attrs:
-        # One string: pandas copies attributes at every operation, however many tickers there are.
+        # One string, because pandas deep-copies attributes at every operation.
         latest = {
             code: {name: reports[-1].get(name) for name in table.attr_names}
             for code, reports in _reports(states).items()
@@ -372,6 +375,6 @@ def _attributes(table: Table, states: Sequence[State]) -> dict[str, Any]:
 def _reports(states: Sequence[State]) -> dict[str, list[Mapping[str, Any]]]:
     """Reports by code, in the order in which they came."""
     reports: dict[str, list[Mapping[str, Any]]] = {}
-    for state in states:  # a code that was set aside more than once has several, the newest first
+    for state in states:  # a code set aside more than once has several states, newest first
         reports[state.code] = [*state.reports, *reports.get(state.code, ())]
     return reports

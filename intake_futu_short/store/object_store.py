@@ -1,4 +1,4 @@
-"""Files that are not on a local disk: lists them, and writes them conditionally.
+"""Lists and conditionally writes files that are not on a local disk.
 
 fsspec has no interface for conditional writes. But s3fs passes unknown arguments on, so ``IfMatch``
 reaches S3 and the stores with its protocol, and ``mode="create"`` is S3's ``If-None-Match: *``.
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 _WRONG_TAG = '"00000000000000000000000000000000"'
 # "Precondition failed", and "conflict" when two conditional writes have met.
 _REFUSALS = frozenset({409, 412})
-# What a store answers to a header that it does not know.
+# Status codes of stores that do not know a header.
 _NOT_UNDERSTOOD = frozenset({400, 405, 501})
 
 
@@ -50,7 +50,7 @@ def put(fs: Any, path: str, content: bytes) -> None:
     try:
         fs.pipe_file(path, content)
     except FileNotFoundError:
-        # An object store has no directories, only buckets, which are not ours to make.
+        # An object store has no directories, and we do not create buckets.
         if fs.async_impl:
             raise
         fs.makedirs(path.rpartition("/")[0], exist_ok=True)
@@ -63,13 +63,13 @@ def put_if(fs: Any, path: str, content: bytes, tag: str | None) -> str | None:
     Returns
     -------
     str or None
-        Tag of what was written, where the store says it.
+        Tag of the content written, if the store returns it.
 
     Raises
     ------
     OvertakenError
-        When the condition does not hold. Nothing was written, unless an answer was lost on the way
-        and the file system has asked again.
+        When the condition does not hold. Nothing was written, unless an answer was lost and the
+        file system sent the request again.
     """
     try:
         answer = _create(fs, path, content) if tag is None else _put(fs, path, content, IfMatch=tag)
@@ -78,12 +78,12 @@ def put_if(fs: Any, path: str, content: bytes, tag: str | None) -> str | None:
         if is_gone or _is_refusal(error):
             raise OvertakenError from error
         raise
-    # As the answer to this very write it can't be the tag of what another one wrote after it.
+    # The tag comes from the answer to this write, so it cannot belong to a later one.
     return tag_of(answer) if isinstance(answer, Mapping) else None
 
 
 def tag_of(info: Mapping[str, Any]) -> str | None:
-    """What a condition can name a file's content by; None when the store tells no such thing."""
+    """Tag that conditions can name; None when the store has none."""
     tag = info.get("ETag") or info.get("etag")
     return None if tag is None else str(tag)
 
@@ -97,27 +97,27 @@ def takes_conditions(fs: Any, directory: str) -> bool:
     Raises
     ------
     Exception
-        What the file system raises when nothing can be written there.
+        Any error of the file system when nothing can be written there.
     """
     path = f"{directory}/.conditional-{uuid.uuid4().hex}"
     is_refused = _refuses(fs, path)
     if is_refused is None and fs.async_impl:
-        # S3 itself: without an object to compare with there is none of that name.
+        # S3 answers "not found" when there is no object to compare with.
         return True
     if is_refused is None:
-        # Either there is no directory yet, or a condition is refused as S3 does.
+        # Either the directory is missing, or this store answers "not found" as S3 does.
         put(fs, path, b"")
         is_refused = _refuses(fs, path)
     elif is_refused:
         return True
-    # What may not be removed stays, and is in nobody's way.
+    # A file that may not be removed does no harm.
     with contextlib.suppress(Exception):
         fs.rm_file(path)
     return bool(is_refused)
 
 
 def warn_elsewhere(url: str) -> None:
-    """Say that a store has no conditional writes."""
+    """Log a warning that a store has no conditional writes."""
     _log.warning(
         "%s has no conditional writes: of two processes that save the same ticker at the same "
         "moment, one may lose what it saved. Keep one writer per ticker, such as one sync at a "
@@ -127,7 +127,7 @@ def warn_elsewhere(url: str) -> None:
 
 
 def _refuses(fs: Any, path: str) -> bool | None:
-    """Whether a wrong tag is refused; None when there is no file that could have another one."""
+    """Whether a wrong tag is refused; None when the store answers that there is no such file."""
     try:
         _put(fs, path, b"", IfMatch=_WRONG_TAG)
     except Exception as error:
@@ -137,7 +137,7 @@ def _refuses(fs: Any, path: str) -> bool | None:
             return None
         if not _is_of_the_argument(error):
             raise
-        # Not everything that says so means the condition: then this fails too.
+        # If the error had another cause than the condition, this plain write fails too.
         put(fs, path, b"")
     return False
 
@@ -156,9 +156,9 @@ def files_below(fs: Any, top: str) -> dict[str, int]:
 
 
 def _listed(fs: Any, directory: str) -> dict[str, int]:
-    """Files below a directory, one listing a directory.
+    """Files below a directory, with one request per directory.
 
-    What fsspec has for this leaves out what may not be listed, as if it were not there.
+    fsspec's own walk silently leaves out directories that may not be listed.
     """
     try:
         entries = fs.ls(directory, detail=True)
@@ -181,10 +181,10 @@ def _put(fs: Any, path: str, content: bytes, **condition: str) -> object:
 
 def _create(fs: Any, path: str, content: bytes) -> object:
     try:
-        # s3fs before 2024.10 knows no mode, and drops it without a word.
+        # s3fs before 2024.10 silently ignores `mode`, so the header is given too.
         return _put(fs, path, content, mode="create", IfNoneMatch="*")
     except TypeError:
-        # A later one makes the second out of the first, and refuses to be told it twice.
+        # Later versions derive the header from `mode`, and refuse to be given it twice.
         return _put(fs, path, content, mode="create")
 
 
@@ -195,7 +195,7 @@ def _is_refusal(error: Exception) -> bool:
 
 
 def _is_of_the_argument(error: Exception) -> bool:
-    """Whether it may be the condition that is not known here."""
+    """Whether the error may mean that the condition is not supported."""
     if not isinstance(error, OSError):
         return True
     unknown = {errno.ENOSYS, getattr(errno, "ENOTSUP", errno.ENOSYS)}
@@ -203,7 +203,7 @@ def _is_of_the_argument(error: Exception) -> bool:
 
 
 def _http_status(error: BaseException) -> int | None:
-    """Status of the answer that an error tells of, as the libraries below fsspec have it."""
+    """HTTP status in an error of the libraries below fsspec; None when there is none."""
     for each in with_causes(error):
         response = getattr(each, "response", None)
         if isinstance(response, Mapping):  # botocore

@@ -1,8 +1,8 @@
-"""The one file of a ticker: `TickerHistory` ↔ the bytes of a Parquet file. Pure.
+"""A ticker's file: `TickerHistory` ↔ the bytes of a Parquet file. Pure.
 
-Rows are the file's table, ascending by day. The state of the history is JSON in the file's footer:
-one file, so that the two can never disagree. Any Parquet reader reads the rows and takes no notice
-of the rest. Nothing is given to the Parquet library whose checksum was not verified (`footer`).
+The rows are the file's table, ascending by day. The state of the history is JSON in the file's
+footer. Both are in one file, so that they can never disagree. Any Parquet reader can read the rows
+and ignores the rest. The Parquet library gets only bytes whose checksum was verified (`footer`).
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ __all__ = [
 
 
 class VerifiedFile(NamedTuple):
-    """A whole file of a ticker, none of whose bytes has changed since it was written.
+    """A ticker's whole file, whose checksums are right.
 
     Attributes
     ----------
     state : State
-        What it says beside its rows.
+        The state in its footer.
     data : bytes
-        All of it.
+        The whole file.
     table : Table
-        Whose columns it has.
+        The table of its columns.
     where : str
         Its name, for messages.
     """
@@ -72,8 +72,8 @@ def encode(ticker: Ticker, history: TickerHistory) -> bytes:
     Raises
     ------
     ValueError
-        When the rows are not those of the market, ascending by day, each day once, or what the
-        history says beside them has a wrong type.
+        When the columns are not those of the market, the rows do not ascend by day with each day
+        once, or a value of the state has a wrong type.
     """
     rows, table = history.rows, ticker.table
     _check_rows(ticker, rows)
@@ -96,7 +96,7 @@ def encode(ticker: Ticker, history: TickerHistory) -> bytes:
     )
     said = State.of(state.values(), table).values()
     arrow = to_arrow(rows, table)
-    values_of(arrow.select([DAY]))  # refuses days that could not be read again
+    values_of(arrow.select([DAY]))  # refuses days that could not be read back
     return store_footer.seal(_parquet(arrow, table, store_footer.unsealed(said)))
 
 
@@ -108,7 +108,7 @@ def decode(data: bytes, ticker: Ticker, where: str) -> TickerHistory:
     data : bytes
         A whole file.
     ticker : Ticker
-        Whose it must be.
+        The ticker that the file must be of.
     where : str
         Name of the file, for messages.
 
@@ -142,7 +142,7 @@ def decode(data: bytes, ticker: Ticker, where: str) -> TickerHistory:
 
 
 def verify(data: bytes, ticker: Ticker, where: str) -> VerifiedFile:
-    """Read the state of a file, all of whose bytes are as they were written.
+    """Verify the checksums of a whole file, and read its state.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def verify(data: bytes, ticker: Ticker, where: str) -> VerifiedFile:
 
 
 def read_rows(file: VerifiedFile, columns: Sequence[str]) -> pa.Table:
-    """Decode some columns, in the order of the file; ``timestamp_str`` is one of them.
+    """Decode some columns, in the order of the file. `columns` must include ``timestamp_str``.
 
     Raises
     ------
@@ -174,12 +174,12 @@ def read_rows(file: VerifiedFile, columns: Sequence[str]) -> pa.Table:
 
 
 def read_columns(file: VerifiedFile, rows: pa.Table) -> dict[str, Values]:
-    """Values of what `read_rows` gave, ascending by day.
+    """Values of the columns that `read_rows` returned, ascending by day.
 
     Raises
     ------
     CorruptStoreError
-        When the rows are not those that the state speaks of.
+        When number or days of the rows are not those in the state.
     """
     try:
         columns = values_of(rows)
@@ -196,7 +196,7 @@ def read_columns(file: VerifiedFile, rows: pa.Table) -> dict[str, Values]:
 
 
 def summary(data: bytes, ticker: Ticker, where: str) -> State:
-    """Read the footer alone; `data` may be no more than the last `footer_bytes` of the file.
+    """Read only the footer. `data` may be just the last `footer_bytes` of the file.
 
     Raises
     ------
@@ -212,7 +212,7 @@ def revisions_of(state: State, where: str) -> tuple[Revision, ...]:
     Raises
     ------
     CorruptStoreError
-        When something else is in their place.
+        When the state holds something else there.
     """
     try:
         return store_state.revisions(state)
@@ -250,12 +250,12 @@ def _parquet(rows: pa.Table, table: Table, state: str) -> bytes:
         sink,
         rows.schema,
         compression="lz4",
-        # Values that seldom come twice are larger and slower with a dictionary.
+        # A dictionary makes values that seldom repeat larger and slower.
         use_dictionary=False,
         column_encoding={table.column_names[0]: "DELTA_BINARY_PACKED"},
-        # Of days alone: others may want to skip a file by them.
+        # Other readers may skip a file by its days; no other statistics are of use.
         write_statistics=[DAY],
-        # What it adds to the Parquet schema is large, and slow to read; pandas' part follows.
+        # Arrow's copy of the schema is large and slow to read. pandas' metadata is added below.
         store_schema=False,
     ) as writer:
         writer.write_table(rows, row_group_size=max(len(rows), 1))
@@ -266,7 +266,7 @@ def _parquet(rows: pa.Table, table: Table, state: str) -> bytes:
 
 @cache
 def _dtypes(table: Table) -> str:
-    """What ``pandas.read_parquet`` takes the dtypes from."""
+    """The metadata from which ``pandas.read_parquet`` takes the dtypes."""
     values = {"day": "2000-01-01"}
     kinds = {column.name: column.kind for column in table.columns}
     one_row = {name: [values.get(kinds.get(name, ""), 0)] for name in schema(table).names}

@@ -1,7 +1,8 @@
-"""Where a ticker's file lies in a store: `Ticker` ↔ path, in hive-style directories. Pure.
+"""Paths of tickers' files in a store: `Ticker` ↔ path, in hive-style directories. Pure.
 
-``short_volume/market=HK/code=HK.00700/history.parquet``: market and code stand in the path only,
-and the code whole, because readers that guess types would take ``00700`` for a number.
+An example is ``short_volume/market=HK/code=HK.00700/history.parquet``. Market and code are only in
+the path. The code has its market prefix, because readers that guess types would take ``00700`` for
+a number.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _UNSAFE = re.compile(rb"[^A-Z0-9._-]|\.\Z")
 
 
 def market_path(table: Table) -> str:
-    """Directory of a market: the data set that other readers open."""
+    """Directory of a market, which other readers open as one data set."""
     return f"{table.call_name}/market={table.market.name}"
 
 
@@ -34,20 +35,20 @@ def file_path(ticker: Ticker) -> str:
 
 
 def writer_path(ticker: Ticker) -> str:
-    """What the names of a ticker's lock and temporary file begin with.
+    """Beginning of the names of a ticker's lock file and temporary file.
 
-    They lie beside the data sets, since not every reader passes over files that begin with a dot.
+    They are outside the data sets, since some readers do not skip files that begin with a dot.
     """
     return f"{ticker.call.name}/.locks/{_escaped(ticker.code)}"
 
 
 def aside_path(ticker: Ticker) -> str:
-    """Directory of what was set aside of a ticker, beside the data sets."""
+    """Directory of a ticker's files that were set aside, outside the data sets."""
     return f"aside/{market_path(ticker.table)}/code={_escaped(ticker.code)}"
 
 
 def ticker_at(path: str, call: Call) -> Ticker | None:
-    """Whose file it is; None when the path is none that `file_path` gives."""
+    """Ticker of a path; None when `file_path` gives no such path."""
     _, _, directory = path.rpartition(f"/{FILE_NAME}")[0].rpartition("/code=")
     try:
         ticker = Ticker(Security.known(unquote(directory)), call)
@@ -57,9 +58,9 @@ def ticker_at(path: str, call: Call) -> Ticker | None:
 
 
 def _escaped(code: str) -> str:
-    """Percent-encoded, so that every file system holds it and every hive reader gives it back.
+    """Percent-encode a code, so that every file system and every hive reader keeps it intact.
 
-    Small letters too, since some file systems take them for capitals; and a dot at the end, which
-    Windows drops.
+    Small letters are encoded because some file systems ignore case, and a final dot because Windows
+    drops it.
     """
     return _UNSAFE.sub(lambda found: b"%%%02X" % ord(found[0]), code.encode()).decode()

@@ -1,4 +1,4 @@
-"""What a ticker's file says beside its rows: `State` ↔ JSON values. Pure."""
+"""The state in a ticker's file: `State` ↔ JSON values. Pure."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 
 __all__ = ["State", "packed", "revisions", "unpacked"]
 
-# pandas counts the nanoseconds of a moment in 64 bits, which lasts until the year 2262.
+# pandas counts nanoseconds in 64 bits, which reach to the year 2262.
 _LATEST_S = 9.2e9
 _INT64 = range(-(2**63), 2**63)
 
 
 @dataclass(frozen=True)
 class State:
-    """What a file says of its rows; `TickerHistory` has the same beside the rows.
+    """The state in a file's footer: a `TickerHistory` without its rows.
 
     Attributes
     ----------
     code : str
-        Whose rows.
+        Code of the ticker.
     rows : int
-        How many.
+        Number of rows.
     first, last : str or None
         Oldest and newest trading day; None without rows.
     is_complete, cursor, checked_s, walked_s, adjusted_s, reports
         As in `TickerHistory`.
     revisions, superseded : str or None
-        Those of `TickerHistory`, as `packed` makes them; None when there are none.
+        As in `TickerHistory`, but encoded by `packed`; None when there are none.
     """
 
     code: str
@@ -58,12 +58,12 @@ class State:
 
     @classmethod
     def of(cls, said: Mapping[str, Any], table: Table) -> State:
-        """Take the values that `said` gives; a later version of the same format may say more.
+        """Check and take the values of `said`. Unknown names are ignored: later versions add some.
 
         Raises
         ------
         KeyError, TypeError, ValueError
-            When one is missing, or is no such value.
+            When a value is missing or wrong.
         """
         for name, is_right in _IS_RIGHT.items():
             if not is_right(said[name]):
@@ -79,7 +79,7 @@ class State:
         return dict(vars(self))
 
     def has_any(self, start: str | None, end: str | None) -> bool:
-        """Whether rows can lie between two days, both inclusive; None is open."""
+        """Whether rows can be within two days, both inclusive. None is open."""
         return (
             self.first is not None
             and self.last is not None
@@ -89,18 +89,18 @@ class State:
 
 
 def packed(value: object) -> str:
-    """JSON, made small: who reads only the footer reads this too."""
-    # As text, because some readers take the values in a footer for UTF-8.
+    """Compressed JSON, because every reader of the footer has to read this too."""
+    # Base64, because some readers expect the values in a footer to be UTF-8.
     return base64.b64encode(zlib.compress(json.dumps(value).encode(), 1)).decode()
 
 
 def unpacked(text: str) -> Any:
-    """What `packed` was given.
+    """Decode what `packed` returned.
 
     Raises
     ------
     ValueError
-        When the text is none that `packed` gives.
+        When the text cannot come from `packed`.
     """
     try:
         return json.loads(zlib.decompress(base64.b64decode(text, validate=True)))
@@ -114,7 +114,7 @@ def revisions(state: State) -> tuple[Revision, ...]:
     Raises
     ------
     TypeError, ValueError
-        When something else is in their place.
+        When the state holds something else there.
     """
     if state.revisions is None:
         return ()
@@ -129,7 +129,7 @@ def revisions(state: State) -> tuple[Revision, ...]:
 
 
 def _refuse_wrong_reports(reports: Sequence[Mapping[str, Any]], table: Table) -> None:
-    """Look at one value of all reports at a time; there may be hundreds."""
+    """Check the reports column by column, which is faster: there may be hundreds."""
     if not reports:
         return
     if not all(type(report) is dict for report in reports):
@@ -157,7 +157,7 @@ def _is_day(value: Any) -> bool:
 
 
 def _is_int(value: Any) -> bool:
-    # Not isinstance(), to which True is a number.
+    # isinstance() would accept True.
     return type(value) is int and value in _INT64
 
 

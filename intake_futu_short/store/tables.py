@@ -1,4 +1,4 @@
-"""Arrow tables, as Parquet gives them ↔ pandas columns in the dtypes of `schema`. Pure."""
+"""Arrow tables of Parquet files ↔ pandas columns with the dtypes of `schema`. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ __all__ = [
 _INT64_ARRAY: Any = pd.arrays.IntegerArray
 _DAY_BYTES = len("YYYY-MM-DD")
 
-# Of a column, and which are missing; None for none, or where NaN says so. Days are bytes.
+# A column's values (days are bytes) and a mask of the missing ones. The mask is None if none are
+# missing, or if they are NaN.
 Values = tuple["NDArray[Any]", "NDArray[np.bool_] | None"]
 
 _ARROW_TYPES = {
@@ -47,7 +48,7 @@ _ARROW_TYPES = {
 
 @cache
 def schema(table: Table) -> pa.Schema:
-    """Columns of the files and their types; all may be null but the first two."""
+    """Columns of the files and their types. All but the first two may be null."""
     return pa.schema(
         [
             pa.field(c.name, _ARROW_TYPES[c.kind], nullable=c.kind not in {"timestamp", "day"})
@@ -58,7 +59,7 @@ def schema(table: Table) -> pa.Schema:
 
 
 def to_arrow(rows: pd.DataFrame, table: Table) -> pa.Table:
-    """Rows with whichever of the columns there are; a missing value is null."""
+    """Convert the columns that `rows` have; missing values become null."""
     types = schema(table)
     fields = [types.field(name) for name in rows.columns]
     columns = [pa.array(rows[field.name], field.type, from_pandas=True) for field in fields]
@@ -66,12 +67,12 @@ def to_arrow(rows: pd.DataFrame, table: Table) -> pa.Table:
 
 
 def values_of(rows: pa.Table) -> dict[str, Values]:
-    """Values of each column. What misses none is a view of Arrow's memory.
+    """Values of each column. A column without missing values is a view of Arrow's memory.
 
     Raises
     ------
     ValueError
-        When a day is not written in ten characters.
+        When a day does not have ten characters.
     """
     return {
         name: _values(name, column)
@@ -80,7 +81,7 @@ def values_of(rows: pa.Table) -> dict[str, Values]:
 
 
 def to_frame(columns: Mapping[str, Values], table: Table) -> pd.DataFrame:
-    """Rows in their order, with whichever of the market's columns there are."""
+    """Rows in the same order, with those of the market's columns that are given."""
     kinds = _kinds(table)
     return pd.DataFrame(
         {name: _joined([values], kinds[name]) for name, values in columns.items()}, copy=False
@@ -90,9 +91,10 @@ def to_frame(columns: Mapping[str, Values], table: Table) -> pd.DataFrame:
 def newest_first(
     columns: Mapping[str, Values], start: str | None, end: str | None
 ) -> dict[str, Values]:
-    """Ascending rows the other way round; of the days between two, both inclusive.
+    """Reverse ascending rows and keep those from `start` to `end`, both inclusive.
 
-    All rows are views again. Some are copies, so that the memory of the others is free.
+    If all rows are kept, the results are views. Otherwise they are copies, so that the memory of
+    the other rows can be freed.
     """
     if start is None and end is None:
         return {name: _turned(values, slice(None)) for name, values in columns.items()}
@@ -113,9 +115,9 @@ def _copied(column: Values) -> Values:
 
 
 def joined(parts: list[dict[str, Values]], table: Table, names: Sequence[str]) -> dict[str, Any]:
-    """Columns of parts under each other, as pandas holds them.
+    """Concatenate the columns of parts, as pandas holds them.
 
-    The list is emptied: of millions of rows there is then no more than one column twice.
+    `parts` is emptied on the way, so that only one column at a time is in memory twice.
     """
     kinds = _kinds(table)
     pieces = {name: [part[name] for part in parts] for name in names}
@@ -142,7 +144,7 @@ def _missing(pieces: list[Values], length: int) -> NDArray[np.bool_]:
 
 
 def repeated(texts: Sequence[str], counts: Sequence[int]) -> Any:
-    """Each text as often as its count says."""
+    """Repeat each text as often as its count."""
     times = np.array(counts, np.int64)
     if text_dtype() == np.dtype(object):
         return np.repeat(np.array(texts, object), times)
@@ -179,22 +181,22 @@ def _day_bytes(days: pa.StringArray) -> NDArray[np.bytes_]:
 
 
 def _days(days: NDArray[np.bytes_]) -> Any:
-    """Days as this pandas keeps strings."""
+    """Days in the string dtype of this pandas."""
     texts = _texts(days.view(np.uint8), np.full(len(days), _DAY_BYTES))
     if text_dtype() != np.dtype(object):
         return _in_arrow(texts)
-    # The same few days come again with every ticker; each is one object.
+    # Tickers share the same few days. Each day becomes one Python object.
     encoded = texts.dictionary_encode()
     return encoded.dictionary.to_numpy(zero_copy_only=False)[encoded.indices.to_numpy()]
 
 
 def _texts(characters: bytes | NDArray[np.uint8], lengths: NDArray[np.int64]) -> pa.Array:
-    """Texts that lie one after the other."""
+    """Arrow texts from concatenated characters and their lengths."""
     ends = np.concatenate([[0], lengths.cumsum()], dtype=np.int64)
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(characters)]
     return pa.Array.from_buffers(pa.large_string(), len(lengths), buffers)
 
 
 def _in_arrow(texts: pa.Array) -> Any:
-    """Strings of a pandas that keeps them in Arrow's memory."""
+    """Strings for a pandas that stores them as Arrow arrays."""
     return text_dtype().__from_arrow__(pa.chunked_array([texts]))

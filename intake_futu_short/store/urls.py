@@ -1,4 +1,4 @@
-"""URLs of stores: refuses those that cannot work, and hides the secrets in them."""
+"""Checks the URLs of stores, and hides the secrets in them."""
 
 from __future__ import annotations
 
@@ -30,25 +30,26 @@ __all__ = [
     "shown",
 ]
 
-# A name and a password reach up to the last @, since a password may have an @ or a slash in it;
-# a name alone ends at the first slash.
+# A name with a password extends to the last @, since a password may contain an @ or a slash. A name
+# alone ends before the first slash.
 _USER = re.compile(r"(?<=://)(?:[^:/@]*:.*@|[^/@]*@)")
 _QUERY = re.compile(r"[?#].+")
-# A user and a password before a host, without the scheme that would tell them from a path.
+# A user and a password before a host without a scheme, which looks like a path.
 _USER_OF_NO_SCHEME = re.compile(r"[^/\\:]{2,}:(?![:/\\]).+@[^/\\]")
 # A local path below a home directory.
 _HOME = re.compile(r"(?:(?:file|local):(?://)?)?(~[^/\\]*)")
 _HIDDEN = "***"
-# Shorter values of options are no secrets, and stand in words.
+# Values of options up to this length are not hidden: they are no secrets, and occur within words.
 _SHORT = 3
 
 
 def shown(url: str) -> str:
-    """URL for people to read, without passwords and without its query and fragment."""
+    """URL for messages, without passwords, query and fragment."""
     if "://" not in url:
         return url
     links = _links(url)
-    # With two colons in a password the links are none, and neither is there a query before an @.
+    # A password with :: breaks the URL into false links, and a ? or # before an @ belongs to a
+    # password.
     is_torn = any("@" in link and "://" not in link for link in links)
     users = [user[0] for user in map(_USER.search, links) if user]
     if is_torn or any(_QUERY.search(user) for user in users):
@@ -60,9 +61,9 @@ def shown(url: str) -> str:
 
 
 def masked(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments as they may be written down: secrets of URLs and of options are asterisks.
+    """Arguments with asterisks for the secrets in URLs and options, so that they can be written.
 
-    `refuse_masked` says so to whoever reads them again.
+    `refuse_masked` raises an error when such arguments are used again.
     """
     found = dict(arguments)
     for name in {"store", "watchlist"} & found.keys():
@@ -75,12 +76,12 @@ def masked(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_masked(name: str, value: object) -> None:
-    """Refuse what `masked` has written.
+    """Refuse a value that `masked` has written.
 
     Raises
     ------
     ConfigError
-        When there are asterisks in place of a secret.
+        When it has asterisks in place of a secret.
     """
     if isinstance(value, Mapping):
         for key, each in value.items():
@@ -97,12 +98,12 @@ def refuse_masked(name: str, value: object) -> None:
 
 
 def refuse_user_of_no_scheme(name: str, url: str) -> None:
-    """Refuse what looks like a path and begins with a user and a password.
+    """Refuse a user and a password without a scheme, which would be taken for a path.
 
     Raises
     ------
     ConfigError
-        Which repeats neither.
+        The message repeats neither of them.
     """
     if "://" not in url and _USER_OF_NO_SCHEME.match(url):
         raise ConfigError(
@@ -112,10 +113,10 @@ def refuse_user_of_no_scheme(name: str, url: str) -> None:
 
 
 def hide_secrets(text: str, url: str, options: Mapping[str, Any] | None = None) -> str:
-    """Leave out of a text what is secret in a URL, and what options say."""
+    """Replace the secrets of a URL and the values of options in a text by asterisks."""
     secrets = {*_secrets_in(url), *_values(options)}
     secrets |= {form for secret in secrets for form in (unquote(secret), repr(secret)[1:-1])}
-    # The longest first: a part of one may be another.
+    # The longest first, because one secret may be a part of another.
     for secret in sorted(secrets - {""}, key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
     return text
@@ -137,14 +138,14 @@ def _secrets_in(url: str) -> Iterator[str]:
         query = _QUERY.search(link)
         found = user[0][:-1] if user else ""
         yield from (found, found.partition(":")[2], query[0][1:] if query else "")
-        # A file system may take a password apart.
+        # A file system may quote only a part of a password.
         yield from (part for part in re.split("[:@/?#]", found) if len(part) > _SHORT)
         for value in re.split("[?&#]", query[0] if query else ""):
             yield value.partition("=")[2] if "=" in value else value
 
 
 def _values(options: object) -> Iterator[str]:
-    """Values of options at any depth; for a URL among them only its secrets."""
+    """Values of options at any depth. A URL among them gives only its secrets."""
     if isinstance(options, Mapping):
         options = list(options.values())
     if isinstance(options, (list, tuple, set, frozenset)):
@@ -169,12 +170,12 @@ def _masked(option: Any) -> Any:
 
 
 def local_path(url: str, options: Mapping[str, Any]) -> str | None:
-    """Path of a store on a local disk, absolute; None for one elsewhere.
+    """Absolute path of a store on a local disk; None for a store elsewhere.
 
     Raises
     ------
     ConfigError
-        When no store can be there, or what its protocol needs is not installed.
+        When no store can be at this URL, or a package for its protocol is not installed.
     """
     links = _links(url)
     classes = [_class(_protocol(link, links), url) for link in links]
@@ -194,7 +195,7 @@ def local_path(url: str, options: Mapping[str, Any]) -> str | None:
             f"store {shown(url)!r}: there is no home directory {home[1]!r}. Write the path out; "
             f"a directory that is named so is './{home[1]}'"
         )
-    # Absolute from now on: a worker may have another working directory.
+    # Absolute, because a worker may have another working directory.
     return str(classes[0]._strip_protocol(url))
 
 
@@ -203,7 +204,7 @@ def _links(url: str) -> list[str]:
 
 
 def _protocol(link: str, links: list[str]) -> str:
-    # In a chain a word is a protocol, and what is no word is a path.
+    # In a chain, a link of small letters is a protocol, and any other is a path or a URL.
     return link if len(links) > 1 and link.isalpha() and link.islower() else get_protocol(link)
 
 
@@ -216,7 +217,7 @@ def _class(protocol: str, url: str) -> type[Any]:
     try:
         found: type[Any] = fsspec.get_filesystem_class(protocol)
     except Exception as error:
-        # What is installed for a protocol may be broken, and raise anything when it is imported.
+        # A protocol's package may be broken, and raise any error when it is imported.
         if protocol in fsspec.available_protocols():
             raise ConfigError(f"store {shown(url)!r}: {hide_secrets(str(error), url)}") from error
         raise ConfigError(
@@ -227,7 +228,7 @@ def _class(protocol: str, url: str) -> type[Any]:
 
 
 def _named_in(options: Mapping[str, Any]) -> Iterator[str]:
-    """Protocols of file systems that options put behind the one of the URL."""
+    """Protocols of further file systems that are named in options."""
     for name, value in options.items():
         if isinstance(value, Mapping):
             yield from _named_in({str(key): each for key, each in value.items()})

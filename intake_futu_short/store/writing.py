@@ -41,10 +41,10 @@ class Version:
     Attributes
     ----------
     digest : bytes
-        Of its content.
+        Hash of its content.
     tag : str or None
-        The store's own name for that content, by which a write can ask for it; None where it is
-        not known.
+        The object store's tag (ETag) of that content, for conditional writes; None where it is not
+        known.
     """
 
     digest: bytes
@@ -52,7 +52,7 @@ class Version:
 
 
 def load(files: StoreFileSystem, ticker: Ticker) -> TickerHistory | None:
-    """Read what is kept of a ticker, with its `Version`; None when nothing is."""
+    """Read a ticker's stored history with its `Version`; None when there is none."""
     path = paths.file_path(ticker)
     content, tag = files.read(path)
     if content is None:
@@ -69,17 +69,17 @@ def save(files: StoreFileSystem, ticker: Ticker, history: TickerHistory) -> Tick
     Returns
     -------
     TickerHistory
-        What is kept now, with its version.
+        The history that is stored now, with its version.
 
     Raises
     ------
     StoreError
-        When it cannot be written, what is there cannot be read, or others don't stop writing.
+        When it cannot be written, the present file cannot be read, or others do not stop writing.
     """
     path, writer = paths.file_path(ticker), paths.writer_path(ticker)
     seen = history.version if isinstance(history.version, Version) else None
     is_conditional = not files.is_local and files.takes_conditions()
-    # The write itself will tell, unless the tag of what was written last is not known.
+    # A conditional write detects another writer, unless the tag of the present file is unknown.
     is_sure = is_conditional and (seen is None or seen.tag is not None)
     written: bytes | None = None
     for attempt in range(ATTEMPTS):
@@ -87,7 +87,7 @@ def save(files: StoreFileSystem, ticker: Ticker, history: TickerHistory) -> Tick
             known = {written, None if seen is None else seen.digest}
             history, seen = _with_news(files, ticker, history, known)
             if seen is not None and seen.digest == written:
-                # The write before was carried out, and only its answer was lost.
+                # The previous write succeeded, and only its answer was lost.
                 return replace(history, version=seen)
         if is_conditional and seen is not None and seen.tag is None:
             is_conditional = files.count_as_elsewhere()
@@ -100,7 +100,7 @@ def save(files: StoreFileSystem, ticker: Ticker, history: TickerHistory) -> Tick
             tag = files.put_if(path, content, None if seen is None else seen.tag)
         except OvertakenError:
             is_sure = False
-            # Those who have met do so no more, even if they were forked from one process.
+            # A random pause separates writers that collided, even if one was forked from another.
             pause_s = min(0.01 * attempt, _LONGEST_PAUSE_S)
             time.sleep(random.SystemRandom().uniform(0, pause_s))
         else:
@@ -114,7 +114,7 @@ def save(files: StoreFileSystem, ticker: Ticker, history: TickerHistory) -> Tick
 def _with_news(
     files: StoreFileSystem, ticker: Ticker, history: TickerHistory, known: set[bytes | None]
 ) -> tuple[TickerHistory, Version | None]:
-    """Merge the present content of the file, unless it is a known one; also return its version."""
+    """Merge the file's present content, unless it is known already; also return its version."""
     path = paths.file_path(ticker)
     content, tag = files.read(path)
     if content is None:
@@ -126,9 +126,9 @@ def _with_news(
 
 
 def set_aside(files: StoreFileSystem, ticker: Ticker) -> str:
-    """Move a ticker's file to a place where it is not read with the others; return the new path.
+    """Move a ticker's file to where it is not read with the others, and return the new path.
 
-    The caller holds the lock of the ticker.
+    The caller holds the ticker's lock.
     """
     path = paths.file_path(ticker)
     content = files.get(path)
@@ -136,8 +136,8 @@ def set_aside(files: StoreFileSystem, ticker: Ticker) -> str:
         raise StoreError(f"{files.url} holds nothing of {ticker} that could be set aside")
     rows = decode(content, ticker, files.show(path)).rows
     span = f"{rows[DAY].iloc[0]}_{rows[DAY].iloc[-1]}" if len(rows) else "no-rows"
-    # The same span may have been set aside before, with other rows or, by a process that was
-    # killed before it removed them here, with the same.
+    # The same span may have been set aside before: with other rows, or with the same rows by a
+    # process that was killed before it removed the original.
     for number in count(1):
         aside = f"{paths.aside_path(ticker)}/{span}{f'_{number:02}' if number > 1 else ''}.parquet"
         there = files.get(aside)
