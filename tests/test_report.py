@@ -199,6 +199,7 @@ def test_it_can_be_sorted_by_anything(by: str) -> None:
     assert text.count("<td") + 5 == 5 * text.count('<th scope="col"')
 
 
+# The ten documented rows end on the day on which the newest report was known.
 @pytest.mark.filterwarnings("ignore:.*reported open positions are NaN everywhere")
 def test_one_ticker_and_none() -> None:
     page = Page(screen_html(sample.frame("HK.00700"), "short_ratio", made=MADE))
