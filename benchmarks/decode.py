@@ -132,7 +132,7 @@ if __name__ == "__main__":
 
     # The official client writes log files into the home directory.
     os.environ["HOME"] = tempfile.mkdtemp()
-    warnings.simplefilter("ignore")
+    warnings.simplefilter("ignore")  # the official client calls what is deprecated
     assert Path(os.environ["HOME"]).is_dir()
     main()
     os._exit(0)  # its threads would keep the process

@@ -102,7 +102,7 @@ def main() -> None:
 if __name__ == "__main__":
     # The official client writes log files into the home directory, and logs to standard output.
     os.environ["HOME"] = os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp()
-    warnings.simplefilter("ignore")
+    warnings.simplefilter("ignore")  # the official client calls what is deprecated
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     sys.stdout = output

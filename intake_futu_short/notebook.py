@@ -45,7 +45,8 @@ def lines(error: BaseException) -> list[str]:
         Parts of the text, as IPython joins them.
     """
     try:
-        shell = sys.modules["IPython"].get_ipython()  # type: ignore[attr-defined,unused-ignore]
+        ipython: Any = sys.modules["IPython"]
+        shell = ipython.get_ipython()
         return _lines(error, shell.InteractiveTB)
     except Exception:  # noqa: BLE001 - IPython's insides are not ours; the error is shown all the same
         return "".join(traceback.format_exception(error)).splitlines()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from second_gateway import official
+from second_rank import RANK_FIELDS
 
 import intake_futu_short
 from intake_futu_short.calls import SHORT_INTEREST
@@ -32,25 +33,7 @@ INTEREST, RANK = 3249, 3415
 PATIENCE_S = 60.0
 NUMBERS = {"HK": 1, "US": 11}
 # Columns of the official client's frame, and the official names of its fields.
-RANKED = {
-    "name": "name",
-    "close_price": "closePrice",
-    "change_ratio": "changeRatio",
-    "change_ratio_5d": "changeRatio5D",
-    "change_ratio_10d": "changeRatio10D",
-    "volume": "volume",
-    "short_number": "shortNumber",
-    "short_number_change": "shortNumberChange",
-    "short_ratio": "shortRatio",
-    "short_ratio_change": "shortRatioChange",
-    "short_position_volume": "shortPositionVolume",
-    "short_position_ratio": "shortPositionRatio",
-    "days_to_cover": "daysToCover",
-    "week_avg_short_number": "weekAvgShortNumber",
-    "week_avg_short_ratio": "weekAvgShortRatio",
-    "month_avg_short_number": "monthAvgShortNumber",
-    "month_avg_short_ratio": "monthAvgShortRatio",
-}
+RANKED = {column: sent for sent, column in RANK_FIELDS.items() if sent != "security"}
 ASK = """
 import json, os, sys
 output = os.fdopen(os.dup(1), "w")

@@ -1,81 +1,24 @@
-"""The second gateway with a short-selling rank, on the official client's messages."""
+"""The second gateway with a list that is its short-selling rank, whatever it is sorted by."""
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from second_gateway import MARKETS, Exchange, SecondGateway, official
+from second_gateway import SecondGateway, official, refusal_body
+from second_rank import RANK_FIELDS, RankQuery, as_message, make_ranked
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
-SHORT_SELLING_RANK = 3415
-
 # Field of the official messages → column of the official client, in its order.
-FIELDS = {
-    "name": "name",
-    "closePrice": "close_price",
-    "changeRatio": "change_ratio",
-    "changeRatio5D": "change_ratio_5d",
-    "changeRatio10D": "change_ratio_10d",
-    "volume": "volume",
-    "shortNumber": "short_number",
-    "shortNumberChange": "short_number_change",
-    "shortRatio": "short_ratio",
-    "shortRatioChange": "short_ratio_change",
-    "shortPositionVolume": "short_position_volume",
-    "shortPositionRatio": "short_position_ratio",
-    "daysToCover": "days_to_cover",
-    "weekAvgShortNumber": "week_avg_short_number",
-    "weekAvgShortRatio": "week_avg_short_ratio",
-    "monthAvgShortNumber": "month_avg_short_number",
-    "monthAvgShortRatio": "month_avg_short_ratio",
-}
-COUNTS = {
-    "volume",
-    "shortNumber",
-    "shortNumberChange",
-    "shortPositionVolume",
-    "weekAvgShortNumber",
-    "monthAvgShortNumber",
-}
+FIELDS = {sent: column for sent, column in RANK_FIELDS.items() if sent != "security"}
 
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One request as it arrived; None for what was absent."""
-
-    market: int | None
-    sort_field: int | None
-    sort_dir: int | None
-    offset: int | None
-    count: int | None
-    plates: tuple[tuple[int, str], ...]
-
-
-def make_rank(number: int, *, market: str = "US", missing: float = 0.0, seed: int = 1) -> list[Row]:
-    """Rows of random values, each of another security."""
-    chance = random.Random(seed)
-    rows: list[Row] = []
-    for i in range(number):
-        code = f"T{i}" if market == "US" else f"{i:05}"
-        row: Row = {"security": {"market": MARKETS[market], "code": code}}
-        for name in FIELDS:
-            if chance.random() < missing:
-                continue
-            if name == "name":
-                row[name] = f"Ticker {i}"
-            elif name in COUNTS:
-                row[name] = chance.choice([0, chance.randrange(-(2**53), 2**53)])
-            else:
-                row[name] = chance.choice([0.0, round(chance.uniform(-90.0, 900.0), 9)])
-        rows.append(row)
-    return rows
+def make_rank(number: int, *, market: str = "US", missing: float = 0.0) -> list[Row]:
+    """Rows of `second_rank.make_ranked` as fields of messages, so that a test may spoil them."""
+    return [as_message(row) for row in make_ranked(market, number, missing=missing)]
 
 
 def codes_of(rows: list[Row], market: str = "US") -> list[str]:
@@ -111,35 +54,24 @@ class RankGateway(SecondGateway):
         self.all_count = all_count
         self.shift = shift
         self.refusal = refusal
-        self.asked: list[Asked] = []
 
     @property
     def offsets(self) -> list[int]:
         """From where on rows were asked for, in order of the offsets."""
-        return sorted(query.offset or 0 for query in self.asked)
+        return sorted(query.offset or 0 for query in self.rank_queries)
 
-    def _exchange(
-        self, connection: socket.socket, number: int, proto_id: int, serial: int, body: bytes
-    ) -> Exchange:
-        if proto_id != SHORT_SELLING_RANK:
-            return super()._exchange(connection, number, proto_id, serial, body)
-        with self._changed:
-            query = _query(body)
-            self.asked.append(query)
-            answer = self._answer(proto_id, serial, self._rank(query))
-            if self.shift is not None:
-                self.rows = self.shift(self.rows, len(self.asked))
-            self._counts[proto_id] = self._counts.get(proto_id, 0) + 1
-            self._changed.notify_all()
-            return Exchange(self._counts[proto_id], proto_id, serial, answer, connection)
+    def ranked(self, query: RankQuery) -> bytes:
+        answer = self._listed(query)
+        if self.shift is not None:
+            self.rows = self.shift(self.rows, len(self.rank_queries))
+        return answer
 
-    def _rank(self, query: Asked) -> bytes:
-        messages = official("Qot_GetShortSellingRank_pb2")
+    def _listed(self, query: RankQuery) -> bytes:
         if self.refusal is not None:
-            return bytes(messages.Response(retType=-1, retMsg=self.refusal).SerializeToString())
+            return refusal_body(self.refusal)
         first, count = query.offset or 0, 10 if query.count is None else query.count
         assert 1 <= count <= 35
-        response = messages.Response(retType=0, retMsg="")
+        response = official("Qot_GetShortSellingRank_pb2").Response(retType=0, retMsg="")
         response.s2c.SetInParent()
         for row in self.rows[first : first + count]:
             # A required field may be absent all the same.
@@ -148,19 +80,3 @@ class RankGateway(SecondGateway):
             told = len(self.rows) if self.all_count == "rows" else int(self.all_count)
             response.s2c.allCount = told
         return bytes(response.SerializePartialToString())
-
-
-def _query(body: bytes) -> Asked:
-    c2s = official("Qot_GetShortSellingRank_pb2").Request.FromString(body).c2s
-
-    def told(name: str) -> int | None:
-        return int(getattr(c2s, name)) if c2s.HasField(name) else None
-
-    return Asked(
-        told("market"),
-        told("sortField"),
-        told("sortDir"),
-        told("offset"),
-        told("count"),
-        tuple((plate.market, plate.code) for plate in c2s.plateList),
-    )

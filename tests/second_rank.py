@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 MARKETS = {"HK": 1, "US": 11}
@@ -64,15 +64,15 @@ RankRow = Mapping[str, int | float | str]
 class RankQuery:
     """One request for the rank, as it arrived; None for what was absent."""
 
-    number: int  # counts them from 1
     market: int | None
     sort_field: int | None
     sort_dir: int | None
     offset: int | None
     count: int | None
     plates: tuple[str, ...]
-    connection: int
-    arrived: float  # on the monotonic clock
+    number: int = field(default=0, compare=False)  # counts them from 1
+    connection: int = field(default=0, compare=False)
+    arrived: float = field(default=0.0, compare=False)  # on the monotonic clock
 
 
 class RefusedError(Exception):
@@ -89,7 +89,7 @@ def make_ranked(
     chance = random.Random(seed)
     rows = []
     for i in range(number):
-        row: dict[str, int | float | str] = {"security": f"{market}.T{i:04d}", "name": f"Nr. {i}"}
+        row: dict[str, int | float | str] = {"security": f"{market}.T{i}", "name": f"Nr. {i}"}
         for name in list(RANK_FIELDS)[2:]:
             # A zero that is there must be told from a field that is not.
             zero = chance.random() < 0.05
@@ -102,6 +102,12 @@ def make_ranked(
     return rows
 
 
+def as_message(row: RankRow) -> dict[str, Any]:
+    """Fields of the official message that says a row."""
+    market, _, symbol = str(row["security"]).partition(".")
+    return {**row, "security": {"market": MARKETS[market], "code": symbol}}
+
+
 def rank_query(messages: Any, body: bytes, number: int, connection: int, now: float) -> RankQuery:
     c2s = messages.Request.FromString(body).c2s
 
@@ -110,13 +116,13 @@ def rank_query(messages: Any, body: bytes, number: int, connection: int, now: fl
 
     plates = tuple(f"{_name(plate.market)}.{plate.code}" for plate in c2s.plateList)
     return RankQuery(
-        number,
         given("market"),
         given("sortField"),
         given("sortDir"),
         given("offset"),
         given("count"),
         plates,
+        number,
         connection,
         now,
     )
@@ -167,11 +173,7 @@ def rank_body(
     response.s2c.SetInParent()
     begin = query.offset or 0
     for row in rows[begin : begin + (10 if query.count is None else query.count)]:
-        values = dict(row)
-        market, _, symbol = str(values.pop("security")).partition(".")
-        item = response.s2c.dataList.add(**values)
-        item.security.market = MARKETS[market]
-        item.security.code = symbol
+        response.s2c.dataList.add(**as_message(row))
     if tells_count:
         response.s2c.allCount = len(rows)
     return bytes(response.SerializeToString())

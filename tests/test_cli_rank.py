@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 from command_line import at_a_terminal, futu_short
-from rank_gateway import COUNTS, FIELDS, Asked, RankGateway, Row, codes_of, make_rank
+from rank_gateway import FIELDS, RankGateway, Row, codes_of, make_rank
 from second_gateway import History, make_rows
+from second_rank import RANK_COUNTS, RankQuery
 
 from intake_futu_short import FutuShortCatalog, RankWarning
 from intake_futu_short.errors import ConfigError, GatewayUnreachableError
@@ -38,14 +39,14 @@ def test_a_pipe_gets_csv_with_every_column() -> None:
     rows = make_rank(40)
     with RankGateway(rows) as gateway:
         result = futu_short("rank", "--top", "36", "--gateway", gateway.url)
-        assert gateway.asked[0] == Asked(11, 4, 0, 0, 35, ())
-        assert len(gateway.asked) == 2
+        assert gateway.rank_queries[0] == RankQuery(11, 4, 0, 0, 35, ())
+        assert len(gateway.rank_queries) == 2
     assert (result.returncode, result.stderr) == (0, "")
     found = list(csv.DictReader(result.stdout.splitlines()))
     assert list(found[0]) == ["code", *FIELDS.values()]
     assert [row["code"] for row in found] == codes_of(rows)[:36]
     for sent, column in FIELDS.items():
-        kind = str if sent == "name" else int if sent in COUNTS else float
+        kind = str if sent == "name" else int if sent in RANK_COUNTS else float
         assert [kind(row[column]) for row in found] == [row[sent] for row in rows[:36]]
 
 
@@ -55,7 +56,7 @@ def test_what_is_asked_for_is_what_the_options_say() -> None:
             "rank", "HK", "--by", "volume", "--top", "5", "--ascending",
             "--plate", "HK.BK1", "--plate", "HK.BK2", "--gateway", gateway.url,
         )  # fmt: skip
-        assert gateway.asked == [Asked(1, 5, 1, 0, 5, ((1, "BK1"), (1, "BK2")))]
+        assert gateway.rank_queries == [RankQuery(1, 5, 1, 0, 5, ("HK.BK1", "HK.BK2"))]
 
 
 @terminals
@@ -163,8 +164,9 @@ def test_a_list_that_moved_is_told_in_a_line() -> None:
 
 def listed(number: int) -> RankGateway:
     """A gateway whose rank has tickers that it has short volume of."""
-    histories = {f"US.T{i}": History("US", make_rows("US", 3, seed=i)) for i in range(number)}
-    return RankGateway(make_rank(number), histories=histories)
+    rows = make_rank(number)
+    history = History("US", make_rows("US", 3))
+    return RankGateway(rows, histories=dict.fromkeys(codes_of(rows), history))
 
 
 def test_a_catalogs_watchlist_asks_the_entries_gateway_when_an_entry_is_wanted() -> None:
@@ -174,10 +176,10 @@ def test_a_catalogs_watchlist_asks_the_entries_gateway_when_an_entry_is_wanted()
         assert url in catalog.yaml()
         assert gateway.connections == 0
         assert list(catalog) == ["US.T0", "US.T1", "US.T2", "US"]
-        assert gateway.asked == [Asked(11, 8, 1, 0, 3, ())]
+        assert gateway.rank_queries == [RankQuery(11, 8, 1, 0, 3, ())]
         with catalog["US"] as panel:
             assert panel.read()["code"].unique().tolist() == ["US.T0", "US.T1", "US.T2"]
-        assert len(gateway.asked) == 1
+        assert len(gateway.rank_queries) == 1
         gateway.rows = gateway.rows[1:]
         catalog.reload()
         assert list(catalog) == ["US.T1", "US.T2", "US.T3", "US"]

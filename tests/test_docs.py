@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("reference/*.md")])
 OTHERS = sorted(ROOT.glob("*.md"))
-# README has a test of its own.
+# What README's code prints, test_readme looks at: also with other versions of the dependencies.
 WITH_CODE = [page for page in PAGES if any(block.runs for block in read_blocks(page))]
 
 
@@ -35,7 +35,7 @@ def test_the_code_of_a_page_runs_and_prints_what_it_shows(page: Path, tmp_path: 
         assert differences(page, printed) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [*OTHERS, *PAGES], ids=name_of)
 def test_code_that_does_not_run_says_why(page: Path) -> None:
     silent = [
         f"{page.name}:{block.line}"
@@ -50,7 +50,7 @@ PAGE = """
 
 ```python
 import os
-open("told", "w").write("x")
+open("told", "w").close()
 print(os.environ["FUTU_OPEND"], 1 / 4)
 ```
 
@@ -130,6 +130,14 @@ def test_a_block_that_fails_is_named(code: str, told: str, tmp_path: Path) -> No
     with pytest.raises(RuntimeError, match=r"a block of page\.md failed") as error:
         run_blocks(page, tmp_path)
     assert told in str(error.value)
+
+
+def test_what_goes_to_standard_error_is_a_failure_where_none_may(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```python\nimport logging\nlogging.warning('odd')\n```\n", encoding="utf-8")
+    assert run_blocks(page, tmp_path) == {2: ""}
+    with pytest.raises(RuntimeError, match="WARNING:root:odd"):
+        run_blocks(page, tmp_path, silent=True)
 
 
 # -- links --------------------------------------------------------------------------------------

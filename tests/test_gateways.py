@@ -677,9 +677,8 @@ def test_close_in_another_thread_ends_every_wait() -> None:
         gateways = opened(*(f"{gateway.url}?limit=1/600" for gateway in (one, two)))
 
         def stop() -> None:
-            for gateway in (one, two):
-                # mypy infers no type of a default of a lambda.
-                gateway.wait_until(lambda gateway=gateway: len(gateway.queries) == 1)  # type: ignore[misc]
+            one.wait_until(lambda: len(one.queries) == 1)
+            two.wait_until(lambda: len(two.queries) == 1)
             gateways.stop()
 
         stopper = threading.Thread(target=stop)

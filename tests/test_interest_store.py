@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-import duckdb
 import pandas as pd
-import polars as pl
-import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 from model_gateway import ModelGateway
+from parquet_readers import other_readers
 from store_contract import hk_rows
 from store_contract import ticker as volume_of
 
@@ -133,37 +131,13 @@ def test_both_series_may_have_the_same_codes_and_other_columns(store: FutuShortS
         FutuShortStore(f"{store.url}/other").read(what=WHAT, market="HK")
 
 
-def by_pandas(market: str) -> pd.DataFrame:
-    return pd.read_parquet(market)
-
-
-def by_pyarrow(market: str) -> pd.DataFrame:
-    found: pd.DataFrame = (
-        pyarrow.dataset.dataset(market, partitioning="hive").to_table().to_pandas()
-    )
-    return found
-
-
-def by_duckdb(market: str) -> pd.DataFrame:
-    files = f"{market}/*/*.parquet"
-    answer = duckdb.sql("select * from read_parquet(?, hive_partitioning = true)", params=[files])
-    assert answer is not None
-    found: pd.DataFrame = answer.df()
-    return found
-
-
-def by_polars(market: str) -> pd.DataFrame:
-    found: pd.DataFrame = pl.scan_parquet(market, hive_partitioning=True).collect().to_pandas()
-    return found
-
-
-@pytest.mark.parametrize("reader", [by_pandas, by_pyarrow, by_duckdb, by_polars])
+@other_readers
 def test_other_readers_read_a_market_as_it_lies(
-    store: FutuShortStore, tmp_path: Path, reader: Callable[[str], pd.DataFrame]
+    store: FutuShortStore, tmp_path: Path, reader: Callable[[Path], pd.DataFrame]
 ) -> None:
     other = Ticker(Security.parse("HK.00005"), SHORT_INTEREST)
     store.save(other, TickerHistory(rows(other), True))
-    frame = reader(str(tmp_path / "short_interest" / "market=HK"))
+    frame = reader(tmp_path / "short_interest" / "market=HK")
     assert set(frame.columns) >= {"code", *rows(TENCENT).columns}
     frame = frame.assign(code=frame["code"].astype(str)).sort_values(["code", "timestamp"])
     assert frame["code"].tolist() == ["HK.00005"] * 3 + ["HK.00700"] * 3

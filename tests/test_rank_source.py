@@ -7,6 +7,7 @@ import pickle
 import time
 import tracemalloc
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import fsspec
@@ -15,17 +16,16 @@ import pandas as pd
 import pytest
 import yaml
 from deaf_port import deaf_port
-from rank_gateway import (
-    COUNTS,
-    FIELDS,
+from rank_gateway import FIELDS, RankGateway, Row, codes_of, make_rank
+from second_gateway import (
     SHORT_SELLING_RANK,
-    Asked,
-    RankGateway,
-    Row,
-    codes_of,
-    make_rank,
+    Exchange,
+    History,
+    make_rows,
+    official,
+    silent_after_the_handshake,
 )
-from second_gateway import Exchange, History, make_rows, official, silent_after_the_handshake
+from second_rank import RANK_COUNTS, RankQuery
 
 from intake_futu_short import FutuShortRankSource, RankWarning
 from intake_futu_short.errors import (
@@ -67,7 +67,7 @@ def test_every_value_arrives_as_it_was_sent(market: str, missing: float) -> None
     assert frame.columns.tolist() == ["code", *FIELDS.values()]
     assert frame["code"].tolist() == codes_of(rows, market)
     for sent, column in FIELDS.items():
-        kind = "Int64" if sent in COUNTS else "float64"
+        kind = "Int64" if sent in RANK_COUNTS else "float64"
         if sent != "name":
             assert str(frame[column].dtype) == kind
         values = frame[column].astype(object).where(frame[column].notna(), None).tolist()
@@ -158,9 +158,9 @@ def test_what_is_asked_for_is_what_was_said() -> None:
             frame = source.read()
         with open_rank(gateway, market="HK", sort="short_number_change") as source:
             source.read()
-        assert gateway.asked == [
-            Asked(1, 14, 1, 0, 7, ((1, "BK1001"), (1, "LIST1059"))),
-            Asked(1, 1, 0, 0, 35, ()),
+        assert gateway.rank_queries == [
+            RankQuery(1, 14, 1, 0, 7, ("HK.BK1001", "HK.LIST1059")),
+            RankQuery(1, 1, 0, 0, 35, ()),
         ]
     assert frame.attrs["sort"] == "month_avg_short_ratio"
     assert frame.attrs["descending"] is False
@@ -204,7 +204,7 @@ def test_beyond_the_rows_wanted_nothing_is_asked() -> None:
     with RankGateway(make_rank(300)) as gateway, open_rank(gateway) as source:
         with pytest.raises(IndexError, match="has fewer partitions"):
             source.read_partition(3)
-        assert gateway.asked == []
+        assert gateway.rank_queries == []
 
 
 def test_attrs_say_when_it_was_asked_and_metadata_has_them() -> None:
@@ -341,8 +341,8 @@ def test_a_gateway_that_lists_less_than_it_counts_is_told() -> None:
 
 def test_a_gateway_that_knows_no_offset_is_an_error_and_no_endless_read() -> None:
     class Deaf(RankGateway):
-        def _rank(self, query: Asked) -> bytes:
-            return super()._rank(Asked(11, 1, 0, 0, query.count, ()))
+        def ranked(self, query: RankQuery) -> bytes:
+            return super().ranked(replace(query, offset=0))
 
     with Deaf(make_rank(300), all_count=None) as gateway, open_rank(gateway, rows=9999) as source:
         with pytest.raises(PaginationError, match=r"rows 36 to 70.*all 35 rows came before"):
@@ -352,8 +352,8 @@ def test_a_gateway_that_knows_no_offset_is_an_error_and_no_endless_read() -> Non
 
 def test_more_rows_than_were_asked_for_are_not_taken() -> None:
     class Generous(RankGateway):
-        def _rank(self, query: Asked) -> bytes:
-            return super()._rank(Asked(11, 1, 0, query.offset, 35, ()))
+        def ranked(self, query: RankQuery) -> bytes:
+            return super().ranked(replace(query, count=35))
 
     rows = make_rank(100)
     with Generous(rows) as gateway, open_rank(gateway, rows=40) as source:
@@ -395,8 +395,8 @@ def test_a_row_of_nobody_or_of_another_market_is_an_error(
 class Spoiling(RankGateway):
     """Sends a byte that no UTF-8 has in the place of each ``~``."""
 
-    def _rank(self, query: Asked) -> bytes:
-        return super()._rank(query).replace(b"~", b"\xff")
+    def ranked(self, query: RankQuery) -> bytes:
+        return super().ranked(query).replace(b"~", b"\xff")
 
 
 def test_a_text_that_is_no_utf8_is_replaced_in_a_name_and_refused_in_a_code() -> None:
@@ -479,7 +479,7 @@ def test_several_gateways_share_the_work_and_one_that_is_down_costs_nothing() ->
     with RankGateway(rows) as one, RankGateway(rows) as other:
         with open_rank(one, other, rows=350) as source:
             assert source.read()["code"].tolist() == codes_of(rows)
-        assert len(one.asked) + len(other.asked) == 10
+        assert len(one.rank_queries) + len(other.rank_queries) == 10
         with open_rank(gone, one, rows=350) as source:
             assert len(source.read()) == 350
 

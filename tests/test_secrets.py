@@ -11,6 +11,7 @@ import traceback
 import warnings
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
@@ -117,6 +118,10 @@ def read(**arguments: Any) -> object:
     return said
 
 
+def read_with(name: str, value: Any) -> object:
+    return read(**{"start": "2026-01-02", name: value})
+
+
 def asked(value: Any = "US.SAMPLE", **arguments: Any) -> object:
     with OpenQuoteContext(**arguments) as context:
         return context.get_daily_short_volume(value)[:2]
@@ -130,6 +135,10 @@ def asked_on(next_key: Any) -> object:
 def served(**arguments: Any) -> None:
     with Gateway({}, **arguments):
         pass
+
+
+def served_with(name: str, value: Any) -> None:
+    served(**{name: value})
 
 
 def examined(**arguments: Any) -> object:
@@ -168,7 +177,7 @@ PLACES: dict[str, Callable[[Any], object]] = {
     "source store": lambda v: read(store=v),
     "source storage_options": lambda v: read(store="memory://x", storage_options=v),
     **{
-        f"source {name}": lambda v, name=name: read(**{"start": "2026-01-02", name: v})  # type: ignore[misc]
+        f"source {name}": partial(read_with, name)
         for name in (
             "start",
             "end",
@@ -195,7 +204,7 @@ PLACES: dict[str, Callable[[Any], object]] = {
     "gateway histories": Gateway,
     "gateway history": lambda v: Gateway({v if isinstance(v, str) else "x": v}),
     **{
-        f"gateway {name}": lambda v, name=name: served(**{name: v})  # type: ignore[misc]
+        f"gateway {name}": partial(served_with, name)
         for name in ("rsa_key", "host", "port", "limit", "latency_s")
     },
     "gateway host for all": lambda v: served(host=v, allow_remote=True),
@@ -224,7 +233,7 @@ def test_a_key_in_any_place_is_not_shown(place: str, caplog: pytest.LogCaptureFi
     # Metadata are the caller's own, and yaml() is to hold them.
     forms = {k: v for k, v in KEYS.items() if (place, k) != ("source metadata", "mapping")}
     for form, key in forms.items():
-        said = told(lambda key=key: PLACES[place](key), caplog)  # type: ignore[misc]
+        said = told(partial(PLACES[place], key), caplog)
         assert (form, leaks(said)) == (form, [])
 
 
@@ -252,7 +261,7 @@ URL_PLACES = ("source gateway", "$FUTU_OPEND", "doctor gateway", "sync gateway",
 def test_a_key_in_a_gateways_url_is_not_shown(place: str, caplog: pytest.LogCaptureFixture) -> None:
     keys = [PEM, quote(PEM), quote_plus(PEM), BODY, quote(BODY), "".join(LINES), LINES[1]]
     for url in [form.format(key) for form in AROUND for key in keys]:
-        assert (url, leaks(told(lambda url=url: PLACES[place](url), caplog))) == (url, [])  # type: ignore[misc]
+        assert (url, leaks(told(partial(PLACES[place], url), caplog))) == (url, [])
 
 
 @pytest.mark.parametrize("place", URL_PLACES)
@@ -415,7 +424,7 @@ def test_secrets_in_the_url_of_a_store_are_not_shown(
 ) -> None:
     for form in STORES:
         url = form.replace("{}", PASSWORD)
-        said = told(lambda url=url: STORE_PLACES[place](url), caplog)  # type: ignore[misc]
+        said = told(partial(STORE_PLACES[place], url), caplog)
         assert (form, PASSWORD in said) == (form, False)
 
 
@@ -494,4 +503,4 @@ def test_pickles_and_comparisons_know_the_secrets() -> None:
     assert data.to_entry().to_data() == data
     catalog = FutuShortCatalog(["US.AAPL"], store=STORE)
     assert catalog["US.AAPL"]._captured_init_kwargs["store"] == STORE
-    assert pickle.loads(pickle.dumps(catalog))["US.AAPL"] == catalog["US.AAPL"]  # noqa: S301
+    assert pickle.loads(pickle.dumps(catalog))["US.AAPL"] == catalog["US.AAPL"]  # noqa: S301 - pickled here

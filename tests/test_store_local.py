@@ -14,15 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dask.dataframe as dd
-import duckdb
 import fsspec
 import pandas as pd
-import polars as pl
-import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 from bucket import Bucket
+from parquet_readers import other_readers
 from reachable import make_reachable
 from store_contract import (
     DAYS,
@@ -468,38 +465,7 @@ def lying(tmp_path: Path) -> Path:
 US_CODES = sorted(code for code in ODD_CODES if code.startswith("US"))
 
 
-def by_pandas(market: Path) -> pd.DataFrame:
-    return pd.read_parquet(market)
-
-
-def by_pyarrow(market: Path) -> pd.DataFrame:
-    frame: pd.DataFrame = (
-        pyarrow.dataset.dataset(market, partitioning="hive").to_table().to_pandas()
-    )
-    return frame
-
-
-def by_duckdb(market: Path) -> pd.DataFrame:
-    files = f"{market}/*/*.parquet"
-    answer = duckdb.sql("select * from read_parquet(?, hive_partitioning = true)", params=[files])
-    assert answer is not None
-    frame: pd.DataFrame = answer.df()
-    return frame
-
-
-def by_polars(market: Path) -> pd.DataFrame:
-    frame: pd.DataFrame = pl.scan_parquet(market, hive_partitioning=True).collect().to_pandas()
-    return frame
-
-
-def by_dask(market: Path) -> pd.DataFrame:
-    frame: pd.DataFrame = dd.read_parquet(market).compute(scheduler="synchronous")
-    return frame
-
-
-# Dask's own, under pandas 3.1.
-@pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.reset_index")
-@pytest.mark.parametrize("reader", [by_pandas, by_pyarrow, by_duckdb, by_polars, by_dask])
+@other_readers
 def test_other_readers_read_it_as_it_lies(
     lying: Path, reader: Callable[[Path], pd.DataFrame]
 ) -> None:

@@ -136,7 +136,7 @@ def _corrupt(opened: ExitStack, folder: Path) -> None:
 
 
 def _not_short_volume(opened: ExitStack, folder: Path) -> None:
-    pd.DataFrame({"price": [1.0]}).shortvol  # noqa: B018
+    pd.DataFrame({"price": [1.0]}).shortvol  # noqa: B018 - the access is what is refused
 
 
 def _position(opened: ExitStack, folder: Path) -> None:

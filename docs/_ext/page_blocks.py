@@ -117,8 +117,17 @@ with open(answer, "w", encoding="utf-8") as file:
 '''
 
 
-def run_blocks(page: Path, directory: Path) -> dict[int, str]:
+def run_blocks(page: Path, directory: Path, *, silent: bool = False) -> dict[int, str]:
     """Run the blocks of a page in a directory.
+
+    Parameters
+    ----------
+    page : Path
+        A file of Markdown.
+    directory : Path
+        Where the blocks run; empty at first.
+    silent : bool
+        Whether text on standard error is a failure, too.
 
     Returns
     -------
@@ -154,7 +163,7 @@ def run_blocks(page: Path, directory: Path) -> dict[int, str]:
             "PYTHONUTF8": "1",
         },
     )  # fmt: skip
-    if done.returncode:
+    if done.returncode or (silent and done.stderr):
         raise RuntimeError(f"a block of {page.name} failed:\n{done.stderr}")
     printed = json.loads(answer.read_text(encoding="utf-8"))
     answer.unlink()

@@ -46,10 +46,8 @@ __all__ = [
     "what_option",
 ]
 
-# click's classes are generic from 8.2 on.
 
-
-class Choice(click.Choice):  # type: ignore[type-arg,unused-ignore]
+class Choice(click.Choice):  # type: ignore[type-arg,unused-ignore]  # generic from 8.2 on
     """One of some names; a mistyped one is answered with the nearest."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -62,7 +60,7 @@ class Choice(click.Choice):  # type: ignore[type-arg,unused-ignore]
             self.fail(f"{error.message}{advice}", param, ctx)
 
 
-class _Checked(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+class _Checked(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic from 8.2 on
     """What the package reads: its own words say what is wrong."""
 
     def __init__(self, name: str, read: Callable[[str], Any]) -> None:
@@ -103,7 +101,7 @@ def _gateway(text: str) -> str:
     return text
 
 
-class _Count(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+class _Count(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic from 8.2 on
     """A number of things, 1 or more, or ``all``."""
 
     def __init__(self, things: str) -> None:
