@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -28,7 +29,12 @@ def name_of(page: Path) -> str:
 # -- code ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
+def slow_where_long(page: Path) -> Any:
+    """The page of the command line starts a process for each of its many commands."""
+    return pytest.param(page, marks=pytest.mark.slow) if page.stem == "command-line" else page
+
+
+@pytest.mark.parametrize("page", [slow_where_long(page) for page in WITH_CODE], ids=name_of)
 def test_the_code_of_a_page_runs_and_prints_what_it_shows(page: Path, tmp_path: Path) -> None:
     printed = run_blocks(page, tmp_path)
     if int(pd.__version__.partition(".")[0]) >= 3:  # which show some values in another way

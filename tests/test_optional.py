@@ -158,10 +158,12 @@ def test_requests_are_counted_within_the_process_where_no_file_can_be(
     assert "ValueError('broken')" in warned
 
 
-BACKENDS = ["module://matplotlib_inline.backend_inline", "nonsense"]
+UNUSABLE = ["module://no.such.backend", "nonsense"]
+INLINE = "module://matplotlib_inline.backend_inline"
 
 
-@pytest.mark.parametrize("backend", [*BACKENDS, "module://no.such.backend", "tkagg", ""])
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", [*UNUSABLE, INLINE, "tkagg", ""])
 def test_a_file_is_drawn_whatever_shows_figures(backend: str, tmp_path: Path) -> None:
     code = READ + (
         "import os\nfrom intake_futu_short import plotting\n"
@@ -172,7 +174,7 @@ def test_a_file_is_drawn_whatever_shows_figures(backend: str, tmp_path: Path) ->
     assert (tmp_path / "figure.png").stat().st_size
 
 
-@pytest.mark.parametrize("backend", [*BACKENDS, "module://no.such.backend"])
+@pytest.mark.parametrize("backend", UNUSABLE)
 def test_a_figure_is_drawn_where_nothing_can_show_it(backend: str, tmp_path: Path) -> None:
     code = READ + (
         "axes = frame.shortvol.plot()\naxes[0].figure.savefig('figure.png')\n"

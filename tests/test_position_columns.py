@@ -235,7 +235,7 @@ def as_interest(reports: list[dict[str, Any]], market: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("market", ["HK", "US"])
-@pytest.mark.parametrize("seed", range(0, 150, 50))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (50, 100))])
 def test_random_frames_are_joined_as_by_hand(market: str, seed: int) -> None:
     zone = {"HK": "Asia/Hong_Kong", "US": "America/New_York"}[market]
     short = {"HK": "short_sell_shares_traded", "US": "total_shares_short"}[market]
