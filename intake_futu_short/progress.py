@@ -226,8 +226,7 @@ class _Cell(io.TextIOBase):
     encoding = "utf-8"
 
     def __init__(self) -> None:
-        # Loaded in a notebook only, and not always installed where types are checked.
-        import IPython.display as cell  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415
+        import IPython.display as cell  # noqa: PLC0415 - loaded in a notebook only
 
         self._handle: Any = cell.display({"text/plain": ""}, raw=True, display_id=True)
         self._shown = ""
