@@ -30,6 +30,7 @@ from intake_futu_short.security import Security
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
 
 def ticker(code: str) -> Ticker:
@@ -86,6 +87,15 @@ def keep(store: FutuShortStore, ticker: Ticker, history: TickerHistory) -> Ticke
     """Save a history in place of whatever is kept."""
     kept = store.load(ticker)
     return store.save(ticker, replace(history, version=kept and kept.version))
+
+
+def files_kept(root: Path) -> set[str]:
+    """Names of all files below a directory, without the locks.
+
+    Some versions of filelock leave a lock's file when they let go of it, others remove it.
+    """
+    files = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {str(path.relative_to(root)) for path in files}
 
 
 def hk_rows(days: Sequence[str] = DAYS, price: float = 600.0) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from store_contract import (
     TENCENT_FILE,
     WHOLE,
     assert_same,
+    files_kept,
     keep,
     locked,
     ticker,
@@ -87,11 +88,12 @@ def test_users_of_a_group_share_a_store(tmp_path: Path, mode: int) -> None:
     said = finished(python(SYNC_AS_MEMBERS, str(shared / "short"), str(tmp_path / "own"), *users))
     assert said.splitlines() == ["2 2", "3 3", "4 4"]
     files = f"{mode & 0o666:o}"
-    assert modes(shared) == {
+    found = modes(shared)
+    found.pop("short/short_volume/.locks/HK.00700.lock", None)  # see files_kept
+    assert found == {
         "short": f"{mode:o}",
         "short/short_volume": f"{mode:o}",
         "short/short_volume/.locks": f"{mode:o}",
-        "short/short_volume/.locks/HK.00700.lock": files,
         "short/short_volume/market=HK": f"{mode:o}",
         "short/short_volume/market=HK/code=HK.00700": f"{mode:o}",
         f"short/{TENCENT_FILE}": files,
@@ -106,8 +108,7 @@ def test_files_can_be_read_by_whom_the_directory_can(tmp_path: Path, mode: int, 
     for _ in range(2):
         keep(FutuShortStore(tmp_path), TENCENT, WHOLE)
         with locked(FutuShortStore(tmp_path), TENCENT):
-            pass
-    found = modes(tmp_path)
+            found = modes(tmp_path)
     assert found[TENCENT_FILE] == found["short_volume/.locks/HK.00700.lock"] == files
     assert found["short_volume/market=HK"] == f"{mode:o}"
 
@@ -170,8 +171,7 @@ def test_a_market_or_a_ticker_may_lie_on_another_disk(
     assert store.info()["rows"].tolist() == [3]
     assert store.read()["timestamp_str"].tolist() == DAYS[::-1]
     assert [path.name for path in other_disk.rglob("*") if path.is_file()] == ["history.parquet"]
-    locks = tmp_path / "short_volume" / ".locks"
-    assert [path.name for path in locks.iterdir()] == ["HK.00700.lock"]
+    assert files_kept(tmp_path / "short_volume" / ".locks") == set()
 
 
 def test_a_rename_that_is_refused_across_disks_is_made_beside_the_file(
@@ -286,7 +286,7 @@ print(taken)
 
 @pytest.mark.compat
 def test_many_take_and_drop_one_lock(tmp_path: Path) -> None:
-    """filelock 3.21 and its next versions remove the file as they let go of it."""
+    """filelock 3.20.4 to 3.25 remove the file as they let go of it."""
     command = [sys.executable, "-c", HAMMER, str(tmp_path / "US.AAPL")]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     hammers = [subprocess.Popen(command, **pipes) for _ in range(3)]
