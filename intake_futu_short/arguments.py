@@ -25,7 +25,7 @@ from intake_futu_short.described import described, is_like_key
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.opend.address import GatewayURL, key_path
 from intake_futu_short.security import Security
-from intake_futu_short.wording import argument, keyword
+from intake_futu_short.wording import argument, either, keyword
 
 if TYPE_CHECKING:
     from intake_futu_short.security import Market
@@ -105,10 +105,10 @@ def whole(name: str, value: object, low: int, high: int | None, unit: str) -> in
 
 
 def rows_a_page(value: object) -> int:
-    """``num``: rows a page, 1 to 50; 50 when left open."""
+    """``num``: rows per page, 1 to 50; 50 when left open."""
     if _is_open(value):
         return MAX_ROWS_A_PAGE
-    return whole("num", value, 1, MAX_ROWS_A_PAGE, "rows a page")
+    return whole("num", value, 1, MAX_ROWS_A_PAGE, "rows per page")
 
 
 def pages(value: object) -> int | None:
@@ -145,6 +145,7 @@ def plates(value: object, within: Market) -> list[str] | None:
     given = listed(value)
     if given is not None and not given:
         raise ConfigError("plates is an empty list: name one plate or more, or leave it out")
+    name = either("plates", "--plate")
     found: list[str] = []
     for item in [value] if given is None else given:
         try:
@@ -156,7 +157,7 @@ def plates(value: object, within: Market) -> list[str] | None:
             ) from error
         if plate.market != within:
             raise ConfigError(
-                f"plates names {plate}, and the rank is of the market {within.name}: its plates "
+                f"{name} names {plate}, and the rank is of the market {within.name}: its plates "
                 f"have codes such as '{within.name}.BK2024'"
             )
         found.append(plate.code)

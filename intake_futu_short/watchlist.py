@@ -21,7 +21,8 @@ from intake_futu_short.security import Security
 __all__ = ["decoded", "parse"]
 
 ACCEPTED = (
-    "a code a line (# begins a comment), a CSV file with a column 'code', or a YAML or JSON list"
+    "one code per line (# begins a comment), a CSV file with a column 'code', or a list in YAML "
+    "or JSON"
 )
 
 # Lines end here. Python, and YAML too, would also end them within names of companies.

@@ -48,8 +48,10 @@ def with_closed_stdout(*arguments: str, cwd: Path | None = None) -> CompletedPro
     return CompletedProcess(arguments, code, "", _written(stderr))
 
 
-def at_a_terminal(*arguments: str, cwd: Path | None = None) -> tuple[int, list[str]]:
-    """Exit code, and the lines that a person sees."""
+def at_a_terminal(
+    *arguments: str, cwd: Path | None = None, columns: int = 200
+) -> tuple[int, list[str]]:
+    """Exit code, and the lines that a person sees on a terminal of some width."""
     import pty  # noqa: PLC0415 - not on Windows
 
     ours, theirs = pty.openpty()
@@ -57,7 +59,7 @@ def at_a_terminal(*arguments: str, cwd: Path | None = None) -> tuple[int, list[s
     with ThreadPoolExecutor(1) as reader:
         seen = reader.submit(_read, ours)
         with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
-            code = _run(arguments, terminal, terminal, cwd, {"COLUMNS": "200"})
+            code = _run(arguments, terminal, terminal, cwd, {"COLUMNS": str(columns)})
     return code, seen.result().decode().splitlines()
 
 

@@ -60,7 +60,7 @@ class ModelGateway:
     window
         How many rows it has at most; older ones are forgotten.
     num
-        Rows a page.
+        Rows per page.
     cursor
         ``"day"``: the oldest day sent. ``"offset"``: the number of rows sent.
     """

@@ -157,7 +157,7 @@ def test_at_a_terminal_a_read_is_a_table(tmp_path: Path) -> None:
         (["read", "US.AAPL", "--timeout", "0"], 2, "'--timeout'"),
         (["read", "US.AAPL", "--refresh", "nevr"], 2, "Did you mean 'never'?"),
         (["read", "US.AAPL", "--refresh", "never"], 2, "name it with --store"),
-        (["read", "US.AAPL", "--start", "2026-02-30"], 2, "'2026-02-30' is no day such as"),
+        (["read", "US.AAPL", "--start", "2026-02-30"], 2, "'2026-02-30' is not a day: write"),
         (["read", "US.AAPL", "--gateway", "http://h"], 2, "'--gateway'"),
         (["read", "US.AAPL", "--quiet", "-v"], 2, "--quiet and --verbose contradict"),
         (["-v", "read", "US.AAPL", "-q"], 2, "--quiet and --verbose contradict"),
@@ -206,15 +206,19 @@ def test_an_interrupted_read_exits_by_130_without_a_traceback(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
-def test_whoever_reads_our_output_may_stop(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command", ["read US.SAMPLE --format json", "read US.AAPL --last 1", "doctor"]
+)
+def test_whoever_reads_our_output_may_stop(command: str, tmp_path: Path) -> None:
     with subprocess.Popen(
-        [FUTU_SHORT, "read", "US.SAMPLE", "--gateway", "sample://", "--format", "json"],
+        [FUTU_SHORT, *command.split(), "--gateway", "sample://"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path,
     ) as process:  # fmt: skip
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")

@@ -19,7 +19,7 @@ from gateway_peer import PATIENCE_S
 from second_gateway import INIT_CONNECT, Exchange, History, SecondGateway, make_rows
 
 from intake_futu_short import FutuShortStore
-from intake_futu_short.cli import main
+from intake_futu_short.cli import main, tables
 from intake_futu_short.gateway import Gateway, sample_histories
 
 if TYPE_CHECKING:
@@ -127,6 +127,9 @@ def test_what_is_stored_of_the_others_is_read_and_listed(kept: str) -> None:
          "Invalid value for '--gateway'"),
         (["read", "--watchlist", "rank://US", "--store", "s", "--refresh", "never"],
          "--refresh never asks none"),
+        (["read", "--watchlist", "lost.txt"], "--watchlist 'lost.txt': there is no such file"),
+        (["rank", "--plate", "plate"], "Invalid value for '--plate': 'plate' is not a code"),
+        (["rank", "US", "--plate", "HK.LIST1"], "--plate names HK.LIST1"),
         (["plot", *(f"US.T{i}" for i in range(13)), "-o", "f.png", "--kind", "panels"],
          "--kind heatmap"),
     ],
@@ -434,3 +437,14 @@ def test_a_directory_that_cannot_be_is_called_one() -> None:
     assert result.returncode == 1
     assert "Does that directory exist?" in result.stderr
     assert "bucket" not in result.stderr
+
+
+def test_large_numbers_have_no_decimals_in_a_table() -> None:
+    frame = pd.DataFrame(
+        {"implied_shares": [2_005_715_909.0909, float("nan")], "close": [100_000.5, 9.25]}
+    )
+    assert tables.table(frame).splitlines() == [
+        "implied_shares       close",
+        " 2,005,715,909  100,000.50",
+        "             -        9.25",
+    ]

@@ -103,7 +103,7 @@ def test_the_newest_of_each_ticker_are_counted_after_start_and_end() -> None:
 def test_other_numbers_of_days_are_refused(last: str) -> None:
     result = futu_short("read", "US.AAPL", "--gateway", "sample://", "--last", last)
     assert (result.returncode, result.stdout) == (2, "")
-    assert "is no number of sessions" in result.stderr
+    assert "is neither a number of sessions" in result.stderr
 
 
 def test_a_store_of_then_is_looked_back_at_too(tmp_path: Path) -> None:

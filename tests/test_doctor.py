@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import futu_short
+from command_line import at_a_terminal, futu_short
 from second_gateway import (
     DAILY_SHORT_VOLUME,
     INIT_CONNECT,
@@ -254,3 +255,13 @@ def test_the_command_prints_a_line_a_step_and_exits_by_what_it_found() -> None:
     bad = futu_short("doctor", "--gateway", url)
     assert (bad.returncode, bad.stderr) == (1, "")
     assert "not tried  handshake" in bad.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
+def test_long_findings_are_wrapped_at_a_terminal() -> None:
+    code, lines = at_a_terminal("doctor", "--gateway", "sample://", columns=80)
+    assert code == 0
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("ok         versions    Python ")
+    assert lines[1].startswith(" " * 23)
+    assert [line.split()[1] for line in lines if line.startswith("ok")] == STEPS

@@ -281,8 +281,8 @@ def test_what_is_no_metric_is_known_before_rows_are_read(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--top", "0"], "'--top': '0' is no number of tickers, 1 or more, and not 'all'"),
-        (["--top", "some"], "'some' is no number of tickers"),
+        (["--top", "0"], "'--top': '0' is neither a number of tickers (1 or more) nor 'all'"),
+        (["--top", "some"], "'some' is neither a number of tickers"),
         (["-o", "screen.txt"], "'screen.txt' must end in .csv, .json or .html"),
         (["-o", "nowhere/screen.html"], "There is no directory 'nowhere'"),
         (["--market", "SH"], "Invalid value for '--market'"),

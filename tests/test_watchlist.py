@@ -46,7 +46,7 @@ def test_codes_are_read_once_each_in_their_order(name: str, text: str) -> None:
     [
         ("list.txt", "US.AAPL\n00700.HK\n", "line 2: .*'HK.00700'"),
         ("list.txt", "US.AAPL, HK.00700\n", "line 1"),
-        ("list.txt", "# nothing\n", "holds no codes; expected a code a line"),
+        ("list.txt", "# nothing\n", "holds no codes; expected one code per line"),
         ("list.txt", "", "holds no codes"),
         ("list.csv", "code\nUS.AAPL\nAAPL\n", "line 3: .*prefix is missing"),
         ("list.csv", "name,code\nApple,\n", "line 2"),

@@ -28,8 +28,8 @@ def check(codes: tuple[str, ...], store: str, market: str | None, what: str) -> 
 
     Reads every file, or those of the tickers named, and asks no gateway. Prints what was found of
     each: a table on a terminal, CSV in a pipe; with --quiet only which files are not sound. Rows
-    that do not add up are told and leave the exit code at 0: they are what the gateway sent. Of
-    short interest only the files are checked, since its rows have nothing to add.
+    that do not add up are counted, and the exit code stays 0: they are what the gateway sent. Of
+    short interest only the files are checked, since nothing in its rows adds up to anything else.
 
     Exit codes: 3 when a file is not sound, 1 when nothing is kept.
     """

@@ -1,4 +1,4 @@
-"""``futu-short doctor``: from the installed packages to one answered request, a finding a step.
+"""``futu-short doctor``: from the installed packages to one answered request, one finding per step.
 
 Takes one request of the gateway's limit, and counts it like any other.
 """

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import shutil
+import sys
+import textwrap
+from typing import TYPE_CHECKING
 
 import click
 
 from intake_futu_short.cli.options import CODE, GATEWAY, KEY_FILE
 from intake_futu_short.cli.outcome import NOTHING, is_quiet
+
+if TYPE_CHECKING:
+    from intake_futu_short.cli.doctor import Finding
 
 __all__ = ["doctor"]
 
@@ -35,9 +42,8 @@ def doctor(
 ) -> None:
     """Find out what keeps reading from working. Takes one request.
 
-    With --record it also finds out how this gateway behaves where that is not known. The file
-    holds market data, the gateway's texts and times, and no account, host or key: read it, then
-    share it if you like.
+    With --record it also asks what no document says about gateways. The file holds market data,
+    the gateway's texts and times, and no account, host or key: read it, then share it if you like.
 
     Exit codes: 1 when something failed. A gateway that answers without knowing the default ticker
     works.
@@ -55,7 +61,7 @@ def doctor(
         for finding in examine(gateway, code, rsa_key, asks=record is None):
             failed |= finding.state == "failed"
             if finding.state == "failed" or not is_quiet():
-                click.echo(f"{finding.state:<10} {finding.step:<11} {finding.text}")
+                click.echo(_line(finding))
         if failed:
             raise click.exceptions.Exit(NOTHING)
         if write is not None:
@@ -63,3 +69,14 @@ def doctor(
             code = code or DEFAULT_CODE
             recording.make(write, click.echo, gateway=gateway, code=code, rsa_key=rsa_key, now=now)
             click.echo(f"\n{record} is written. {recording.WHAT_NEXT}")
+
+
+def _line(finding: Finding) -> str:
+    """One line; on a terminal that is narrower, several, of which the others are indented."""
+    line = f"{finding.state:<10} {finding.step:<11} {finding.text}"
+    if not sys.stdout.isatty():
+        return line
+    return textwrap.fill(
+        line, shutil.get_terminal_size().columns, subsequent_indent=" " * 23,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip

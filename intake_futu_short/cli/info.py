@@ -19,7 +19,7 @@ __all__ = ["info"]
 @market_option("Only of this market.")
 @what_option
 def info(store: str, market: str | None, what: str) -> None:
-    """List what a store keeps: a row a ticker.
+    """List what a store keeps: one row per ticker.
 
     Its rows, first and last day, whether the history goes back to its beginning (complete), when
     the gateway was last asked (checked, UTC), and the size of its file. Reads the ends of the

@@ -86,7 +86,7 @@ def _day(text: str) -> str | None:
         return arguments.date("day", text)
     except ConfigError as error:  # names an argument, and speaks of Python's dates too
         raise ConfigError(
-            f"{text!r} is no day such as 2026-01-02, 20260102 or 2026/01/02"
+            f"{text!r} is not a day: write 2026-01-02, 20260102 or 2026/01/02"
         ) from error
 
 
@@ -128,7 +128,7 @@ class _Count(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generi
             number = 0
         if number < 1:
             self.fail(
-                f"{value!r} is no number of {self._things}, 1 or more, and not 'all'", param, ctx
+                f"{value!r} is neither a number of {self._things} (1 or more) nor 'all'", param, ctx
             )
         return number
 
@@ -153,7 +153,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "end": {"type": DAY, "metavar": "DAY", "help": "Last trading day, likewise."},
     "num": {
         "type": click.IntRange(1, arguments.MAX_ROWS_A_PAGE),
-        "help": "Rows a page of the gateway.",
+        "help": "Rows per page of the gateway.",
     },
     "gateway": {
         "type": GATEWAY, "metavar": "URL", "multiple": True,
@@ -170,7 +170,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "default), always, for all of the history (full), or never.",
     },
     "max-pages": {
-        "type": click.IntRange(1), "help": "Read no more than the newest so many pages.",
+        "type": click.IntRange(1), "help": "Read at most this many pages, newest first.",
     },
     "rsa-key": {
         "type": KEY_FILE, "metavar": "FILE", "help": "The RSA private key that OpenD is set to.",
@@ -204,7 +204,7 @@ def watchlist_option(command: Command) -> Command:
     """Option for a file of tickers, which are added to those that are named."""
     return click.option(
         "--watchlist", metavar="FILE|URL", type=LIST_FILE,
-        help="File with codes, a code a line (- is standard input); or "
+        help="File with one code per line (- is standard input); or "
         "rank://US?sort=short_ratio&rows=200.",
     )(command)  # fmt: skip
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "DONE",
     "INTERRUPTED",
     "NOTHING",
     "SOME_FAILED",
@@ -26,6 +27,7 @@ __all__ = [
     "Interruption",
     "Loudness",
     "WrongArgument",
+    "has_lost_its_reader",
     "is_quiet",
     "loudness_options",
     "note",
@@ -33,6 +35,7 @@ __all__ = [
     "tell_failures",
 ]
 
+DONE = 0
 NOTHING = 1
 WRONG_ARGUMENT = 2
 SOME_FAILED = 3
@@ -86,6 +89,15 @@ def tell_failures(failures: Mapping[str, object]) -> None:
     for code, error in failures.items():
         text = printable(error)
         click.echo(f"Error: {text if code in text else f'{code}: {text}'}", err=True)
+
+
+def has_lost_its_reader() -> bool:
+    """Whether the pipe we write to is closed. If it is not, an empty line is written."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        return True
+    return False
 
 
 def loudness_options() -> list[click.Option]:

@@ -48,15 +48,15 @@ _BEFORE_ROWS = 60
 )  # fmt: skip
 @click.option(
     "--dpi", type=click.IntRange(20, 1200), default=150, show_default=True,
-    help="Dots an inch of a PNG, which is 9 inches wide.",
+    help="Dots per inch of a PNG, which is 9 inches wide.",
 )  # fmt: skip
 def plot(
     codes: tuple[str, ...], *, watchlist: str | None, output: str, dpi: int, **given: Any
 ) -> None:
     """Draw the short volume of a ticker, or of several of one market, into a file.
 
-    Windows of the first days shown look back at days before, which are read too. Of one ticker
-    the reported open positions are read and drawn as well, where there are any to be had.
+    Windows of the first days shown look back at the days before, which are read too. For a single
+    ticker the reported open positions are drawn as well, if there are any.
 
     Exit codes: 1 when there is nothing to draw, 3 when some tickers failed; the others are drawn.
     """

@@ -12,6 +12,7 @@ import click
 
 from intake_futu_short.cli import frame_output, tables
 from intake_futu_short.cli.options import (
+    CODE,
     Choice,
     as_arguments,
     output_option,
@@ -69,7 +70,10 @@ _OTHERS = {
     "--top", default=20, type=click.IntRange(1), show_default=True, help="How many tickers."
 )
 @click.option("--ascending", is_flag=True, help="The lowest first.")
-@click.option("--plate", "plates", multiple=True, help="Only of this plate, such as US.BK2024.")
+@click.option(
+    "--plate", "plates", metavar="CODE", type=CODE, multiple=True,
+    help="Only of this plate, such as US.BK2024. May be given several times.",
+)  # fmt: skip
 @source_options("gateway", "rsa-key", "timeout")
 @output_option("Write to FILE: .csv, .json or .parquet.", endings=("csv", "json", "parquet"))
 def rank(
@@ -78,8 +82,8 @@ def rank(
 ) -> None:  # fmt: skip
     """Show what was sold short most on the newest day of a MARKET, US or HK.
 
-    Asks the gateway, for 35 tickers a request. Prints a table on a terminal, CSV with every column
-    in a pipe. Whether the gateway lists the whole market is not known.
+    Asks the gateway: one request for each 35 tickers. Prints a table on a terminal, CSV with every
+    column in a pipe. Whether the gateway lists the whole market is not known.
     """
     from intake_futu_short.rank_source import FutuShortRankSource
 

@@ -72,8 +72,11 @@ def _listed(watchlist: str, given: dict[str, Any]) -> list[str]:
             "with them."
         )
     asking = {name: given[name] for name in ASKING if name in given}
-    with notes_of_a_rank():
-        return read_watchlist(watchlist, **as_arguments(asking))
+    try:
+        with notes_of_a_rank():
+            return read_watchlist(watchlist, **as_arguments(asking))
+    except FileNotFoundError as error:
+        raise click.UsageError(f"--watchlist {error.filename!r}: there is no such file.") from error
 
 
 @contextlib.contextmanager
@@ -123,7 +126,9 @@ def read_rows(tickers: Tickers, given: dict[str, Any], warmup: int = 0) -> Rows:
             )
         else:
             if wanted.get("refresh") == "never" and not wanted.get("store"):
-                raise click.UsageError("--refresh never reads a store: name it with --store.")
+                raise click.UsageError(
+                    "--refresh never needs a store to read: name it with --store."
+                )
             frame = _read_now(tickers, {**wanted, "warmup": warmup}, what)
     except PanelError as error:
         if error.partial is None or len(error.failures) >= len(tickers.codes):

@@ -30,8 +30,7 @@ __all__ = ["screen"]
 @click.option("--top", default="20", show_default=True, type=COUNT, help="How many tickers.")
 @click.option("--ascending", is_flag=True, help="The lowest first.")
 @last_option(
-    None, more=" By default the newest, of which each ticker has a row; on a page 60, which its "
-    "lines span.",
+    None, more=" By default 1, or 60 for an .html page, which draws a line through them.",
 )  # fmt: skip
 @output_option(
     "Write to FILE: .csv, .json, or .html for a page to look at and pass on.",

@@ -31,9 +31,9 @@ __all__ = ["serve"]
     help="How often clients may ask; OpenD's own is 30/30.",
 )  # fmt: skip
 @click.option(
-    "--rsa-key", metavar="FILE", type=KEY_FILE, help="RSA private key (PEM) that encrypts."
+    "--rsa-key", metavar="FILE", type=KEY_FILE, help="RSA private key (PEM), to encrypt with."
 )
-@click.option("--allow-remote", is_flag=True, help="Listen beyond this host. Knows no password.")
+@click.option("--allow-remote", is_flag=True, help="Listen beyond this host. There is no password.")
 def serve(
     *,
     store: str,
@@ -47,7 +47,7 @@ def serve(
 
     Short volume, short interest and the short-selling rank of what is kept.
 
-    Tickers synced meanwhile are served as they then are. Ctrl-C ends it.
+    What is synced while it runs is served too. Ctrl-C ends it.
     """
     from intake_futu_short.gateway import Gateway
     from intake_futu_short.gateway.served import StoredHistories

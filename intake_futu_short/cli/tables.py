@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["MISSING", "beside", "cell", "cells", "padded", "table", "width"]
 
 MISSING = "-"
+# Of numbers all as large as this, such as turnovers, nobody reads the decimals.
+_LARGE = 100_000
 
 
 def cell(value: Any) -> str:
@@ -43,6 +45,13 @@ def _column(values: list[Any]) -> pd.Series[str]:
     import pandas as pd
 
     texts = [cell(value) for value in values]
+    sizes = [abs(value) for value in values if _has_decimals(value) and value]
+    if sizes and min(sizes) >= _LARGE:
+        texts = [
+            f"{value:,.0f}" if _has_decimals(value) else text
+            for text, value in zip(texts, values, strict=True)
+        ]
+        return pd.Series(texts, dtype=object)
     numbers = [text for text, value in zip(texts, values, strict=True) if _has_decimals(value)]
     spare = min((len(text) - len(text.rstrip("0")) for text in numbers if "." in text), default=0)
     if spare:
@@ -59,7 +68,7 @@ def _has_decimals(value: Any) -> bool:
 
 
 def table(frame: pd.DataFrame, left: tuple[str, ...] = ("code",)) -> str:
-    """Lay a frame out: a heading, and a line a row. Texts in `left` begin below each other."""
+    """Lay a frame out: a heading, and one line per row. Texts in `left` begin below each other."""
     return beside(
         padded([str(name), *_column(frame[name].tolist())], is_text=name in left)
         for name in frame.columns
@@ -79,5 +88,5 @@ def width(text: str) -> int:
 
 
 def beside(columns: Iterable[Sequence[str]]) -> str:
-    """Put padded columns beside each other: a line a row."""
+    """Put padded columns beside each other: one line per row."""
     return "".join(f"{'  '.join(line).rstrip()}\n" for line in zip(*columns, strict=True))
