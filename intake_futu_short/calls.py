@@ -176,7 +176,7 @@ class Call:
         next_key : str or None
             Cursor that came with the page before; None asks for the newest page.
         num : int or None
-            Rows a page; None leaves it to the gateway (10).
+            Rows per page; None leaves it to the gateway (10).
         """
         request = self.messages.Request()
         request.c2s.security.market = security.market.number
@@ -236,7 +236,7 @@ class Ticker:
         next_key : str or None
             Cursor that came with the page before; None asks for the newest page.
         num : int or None
-            Rows a page; None leaves it to the gateway (10).
+            Rows per page; None leaves it to the gateway (10).
         issuer : object
             As in `Question`.
         """

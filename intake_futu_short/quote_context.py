@@ -138,7 +138,7 @@ class OpenQuoteContext:
         next_key : str, optional
             ``attrs["next_key"]`` of the page before; None for the newest page.
         num : int, optional
-            Rows a page, 1 to 50; None leaves it to the gateway (10).
+            Rows per page, 1 to 50; None leaves it to the gateway (10).
 
         Returns
         -------
@@ -168,7 +168,7 @@ class OpenQuoteContext:
         next_key : str, optional
             ``attrs["next_key"]`` of the page before; None or ``""`` for the newest page.
         num : int, optional
-            Rows a page, 1 to 50; None leaves it to the gateway (10).
+            Rows per page, 1 to 50; None leaves it to the gateway (10).
 
         Returns
         -------

@@ -38,7 +38,7 @@ class Slices:
     Attributes
     ----------
     num : int
-        Rows a page.
+        Rows per page.
     start, end : str or None
         First and last trading day wanted, ``YYYY-MM-DD``.
     warmup : int

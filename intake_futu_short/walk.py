@@ -58,7 +58,7 @@ class Walk:
     ticker : Ticker
         Whose rows.
     num : int, optional
-        Rows a page; None leaves it to the gateway.
+        Rows per page; None leaves it to the gateway.
     origin : str
         Who answers, for messages.
     start, end : str, optional

@@ -41,7 +41,7 @@ class Request:
     next_key : str or None
         Cursor, cut after 256 characters; None when the request carried none.
     num : int or None
-        Rows a page; None when the request left it open.
+        Rows per page; None when the request left it open.
     call : str
         `Call.name` of the call: "short_volume", "short_interest" or "short_selling_rank".
     offset : int
