@@ -138,7 +138,7 @@ class _Reader(BaseReader):  # type: ignore[misc]  # Intake has no types
         return short_volume(self)
 
     def discover(self, **changes: Any) -> Any:
-        """Read the newest page only, which costs one request a ticker."""
+        """Read the newest page only, which costs one request per ticker."""
         return self.read(**{**changes, "max_pages": 1})
 
 

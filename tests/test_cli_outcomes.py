@@ -361,7 +361,7 @@ def interrupted(gateway: SecondGateway, *arguments: str) -> tuple[int, str, str]
 def test_an_interrupted_sync_says_what_is_done_and_that_it_goes_on(stuck: SecondGateway) -> None:
     assert interrupted(stuck, "sync", "US.A", "US.B", "--store", "kept") == (
         130, "",
-        "Interrupted. 1 of 2 tickers are done. What came of the others is kept in kept too, "
+        "Interrupted. 1 of 2 tickers are done. What came of the rest is also kept in kept, "
         "and the next sync goes on from there.\n",
     )  # fmt: skip
     kept = FutuShortStore("kept").info().set_index("code")

@@ -41,7 +41,7 @@ __all__ = ["main"]
 
 
 class _Commands(click.Group):
-    """Commands whose errors of ours end in one line instead of a traceback."""
+    """Commands that print errors of this package as one line instead of a traceback."""
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command, which takes ``-v`` and ``--quiet`` too."""

@@ -72,7 +72,7 @@ def doctor(
 
 
 def _line(finding: Finding) -> str:
-    """One line; on a terminal that is narrower, several, of which the others are indented."""
+    """Write a finding as a line. A terminal that is too narrow gets more lines, indented."""
     line = f"{finding.state:<10} {finding.step:<11} {finding.text}"
     if not sys.stdout.isatty():
         return line

@@ -1,4 +1,4 @@
-"""Which rows of a frame are wanted, and they as the bytes of a file or as a table for a person."""
+"""Selects the rows of a frame that a command shows, and writes them: a file, or a table."""
 
 from __future__ import annotations
 

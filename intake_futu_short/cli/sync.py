@@ -75,8 +75,8 @@ def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any
             )
     except KeyboardInterrupt as interrupt:
         raise Interruption(
-            f"{tally.done:,} of {len(tickers):,} tickers are done. What came of the others is kept "
-            f"in {store} too, and the next sync goes on from there."
+            f"{tally.done:,} of {len(tickers):,} tickers are done. What came of the rest is also "
+            f"kept in {store}, and the next sync goes on from there."
         ) from interrupt
     failed = frame.dropna(subset="error")
     if not is_quiet():
