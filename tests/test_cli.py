@@ -138,6 +138,15 @@ def test_at_a_terminal_a_read_is_a_table(tmp_path: Path) -> None:
     assert len(lines) < 40
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
+@pytest.mark.parametrize("command", ["read HK.SAMPLE --metrics --last 3", "rank US", "doctor"])
+def test_nothing_is_wider_than_a_terminal_of_80_columns(command: str, tmp_path: Path) -> None:
+    arguments = [*command.split(), "--gateway", "sample://"]
+    code, lines = at_a_terminal(*arguments, cwd=tmp_path, columns=80)
+    assert code == 0
+    assert max(map(len, lines)) <= 80
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import shutil
 import sys
-import textwrap
 from typing import TYPE_CHECKING
 
 import click
 
+from intake_futu_short.cli import tables
 from intake_futu_short.cli.options import CODE, GATEWAY, KEY_FILE
 from intake_futu_short.cli.outcome import NOTHING, is_quiet
 
@@ -76,7 +75,4 @@ def _line(finding: Finding) -> str:
     line = f"{finding.state:<10} {finding.step:<11} {finding.text}"
     if not sys.stdout.isatty():
         return line
-    return textwrap.fill(
-        line, shutil.get_terminal_size().columns, subsequent_indent=" " * 23,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+    return tables.wrapped(line, indent=23)

@@ -121,7 +121,9 @@ def _table(frame: pd.DataFrame) -> str:
     if len(frame) > TABLE_ROWS:
         gap = pd.DataFrame([["..."] * days.shape[1]], columns=days.columns)
         days = pd.concat([days.iloc[:half], gap, days.iloc[half:]])
-    return f"{summary(frame)}\n\n{_laid_out(days, shutil.get_terminal_size().columns)}"
+    return (
+        f"{tables.wrapped(summary(frame))}\n\n{_laid_out(days, shutil.get_terminal_size().columns)}"
+    )
 
 
 def _laid_out(texts: pd.DataFrame, width: int) -> str:

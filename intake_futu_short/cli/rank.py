@@ -100,7 +100,7 @@ def rank(
         Path(output).write_bytes(frame_output.render(frame, form))
         note(f"{output}: {_summary(frame)}")
     elif sys.stdout.isatty():
-        click.echo(f"{_summary(frame)}\n\n{_table(frame)}", nl=False)
+        click.echo(f"{tables.wrapped(_summary(frame))}\n\n{_table(frame)}", nl=False)
         for line in frame_output.synthetic_note(frame["code"]):
             note(line)
     else:

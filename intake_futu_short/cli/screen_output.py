@@ -89,7 +89,7 @@ class Screen:
                 store=store.url, older=recent.older, failures=recent.failures, sessions=sessions,
             )  # fmt: skip
         elif form == "table":
-            text = f"{summary}\n\n{_table(table, order.by, sessions == 1)}"
+            text = f"{tables.wrapped(summary)}\n\n{_table(table, order.by, sessions == 1)}"
         else:
             plain = table.assign(date=table["date"].dt.strftime("%Y-%m-%d"))
             text = frame_output.render(plain, form).decode()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+import textwrap
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["MISSING", "beside", "cell", "cells", "padded", "table", "width"]
+__all__ = ["MISSING", "beside", "cell", "cells", "padded", "table", "width", "wrapped"]
 
 MISSING = "-"
 # Of numbers all as large as this, such as turnovers, nobody reads the decimals.
@@ -80,6 +82,14 @@ def padded(texts: Sequence[str], *, is_text: bool) -> list[str]:
     most = max(map(width, texts))
     pads = [" " * (most - width(text)) for text in texts]
     return [text + pad if is_text else pad + text for text, pad in zip(texts, pads, strict=True)]
+
+
+def wrapped(text: str, indent: int = 0) -> str:
+    """Break a sentence where the terminal ends; further lines are indented."""
+    return textwrap.fill(
+        text, shutil.get_terminal_size().columns, subsequent_indent=" " * indent,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def width(text: str) -> int:
