@@ -542,6 +542,14 @@ def walk_with_a_death_in_it(
     dying: SecondGateway, heir: SecondGateway, pages_before: int
 ) -> list[str]:
     """Days of a walk during which the first gateway died; what was given does not change."""
+
+    def late(exchange: Exchange) -> None:
+        """Shake hands once the walk has begun at the other gateway."""
+        if exchange.proto_id == INIT_CONNECT:
+            dying.wait_until(lambda: bool(dying.queries))
+        obliging(exchange)
+
+    heir.script = late
     with FutuShortSource("US.T0", gateway=[dying.url, heir.url], num=5) as src:
         with dying:
             early = [src.read_partition(i) for i in range(pages_before)]
@@ -551,21 +559,9 @@ def walk_with_a_death_in_it(
     return list(frame["timestamp_str"])
 
 
-def only_the_first_answers_first(heir: SecondGateway) -> None:
-    """Let the heir shake hands late, so that the walk begins elsewhere."""
-
-    def late(exchange: Exchange) -> None:
-        if exchange.proto_id == INIT_CONNECT:
-            time.sleep(0.2)
-        obliging(exchange)
-
-    heir.script = late
-
-
 def test_another_gateway_that_takes_the_cursor_goes_on_with_the_walk() -> None:
     known = serving(1, 33)
     with SecondGateway(known) as heir:
-        only_the_first_answers_first(heir)
         days = walk_with_a_death_in_it(SecondGateway(known), heir, 1)
         assert [query.next_key for query in heir.queries] == ["5", "10", "15", "20", "25", "30"]
     assert days == days_in(known["US.T0"].rows)
@@ -587,7 +583,6 @@ def test_a_first_page_asked_again_leads_on_where_its_cursor_is_not_known(
     # A trading day newer than the walk has come meanwhile; its rows have moved by one.
     rows = make_rows("US", 34)
     with kind({"US.T0": History("US", rows)}) as heir:
-        only_the_first_answers_first(heir)
         dying = SecondGateway({"US.T0": History("US", rows[1:])})
         days = walk_with_a_death_in_it(dying, heir, 1)
         assert [query.next_key for query in heir.queries[:3]] == ["5", None, "00005"]
@@ -599,10 +594,11 @@ def test_a_cursor_that_nobody_left_knows_is_an_error_and_no_short_history(
     kind: type[SecondGateway],
 ) -> None:
     known = serving(1, 33)
-    with kind(known) as heir:
-        only_the_first_answers_first(heir)
-        with pytest.raises(PaginationError, match=r"US\.T0.*'15' leads nowhere any more"):
-            walk_with_a_death_in_it(SecondGateway(known), heir, 3)
+    with (
+        kind(known) as heir,
+        pytest.raises(PaginationError, match=r"US\.T0.*'15' leads nowhere any more"),
+    ):
+        walk_with_a_death_in_it(SecondGateway(known), heir, 3)
 
 
 class Forgetful(SecondGateway):

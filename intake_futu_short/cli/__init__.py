@@ -1,7 +1,7 @@
 """The command line: ``futu-short`` and ``python -m intake_futu_short``.
 
-Each command has a module of its own. `options` holds what several take, and `outcome` the exit
-codes.
+Each command has a module of its own. `options` has the options that several share, `outcome` the
+exit codes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = ["main"]
 
 
 class _Commands(click.Group):
-    """Commands that print errors of this package as one line instead of a traceback."""
+    """Commands that report errors of this package in one line instead of a traceback."""
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command, which takes ``-v`` and ``--quiet`` too."""
@@ -51,8 +51,8 @@ class _Commands(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command line."""
         for stream in (sys.stdout, sys.stderr):
-            # A text of the gateway, or a path, may have characters that the encoding has not: they
-            # are escaped. What a program has put there may not be able to, or be closed.
+            # Texts of the gateway and paths may have characters that the encoding lacks, so these
+            # are escaped. A stream that a program has put there may be closed, or lack the method.
             with contextlib.suppress(AttributeError, ValueError, OSError):
                 cast("TextIOWrapper", stream).reconfigure(errors="backslashreplace")
         with wording.for_command_line():
@@ -62,10 +62,8 @@ class _Commands(click.Group):
         """Run a command, and translate its errors into lines and exit codes."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError as error:
-            if not outcome.has_lost_its_reader():
-                raise outcome.Failure(error) from error
-            ctx.exit(outcome.DONE)  # such as `head`, which has had enough
+        except BrokenPipeError:  # the reader of the pipe has gone; click ends quietly
+            raise
         except PanelError as error:  # nothing of any ticker came
             outcome.tell_failures(error.failures)
             ctx.exit(outcome.NOTHING)
@@ -82,7 +80,7 @@ class _Commands(click.Group):
 @click.version_option(__version__)
 def main() -> None:
     """Daily short volume and short interest of US and HK stocks, from Futu's OpenD gateway."""
-    if sys.stdout is None:  # closed by whoever started this: what is printed goes nowhere
+    if sys.stdout is None:  # closed by the calling program: output goes nowhere
         nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - closed with click's
         sys.stdout = click.get_current_context().with_resource(nowhere)
     outcome.set_up_log()

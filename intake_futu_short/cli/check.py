@@ -26,10 +26,10 @@ __all__ = ["check"]
 def check(codes: tuple[str, ...], store: str, market: str | None, what: str) -> None:
     """Say whether stored histories are sound, complete, and add up.
 
-    Reads every file, or those of the tickers named, and asks no gateway. Prints what was found of
-    each: a table on a terminal, CSV in a pipe; with --quiet only which files are not sound. Rows
-    that do not add up are counted, and the exit code stays 0: they are what the gateway sent. Of
-    short interest only the files are checked, since nothing in its rows adds up to anything else.
+    Reads every file, or those of the named tickers, and asks no gateway. Prints what was found in
+    each: a table on a terminal, CSV in a pipe; with --quiet only the files that are not sound. Rows
+    that do not add up are listed and leave the exit code at 0: the gateway sent them like that. Of
+    short interest only the files are checked, because its rows have no sums to compare.
 
     Exit codes: 3 when a file is not sound, 1 when nothing is kept.
     """

@@ -83,7 +83,7 @@ def _section(frame: pd.DataFrame, what: str) -> str:
 
 
 def _standing_out(row: pd.Series) -> str:
-    """What is unusual about a day, in a few words; nothing of a usual one."""
+    """What is unusual about a day, in a few words; empty for a usual one."""
     z, rank = row["short_ratio_zscore_20"], row["short_ratio_rank_20"]
     surge = row["short_volume_surge_20"]
     is_far = abs(z) >= _FAR_SD

@@ -1,4 +1,4 @@
-"""``futu-short doctor``: from the installed packages to one answered request, one finding per step.
+"""``futu-short doctor``: checks each step from the installed packages to one answered request.
 
 Takes one request of the gateway's limit, and counts it like any other.
 """
@@ -63,11 +63,11 @@ class Finding:
     Attributes
     ----------
     step : str
-        What was looked at.
+        What was checked.
     state : {"ok", "failed", "not tried"}
-        A step is not tried when one that it needs failed.
+        "not tried" when a step that it needs failed.
     text : str
-        What was found and, when it failed, what to do.
+        What was found and, after a failure, what to do.
     """
 
     step: str
@@ -82,19 +82,19 @@ def examine(
     *,
     asks: bool = True,
 ) -> Iterator[Finding]:
-    """Look at everything a read needs, in order; each finding comes as soon as it is there.
+    """Check all that a read needs, in order, and yield each finding as soon as it is known.
 
     Parameters
     ----------
     gateway : str, optional
         As ``gateway=`` of a source.
     code : str, optional
-        The ticker that the one request asks for; by default `DEFAULT_CODE`, which a gateway that
-        works need not know.
+        The ticker of the one request; by default `DEFAULT_CODE`, which a healthy gateway need not
+        know.
     rsa_key : str, optional
         Path of the key, as ``rsa_key=`` of a source.
     asks : bool
-        Whether that request is made; False leaves its step out.
+        Whether the request is made; False leaves its step out.
     """
     with ExitStack() as opened:
         yield from _Examination(gateway, code, rsa_key, opened).run(asks=asks)
@@ -210,7 +210,7 @@ class _Examination:
             self._connection, arguments.DEFAULT_TIMEOUT_S,
             f"for {ticker}. OpenD may be busy or cut off from its servers",
         )  # fmt: skip
-        assert isinstance(answer, Answer)  # noqa: S101 - it is shaken hands already
+        assert isinstance(answer, Answer)  # noqa: S101 - the handshake is done
         took_ms = 1000 * (time.monotonic() - began)
         asked = f"{ticker} from {self._url}"
         try:
@@ -237,7 +237,7 @@ class _Examination:
         return f"{text}, newest trading day {self._newest}"
 
     def _exchange(self, connection: Connection, timeout: float, what: str) -> Ready | Answer:
-        """Send what waits to be sent; the first thing that comes of it."""
+        """Send what is queued, and return the first event that follows."""
         assert self._socket is not None  # noqa: S101 - run() sees to it
         ends = time.monotonic() + timeout
         try:
@@ -259,7 +259,7 @@ class _Examination:
         return first
 
     def _counted(self) -> HostLimit | None:
-        """Where the requests are counted, as a read counts them; None when they are not."""
+        """The counter of requests that a read would use; None when they are not counted."""
         assert self._address is not None  # noqa: S101 - run() sees to it
         assert self._socket is not None  # noqa: S101 - tells mypy that it is open
         call = self._ticker.call
@@ -290,7 +290,7 @@ class _Examination:
     def _clock(self) -> str:
         now = dt.datetime.now().astimezone()
         text = f"{now:%Y-%m-%d %H:%M:%S %Z}"
-        # A day begins somewhere up to fourteen hours before it does here.
+        # East of here a day begins up to fourteen hours earlier.
         if self._newest > (now + dt.timedelta(hours=14)).date().isoformat():
             raise FutuShortError(
                 f"this computer's clock says {text}, which is before the newest trading day, "

@@ -1,4 +1,4 @@
-"""``futu-short doctor``: what keeps reading from working, and what a gateway answers."""
+"""The command ``futu-short doctor``: prints the findings, and writes a record when asked to."""
 
 from __future__ import annotations
 
@@ -41,11 +41,12 @@ def doctor(
 ) -> None:
     """Find out what keeps reading from working. Takes one request.
 
-    With --record it also asks what no document says about gateways. The file holds market data,
-    the gateway's texts and times, and no account, host or key: read it, then share it if you like.
+    With --record it also finds out how this gateway behaves where no document says. The file
+    holds market data, texts of the gateway and times, and no account, host or key. Read it, then
+    share it if you like.
 
-    Exit codes: 1 when something failed. A gateway that answers without knowing the default ticker
-    works.
+    Exit codes: 1 when something failed. A gateway that answers is healthy, even if it does not
+    know the default ticker.
     """
     if force and record is None:
         raise click.UsageError("--force goes with --record FILE.")

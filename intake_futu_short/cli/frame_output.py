@@ -1,4 +1,4 @@
-"""Selects the rows of a frame that a command shows, and writes them: a file, or a table."""
+"""Selects the rows of a frame that a command shows, and writes them as a table or as a file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TABLE_ROWS = 40
 
 
 def format_of(path: str) -> str | None:
-    """The format that a file's name asks for; None when it names none."""
+    """The format by the ending of a file's name; None when the ending names none."""
     suffix = path.rpartition(".")[2].lower()
     return suffix if suffix in {"csv", "json", "parquet"} else None
 
@@ -37,7 +37,7 @@ def cut(frame: pd.DataFrame, start: str | None, last: int | None) -> pd.DataFram
     Parameters
     ----------
     frame : pandas.DataFrame
-        On a RangeIndex, as the result is.
+        With a RangeIndex, as the result has.
     start : str or None
         The first day, ``YYYY-MM-DD``.
     last : int or None
@@ -45,7 +45,7 @@ def cut(frame: pd.DataFrame, start: str | None, last: int | None) -> pd.DataFram
     """
     if start is not None:
         frame = frame[frame["timestamp_str"] >= start].reset_index(drop=True)
-        frame.attrs.pop("start", None)  # no rows are before it any more
+        frame.attrs.pop("start", None)  # the rows before it are cut off
     if last is not None:
         ordered = frame.sort_values("timestamp_str", ascending=False, kind="stable")
         newest = (ordered.groupby("code") if "code" in frame else ordered).head(last)
@@ -59,7 +59,7 @@ def render(frame: pd.DataFrame, form: str) -> bytes:
     Parameters
     ----------
     frame : pandas.DataFrame
-        On a RangeIndex, which is not written.
+        With a RangeIndex, which is not written.
     form : {"csv", "json", "parquet", "table"}
         JSON is a list of objects, a row each. Missing values are empty in CSV and null in JSON,
         as is what JSON has no number for. Numbers are written so that they read back as they are.
@@ -94,7 +94,7 @@ def synthetic_note(codes: Iterable[str]) -> list[str]:
 
 
 def summary(frame: pd.DataFrame) -> str:
-    """One line: how many rows of which days, and what stands beside them."""
+    """One line: how many rows of which days, and the values beside them."""
     days = frame["timestamp_str"]
     text = counted(len(frame), "row")
     if "code" in frame:

@@ -1,4 +1,4 @@
-"""``futu-short info``: what a store keeps."""
+"""``futu-short info``: lists what a store keeps."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Types of arguments, and options that several commands share.
 
-The types refuse what cannot be before anything is read, and tell click what there is: its help and
-its completion know it then.
+The types refuse wrong values before anything is read. click's help and completion take their
+choices from them.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ __all__ = [
 
 
 class Choice(click.Choice):  # type: ignore[type-arg,unused-ignore]  # generic from 8.2 on
-    """One of some names; a mistyped one is answered with the nearest."""
+    """One of several names; for a mistyped one the error suggests the nearest."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Take a name, or say which ones there are."""
+        """Return the name, or fail with the list of names."""
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
@@ -61,14 +61,14 @@ class Choice(click.Choice):  # type: ignore[type-arg,unused-ignore]  # generic f
 
 
 class _Checked(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic from 8.2 on
-    """What the package reads: its own words say what is wrong."""
+    """A value that the package itself parses, so that its own message says what is wrong."""
 
     def __init__(self, name: str, read: Callable[[str], Any]) -> None:
         self.name = name
         self._read = read
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Give what is meant; a value that the program itself sets is one already."""
+        """Return the parsed value; a default is parsed already."""
         if not isinstance(value, str):
             return value
         try:
@@ -84,42 +84,42 @@ def _code(text: str) -> str:
 def _day(text: str) -> str | None:
     try:
         return arguments.date("day", text)
-    except ConfigError as error:  # names an argument, and speaks of Python's dates too
+    except ConfigError as error:  # that message names an argument, and Python's dates too
         raise ConfigError(
             f"{text!r} is not a day: write 2026-01-02, 20260102 or 2026/01/02"
         ) from error
 
 
 def _moment(text: str) -> str | None:
-    # Which market it is matters for the end of a date only.
+    # The market decides at which moment a day ends, so any market will do for a check.
     return None if arguments.moment("as_of", text, US) is None else text
 
 
 def _gateway(text: str) -> str:
-    # A shell's variable that is not set leaves it open, as it does in a catalog.
+    # An empty shell variable means the default gateway, as in a catalog.
     arguments.gateways(text)
     return text
 
 
 class _Count(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic from 8.2 on
-    """A number of things, 1 or more, or ``all``."""
+    """A count of at least 1, or ``all``."""
 
     def __init__(self, things: str) -> None:
         self.name = "count"
         self._things = things
 
     def get_metavar(self, *_: Any, **__: Any) -> str:
-        """Name what it takes, for the help."""
+        """Name the accepted values for the help."""
         return "N|all"
 
     def shell_complete(self, *_: Any) -> list[Any]:
-        """Complete the one word that there is."""
+        """Complete the word ``all``."""
         return [CompletionItem("all")]
 
     def convert(
         self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | Literal["all"]:
-        """Take a number or the word."""
+        """Return the number, or None for ``all``."""
         if value == "all":
             return "all"
         try:
@@ -183,7 +183,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def source_options(*names: str, **changes: dict[str, Any]) -> Decorator:
-    """Options that are arguments of a source, under their own names."""
+    """Options that are arguments of a source, with the same names."""
 
     def add(command: Command) -> Command:
         for name in reversed(names):
@@ -195,13 +195,13 @@ def source_options(*names: str, **changes: dict[str, Any]) -> Decorator:
 
 
 def codes_argument(*, has_list: bool = False) -> Decorator:
-    """Tickers; with `has_list` a ``--watchlist`` may name them instead."""
+    """The argument for tickers; with `has_list` a ``--watchlist`` may replace it."""
     metavar = "[CODE]..." if has_list else "CODE..."
     return click.argument("codes", metavar=metavar, nargs=-1, required=not has_list, type=CODE)
 
 
 def watchlist_option(command: Command) -> Command:
-    """Option for a file of tickers, which are added to those that are named."""
+    """Option for a file with tickers, in addition to those on the command line."""
     return click.option(
         "--watchlist", metavar="FILE|URL", type=LIST_FILE,
         help="File with one code per line (- is standard input); or "
@@ -239,7 +239,7 @@ def last_option(default: str | None, *, more: str = "", things: str = "sessions"
 
 
 def as_arguments(options: dict[str, Any]) -> dict[str, Any]:
-    """Options that were given, as arguments."""
+    """The options that were given, as keyword arguments."""
     given = {name: value for name, value in options.items() if value not in {None, ()}}
     if "gateway" in given:
         given["gateway"] = [url for url in given["gateway"] if url] or None
@@ -247,7 +247,7 @@ def as_arguments(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def past_options(command: Command) -> Command:
-    """Options that read a store as it was, and no gateway."""
+    """Options for reading a store as it was, without a gateway."""
     aside = click.option(
         "--aside", is_flag=True, help="The rows that set-aside has moved out of the way."
     )

@@ -58,7 +58,7 @@ class WrongArgument(Failure):
 
 
 class Interruption(KeyboardInterrupt):
-    """Ctrl-C in a command that can say what it has kept."""
+    """Ctrl-C in a command that reports what it has kept."""
 
 
 # -- what is said -----------------------------------------------------------------------------
@@ -74,18 +74,18 @@ class Loudness:
 
 
 def is_quiet() -> bool:
-    """Whether the user wants to hear of errors alone."""
+    """Whether the user wants errors only."""
     return _loudness(click.get_current_context()).is_quiet
 
 
 def note(text: str) -> None:
-    """Say something on standard error that is no error."""
+    """Write a line to standard error that is no error."""
     if not is_quiet():
         click.echo(text, err=True)
 
 
 def tell_failures(failures: Mapping[str, object]) -> None:
-    """Say of each ticker that failed why it did: a line each."""
+    """Write a line with the reason for each ticker that failed."""
     for code, error in failures.items():
         text = printable(error)
         click.echo(f"Error: {text if code in text else f'{code}: {text}'}", err=True)
@@ -101,7 +101,7 @@ def has_lost_its_reader() -> bool:
 
 
 def loudness_options() -> list[click.Option]:
-    """Make ``-v`` and ``--quiet``, which every command takes, before or after its name."""
+    """Options ``-v`` and ``--quiet`` of every command, before or after its name."""
     return [
         click.Option(
             ["-v", "--verbose"], is_flag=True, expose_value=False, callback=_set_verbose,
@@ -115,9 +115,9 @@ def loudness_options() -> list[click.Option]:
 
 
 def set_up_log() -> None:
-    """Send the log to standard error, unless somebody has set it up already.
+    """Send the log to standard error, unless the program has set up logging already.
 
-    Options of the command itself, which are read later, call this again.
+    The options after the command's name are read later and call this again.
     """
     loudness = _loudness(click.get_current_context())
     if loudness.is_quiet and loudness.is_verbose:
@@ -130,7 +130,7 @@ def set_up_log() -> None:
     form = "%(asctime)s %(message)s" if loudness.is_verbose else "%(message)s"
     for handler in root.handlers:
         handler.setFormatter(logging.Formatter(form))
-    # Waiting for the gateway's limit is told at the level INFO.
+    # Waits for the gateway's limit are logged at the level INFO.
     usual = logging.DEBUG if loudness.is_verbose else logging.INFO
     ours.setLevel(logging.ERROR if loudness.is_quiet else usual)
 
@@ -148,7 +148,7 @@ def _set_quiet(ctx: click.Context, _: click.Parameter, is_given: bool) -> None:
 
 
 def _heed(ctx: click.Context) -> None:
-    if ctx.parent is not None and not ctx.resilient_parsing:  # the group's are heeded by itself
+    if ctx.parent is not None and not ctx.resilient_parsing:  # the group handles its own
         set_up_log()
 
 

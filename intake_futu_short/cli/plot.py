@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plot"]
 
-# Days before the first row from which on reports are asked for: the newest of them was known by
-# then.
+# Reports are read from this many days before the first row: the one that was known on that row is
+# among them.
 _BEFORE_ROWS = 60
 
 
@@ -55,8 +55,8 @@ def plot(
 ) -> None:
     """Draw the short volume of a ticker, or of several of one market, into a file.
 
-    Windows of the first days shown look back at the days before, which are read too. For a single
-    ticker the reported open positions are drawn as well, if there are any.
+    The windows of the first days need the days before, which are read too. For a single ticker
+    the reported open positions are drawn as well, if there are any.
 
     Exit codes: 1 when there is nothing to draw, 3 when some tickers failed; the others are drawn.
     """
@@ -70,8 +70,8 @@ def plot(
             "most): choose some, or --kind heatmap."
         )
     plotting.check_installed()
-    # A gateway sends the newest days first, so that those after --end are read anyway: an error
-    # can then name the days that there are.
+    # A gateway sends the newest days first, so those after --end are read anyway. An error can then
+    # name the available days.
     kind, end, last = (given.pop(name) for name in ("kind", "end", "last"))
     options = plotting.Options(kind, given["start"], end, last)
     span = options.interval()
@@ -94,7 +94,7 @@ def plot(
 def _positions(
     code: str, given: dict[str, Any], frame: pd.DataFrame, span: tuple[str | None, str | None]
 ) -> pd.DataFrame | None:
-    """Reported open positions of a ticker; None, which is said, where there are none to be had."""
+    """Reported open positions of a ticker; None, with a note, if there are none."""
     days = frame["timestamp_str"]
     if not days.between(span[0] or "", span[1] or "9999").any():
         return None  # the figure says so
@@ -103,7 +103,9 @@ def _positions(
         found = read_interest(code, given, first.isoformat())
     except FutuShortError as error:
         why: object = error.failures.get(code, error) if isinstance(error, PanelError) else error
-        if isinstance(why, UnknownSecurityError):  # its advice is for a wrong code; this one is not
+        if isinstance(
+            why, UnknownSecurityError
+        ):  # its advice is about a wrong code, and this code is right
             why = f"the gateway has none of {code}; it says {why.message!r}"
         note(f"No series of open positions: {why}")
         return None
@@ -114,7 +116,7 @@ def _positions(
 
 
 def _days_since(day: str | None) -> int:
-    """How many trading days there have been since a day, at most; None is today."""
+    """Upper bound of the trading days since a day; None means today."""
     import numpy as np
 
     from intake_futu_short.walk import newest_possible
@@ -125,5 +127,5 @@ def _days_since(day: str | None) -> int:
 
 
 def _pages(days: int, num: int | None) -> int:
-    """Pages of a gateway that have so many days, also when a new day shifts them meanwhile."""
+    """Number of pages that contain so many days, even if a new day shifts them meanwhile."""
     return -(-days // (num or MAX_ROWS_A_PAGE)) + 1

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["rank"]
 
 _WIDTH = 100
-# What is left of it for a name, within these.
+# The name gets the rest of the width, between these bounds.
 _NAME_WIDTHS = (6, 18)
 
 
@@ -124,11 +124,11 @@ def _summary(frame: pd.DataFrame) -> str:
 
 
 def _table(frame: pd.DataFrame) -> str:
-    """Numbers below each other, under headings of two lines; 100 characters wide at most."""
+    """A table with headings of two lines, at most 100 characters wide."""
     by = column_of(frame.attrs["sort"])
     shown = dict(_SHOWN)
     if by in _OTHERS:
-        # It stands in the place of what is least about the day.
+        # It replaces the column that says least about the day.
         del shown["days_to_cover"]
         shown[by] = _OTHERS[by]
     names = frame["name"].where(frame["name"].notna(), "")
@@ -152,7 +152,7 @@ def _table(frame: pd.DataFrame) -> str:
 
 
 def _cut(name: str, width: int) -> str:
-    # What would move the cursor has no place in a table.
+    # Control characters would move the cursor.
     name = "".join(c if c.isprintable() else " " for c in name)
     if tables.width(name) <= width:
         return name

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["read"]
 
-# They say which row it is, and are always written.
+# They identify the row, and are always written.
 _KEYS = ("code", "timestamp_str")
 
 
 class _Names(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic from 8.2 on
-    """Names of columns with commas between them."""
+    """Names of columns, separated by commas."""
 
     name = "names"
 
@@ -81,7 +81,7 @@ def read(
     With --what short_interest, the reports of its open positions; the last column, published, is
     when each became public: an estimate.
 
-    Metrics look back at days before --start, which are read too and not written.
+    Metrics need days before --start, which are read too and not written.
     With --as-of or --aside only the store is read, and no gateway is asked.
 
     Exit codes: 1 when there are no rows, 3 when some tickers failed; the others are written.
@@ -131,7 +131,7 @@ def _format(output: str | None) -> str:
 
 
 def _refuse_unknown(wanted: list[str], tickers: Tickers, what: str, *, has_metrics: bool) -> None:
-    """Refuse names that no column will have, before anything is asked for."""
+    """Refuse names of columns that cannot exist, before any request."""
     if not wanted:
         return
     market = Security.known(tickers.codes[0]).market

@@ -1,4 +1,4 @@
-"""Which tickers a command means, and their rows: of a source, or of what a store had seen."""
+"""Reads the tickers that a command names, from a source or from a store as it was."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Tickers(NamedTuple):
     codes : list of str
         Each once.
     is_panel : bool
-        Whether their rows have a column ``code``: when several are named, or a watchlist.
+        Whether their rows have a column ``code``: with several tickers, or a watchlist.
     """
 
     codes: list[str]
@@ -81,7 +81,7 @@ def _listed(watchlist: str, given: dict[str, Any]) -> list[str]:
 
 @contextlib.contextmanager
 def notes_of_a_rank() -> Iterator[None]:
-    """Tell what a rank warns of as a line, without the place in the program."""
+    """Show a rank's warnings as plain lines, without the place in the program."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RankWarning)
         yield
@@ -171,7 +171,7 @@ def _read_past(
 
 
 def callback() -> Any:
-    """Give what shows a read: None for the usual bar, and with --quiet what shows none."""
+    """The callback of a read: None for the usual bar; with --quiet one that shows nothing."""
     if not is_quiet():
         return None
     from fsspec.callbacks import NoOpCallback
@@ -180,12 +180,12 @@ def callback() -> Any:
 
 
 def read_interest(code: str, given: dict[str, Any], start: str) -> pd.DataFrame:
-    """Reports of a ticker's open positions as of `start` and later, from where its rows come from.
+    """Reports of a ticker's open positions from `start` on, from the same place as its rows.
 
     Raises
     ------
     FutuShortError
-        When there are none to be had.
+        When there are none.
     """
     names = ("gateway", "store", "refresh", "rsa_key", "timeout", "as_of", "aside")
     wanted = {name: given[name] for name in names}

@@ -1,7 +1,7 @@
-"""What a record keeps of an answer, and what it leaves out. Pure.
+"""Turns answers into entries of a record, without anything private. Pure.
 
-A record is for others to read. It keeps market data and the gateway's own words; a cursor, which
-may hold anything, is kept as its shape.
+A record is for others to read. It has market data and the gateway's own words. A cursor, which may
+hold anything, is described by its shape only.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = ["cursor_shape", "error_note", "page_note", "rank_note", "scrubbed", "summary"]
 
-# A cursor is some ten characters; one of another order shows its shape in its first hundred.
+# Cursors have about ten characters. Of a much longer one, the first hundred show the shape.
 MAX_PATTERN = 100
-# Rows of a rank that are kept whole: enough to see what is in one.
+# Rows of a rank that are kept whole: enough to see what a row holds.
 RANK_ROWS = 5
 
 _PART = r"[^\s/\\'\"]+(?: [^\s/\\'\"]+)*"
 _MASKS = (
     ("<url>", re.compile(r"\w+://\S+")),
     ("<mail>", re.compile(r"[\w.+-]+@[\w.-]+")),
-    # With their ports. Times of day are taken for addresses too, which does no harm.
+    # With their ports. This also matches times of day, which does no harm.
     ("<address>", re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b", re.ASCII)),
     ("<address>", re.compile(r"(?<![\w:])\[?(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}\]?")),
     (
@@ -47,7 +47,7 @@ _MASKS = (
             re.ASCII | re.IGNORECASE,
         ),
     ),
-    # A part of a path may hold blanks when a separator follows.
+    # A part of a path may hold blanks if a separator follows.
     (
         "<path>",
         re.compile(
@@ -57,21 +57,21 @@ _MASKS = (
     ),
     ("<port>", re.compile(r"(?<=port )\d+|(?<=端口)\d+", re.IGNORECASE)),
     ("<token>", re.compile(r"\b(?=[A-Za-z]*\d)[A-Za-z0-9]{16,}\b", re.ASCII)),
-    # Accounts, users and connections are numbers of that length; HK codes have five digits.
+    # Accounts, users and connections have numbers of this length; HK codes have five digits.
     ("<number>", re.compile(r"\d{6,}", re.ASCII)),
 )  # fmt: skip
 _MARKETS_BY_NUMBER = {market.number: market.name for market in MARKETS.values()}
 
 
 def scrubbed(words: str, secrets: Iterable[str] = ()) -> str:
-    """Words without what could tell whose gateway they are of.
+    """A text without anything that could identify the gateway's owner.
 
     Parameters
     ----------
     words : str
         Of the gateway, or of an error.
     secrets : iterable of str
-        What is known to be private, such as the host; masked wherever it stands alone.
+        Texts that are private, such as the host; masked wherever they stand alone.
     """
     for name, mask in _MASKS:
         words = mask.sub(name, words)
@@ -81,14 +81,14 @@ def scrubbed(words: str, secrets: Iterable[str] = ()) -> str:
 
 
 def cursor_shape(cursor: str, equals: str | None = None) -> dict[str, Any]:
-    """What a cursor looks like, without what it says.
+    """The shape of a cursor, without its content.
 
     Parameters
     ----------
     cursor : str
         As the gateway sent it.
     equals : str, optional
-        What public value it was found to be.
+        The public value that it was found to equal.
     """
     shape: dict[str, Any] = {
         "length": len(cursor),
@@ -102,7 +102,7 @@ def cursor_shape(cursor: str, equals: str | None = None) -> dict[str, Any]:
 
 
 def page_note(answer: Any, table: Table) -> dict[str, Any]:
-    """What one page of a ticker holds: its rows as they came, its cursor, and what is absent."""
+    """The entry for one page of a ticker: its rows as they came, its cursor, the absent fields."""
     rows = list(getattr(answer, table.field))
     days = [day for row in rows if (day := _day(row, table))]
     note: dict[str, Any] = {
@@ -120,7 +120,7 @@ def page_note(answer: Any, table: Table) -> dict[str, Any]:
 
 
 def rank_note(answer: Any, table: Table) -> dict[str, Any]:
-    """What one answer of the rank holds: which securities, and the first rows whole."""
+    """The entry for one answer of the rank: its securities, and the first rows whole."""
     rows = list(getattr(answer, table.field))
     codes = [_code(row) for row in rows]
     note: dict[str, Any] = {
@@ -136,7 +136,7 @@ def rank_note(answer: Any, table: Table) -> dict[str, Any]:
 
 
 def error_note(error: Exception, secrets: Sequence[str]) -> dict[str, Any]:
-    """Why there is no answer: the gateway's own words when it refused, else the error's."""
+    """The entry for a missing answer: the gateway's own words if it refused, else the error's."""
     if isinstance(error, ReplyError):
         return {
             "came": "refusal",
@@ -149,7 +149,7 @@ def error_note(error: Exception, secrets: Sequence[str]) -> dict[str, Any]:
 
 
 def summary(note: dict[str, Any]) -> str:
-    """A note in a few words, for a line of progress."""
+    """An entry in a few words, for a line of progress."""
     if note["came"] != "answer":
         return f"{note['came']}: {note['text']}" if note.get("text") else str(note["came"])
     of_all = f" of {note['all_count']}" if note.get("all_count") is not None else ""
@@ -189,14 +189,14 @@ def _classes(words: str) -> list[str]:
 
 
 def _pattern(words: str) -> str:
-    """Digits become 0, letters a or A; what stands between them stays."""
+    """Digits become 0, letters a or A; other characters stay."""
     for letters, sign in ((r"[0-9]", "0"), (r"[a-z]", "a"), (r"[A-Z]", "A"), (r"[^ -~]", "?")):
         words = re.sub(letters, sign, words)
     return words if len(words) <= MAX_PATTERN else f"{words[:MAX_PATTERN]}..."
 
 
 def _readings(cursor: str) -> list[str]:
-    """As what a cursor could be read."""
+    """Possible meanings of a cursor."""
     if re.fullmatch(r"-?[0-9]+", cursor):
         return ["number"]
     if (kind := _json_kind(cursor)) is not None:
@@ -234,7 +234,7 @@ def _json_kind(words: str) -> str | None:
 
 
 def _of_rows(answer: Any, rows: Sequence[Any], columns: Sequence[Column]) -> dict[str, Any]:
-    """Which columns which rows lack, and fields of the wire that are not known here."""
+    """The columns that rows lack, and fields of the wire that this package does not know."""
     absent = {
         column.name: [i for i, row in enumerate(rows) if not row.HasField(column.name)]
         for column in columns

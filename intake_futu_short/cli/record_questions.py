@@ -1,6 +1,6 @@
-"""The questions that a record asks: what only a live gateway can tell. Pure.
+"""The questions of a record: what only a live gateway can answer. Pure.
 
-They come in a fixed order, since some need what an earlier answer brought.
+Their order is fixed, because some need an earlier answer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from intake_futu_short.calls import Call
     from intake_futu_short.security import Market
 
-    # Contents of the answers so far, in the order of the questions; None where none came.
+    # Contents of the answers so far, in the order of the questions; None for a missing answer.
     Answers = Sequence[Any]
 
 __all__ = ["CODES", "Item", "items"]
@@ -40,9 +40,9 @@ class Item:
     title : str
         The question in words.
     call : Call
-        What is asked.
+        The call of the gateway.
     market : Market
-        Whose rows can come.
+        The market of the rows.
     body : callable
         Takes the contents of the answers so far and gives the body of the request; None when it
         needs an answer that did not come.
@@ -57,12 +57,12 @@ class Item:
 def items(us: Security, hk: Security) -> list[Item]:
     """The questions in their order, about a ticker of each market; 15 at most."""
     volume, interest = SHORT_VOLUME, SHORT_INTEREST
-    # Nobody's: codes and plates are upper case and shorter.
+    # No security has it: codes and plates are upper case and shorter.
     nobody, no_plate = Security(US, "NOSUCHCODE"), Security(US, "NOSUCHPLATE")
     return [
         _page(volume, us, "newest page", 2),
         _page(volume, us, "page after that of answer 1", 2, _cursor_of(0)),
-        # So many that the gateway's average of 20 sessions can be worked out again.
+        # Enough to recompute the gateway's average of 20 sessions.
         _page(volume, hk, "newest page", 25),
         _page(volume, us, f"next_key={END!r}", 2, lambda _: END),
         _page(volume, us, f"the cursor of answer 3, which is {hk}'s", 2, _cursor_of(2)),

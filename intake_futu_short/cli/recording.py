@@ -1,7 +1,7 @@
-"""``futu-short doctor --record FILE``: what only a live gateway can tell, in a file to pass on.
+"""``futu-short doctor --record FILE``: asks a live gateway fixed questions, and writes the answers.
 
-A fixed list of questions, each asked once and counted by the limit like any other. A refusal is an
-answer here. `record_questions` has them, and `record_notes` what is kept of the answers.
+Each question is asked once, and counts against the limit like any other request. A refusal is an
+answer here. `record_questions` has the questions, and `record_notes` turns answers into entries.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ WHAT_NEXT = (
     "Read it: it holds market data, the gateway's texts, the shapes of its cursors and times, and "
     "should hold no account, host or key. Then share it in an issue of this project, if you like."
 )
-# After so many questions in a row without any answer the others are not asked.
+# After this many questions in a row without any answer, the rest is not asked.
 MOST_UNANSWERED = 2
 FORMAT = 1
 
-# Nothing is asked twice: what a fault does is told, and the number of requests is kept to.
+# No retries: the record shows faults, and the number of requests stays as promised.
 _PATIENCE = dataclasses.replace(PATIENCE, asks=1, refusals=1, reconnect_s=5.0)
 
 
@@ -65,7 +65,7 @@ def make(
     gateway, rsa_key : str or None
         As those of a source.
     code : str
-        The ticker that is asked for, in the place of the usual one of its market.
+        The ticker to ask for, instead of the usual one of its market.
     now : datetime
         The moment, in any time zone.
 
@@ -74,9 +74,9 @@ def make(
     ConfigError
         When an argument cannot work.
     GatewayError
-        When no question was answered; nothing is written then.
+        When no question was answered. Then nothing is written.
     """
-    # The examination that comes before has refused several.
+    # The steps of doctor, which ran before, have refused several gateways.
     url = gateway_urls(arguments.gateways(gateway))[0].with_rsa_key(arguments.rsa_key(rsa_key))
     usual = [Security.parse(each) for each in (*record_questions.CODES, code)]
     of_market = {each.market.name: each for each in usual}
@@ -104,19 +104,19 @@ def make(
 
 @contextlib.contextmanager
 def new_file(path: str, *, overwrites: bool = False) -> Iterator[Callable[[str], None]]:
-    """Make sure that a file can be written, and give what writes it: whole or not at all.
+    """Check that a file can be written, and return a function that writes all of it or nothing.
 
     Parameters
     ----------
     path : str
-        Where to.
+        The file.
     overwrites : bool
-        Whether a file that is there is replaced.
+        Whether an existing file is replaced.
 
     Raises
     ------
     ConfigError
-        When the file is there, or cannot be made.
+        When the file exists, or cannot be made.
     """
     file = Path(path).absolute()
     if file.is_dir():
@@ -148,13 +148,13 @@ class _Asking:
     Attributes
     ----------
     requests : int
-        How many were sent.
+        Requests sent.
     answered : int
-        How many of them had an answer of the gateway, a refusal or another.
+        Requests that the gateway answered, refusals included.
     error : Exception or None
-        Why the last one that had none had none.
+        Of the last request without an answer.
     server_version : int or None
-        What the gateway said of itself.
+        As the gateway stated it.
     """
 
     def __init__(self, url: GatewayURL, items: Sequence[record_questions.Item]) -> None:
@@ -166,7 +166,7 @@ class _Asking:
         self._secrets = [] if url.is_sample else [url.host, str(url.port), url.rsa_key or ""]
 
     def notes(self) -> Iterator[dict[str, Any]]:
-        """What came of each question, as soon as it is known."""
+        """The entry of each question, as soon as it is known."""
         gateways = open_gateways([self._url], arguments.DEFAULT_TIMEOUT_S, _PATIENCE)
         answers: list[Any] = []
         unanswered = 0
@@ -184,7 +184,7 @@ class _Asking:
                     yield question | {"came": "not asked", "text": why}
                     continue
                 once = _Once(Question(item.call, body, item.title))
-                # A run each: a run counts one call.
+                # One run for each: a run counts a single call.
                 gateways.run(once)
                 note = self._taken(item, once, gateways)
                 answers.append(once.reply.answer if note["came"] == "answer" else None)
@@ -262,7 +262,7 @@ class _Once:
 
 
 def _calendar(now: dt.datetime) -> dict[str, Any]:
-    """What could be there at that moment, by our own rules."""
+    """What the gateway could have at that moment, by our own rules."""
     return {
         market.name: {
             "newest_session": calendars.newest_session(market, now).isoformat(),
@@ -273,7 +273,7 @@ def _calendar(now: dt.datetime) -> dict[str, Any]:
 
 
 def _text(value: Any, indent: str = "") -> str:
-    """JSON in ASCII, indented by two; what holds no further lists or objects takes one line."""
+    """JSON in ASCII, indented by two; innermost lists and objects take one line."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if not any(isinstance(part, (dict, list)) for part in parts):
         return json.dumps(value, allow_nan=False)

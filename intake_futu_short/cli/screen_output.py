@@ -1,4 +1,4 @@
-"""What ``futu-short screen`` prints and writes."""
+"""The output of ``futu-short screen``: a table, CSV, JSON or a page."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "Order", "Screen", "format_of"]
 
 FORMATS = ("csv", "json", "html")
-# Columns that a page has room for, and a terminal has not.
+# Columns for which a page has room, and a terminal does not.
 _TOO_MUCH = {"short_ratio_rank_20", "short_turnover_ratio"}
-# Codes that a line names before it counts the others.
+# How many codes a line names; it counts the others.
 _CODES_SHOWN = 8
 # No history is as long.
 _ALL_SESSIONS = 20_000
 
 
 def format_of(output: str | None) -> str:
-    """How to write a screen: as a file's name ends, and what standard output wants without one."""
+    """The format of a screen: by the file's ending, or what suits standard output."""
     if output is None:
         return "table" if sys.stdout.isatty() else "csv"
     return output.rpartition(".")[2].lower()
@@ -44,16 +44,16 @@ class Order(NamedTuple):
 
 @dataclass(frozen=True)
 class Screen:
-    """What a screen of a store says.
+    """The result of a screen.
 
     Attributes
     ----------
     text : str
-        In the format that was asked for.
+        In the requested format.
     summary : str
         One line: how many tickers, and as of when.
     notes : list of str
-        What is not in the text and why: a line each.
+        Lines about what the text leaves out, and why.
     failures : dict of str to Exception
         Tickers that could not be read.
     """
@@ -72,8 +72,8 @@ class Screen:
         form: str,
         last: int | Literal["all"] | None,
     ) -> Screen:
-        """Read a store, and write what stands out, with `last` sessions of each ticker."""
-        # --help need not wait for these.
+        """Screen a store, with the `last` newest sessions of each ticker."""
+        # Imported late, so that --help is quick.
         from intake_futu_short import report, screening, sparklines
 
         usual = sparklines.SESSIONS if form == "html" else 1
@@ -143,7 +143,7 @@ def _sessions(panel: pd.DataFrame, table: pd.DataFrame, by: str, newest: int) ->
 
 
 def _table(table: pd.DataFrame, by: str, is_newest: bool) -> str:
-    """Numbers below each other, under headings of three lines; about 80 characters wide."""
+    """A table with headings of three lines, about 80 characters wide."""
     from intake_futu_short.metrics.newest import BEHIND
     from intake_futu_short.screen_columns import shown
     from intake_futu_short.security import MARKETS

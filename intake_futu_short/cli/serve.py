@@ -45,9 +45,9 @@ def serve(
 ) -> None:
     """Serve a store as OpenD would, to this package and to the official client.
 
-    Short volume, short interest and the short-selling rank of what is kept.
+    It answers requests for short volume, short interest and the short-selling rank.
 
-    What is synced while it runs is served too. Ctrl-C ends it.
+    Tickers that are synced meanwhile are served as they are then. Ctrl-C ends it.
     """
     from intake_futu_short.gateway import Gateway
     from intake_futu_short.gateway.served import StoredHistories

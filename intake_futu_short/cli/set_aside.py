@@ -16,8 +16,8 @@ __all__ = ["set_aside"]
 def set_aside(code: str, store: str, what: str) -> None:
     """Move what is stored of a code to a file of its own; the next sync starts anew.
 
-    For a code that now belongs to another security. Each series is moved by itself. Prints where
-    the file is; read --aside reads it.
+    For a code that now belongs to another security. Moves one series at a time. Prints the place
+    of the file, which read --aside reads.
     """
     from intake_futu_short.store import FutuShortStore
 

@@ -50,9 +50,9 @@ _REFRESH = {
 def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any) -> None:
     """Bring the stored history of tickers up to date.
 
-    Asks the gateway only for what can be new by now: a trading day, or with --what short_interest
-    the report of another week (HK) or half month (US). Prints what became of each ticker: a table
-    on a terminal, CSV in a pipe; with --quiet only what failed.
+    Asks the gateway only for what can be new: the next trading day or, with --what short_interest,
+    the next report, which is weekly (HK) or twice a month (US). Prints the outcome for each ticker:
+    a table on a terminal, CSV in a pipe; with --quiet only what failed.
 
     Ctrl-C loses nothing: what came is kept, and the next sync goes on from there.
 
@@ -64,7 +64,7 @@ def sync(codes: tuple[str, ...], watchlist: str | None, store: str, **given: Any
     tally = Tally(shows_bar=not is_quiet())
     try:
         with warnings.catch_warnings():
-            # It would say once more what the table says.
+            # It would repeat what the table says.
             warnings.simplefilter("ignore", PanelWarning)
             frame = sync_tickers(
                 tickers,

@@ -1,4 +1,4 @@
-"""Tables for people: numbers below each other, with thousands separators; all alike."""
+"""Tables for terminals: aligned numbers with thousands separators, the same in every command."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _has_decimals(value: Any) -> bool:
 
 
 def table(frame: pd.DataFrame, left: tuple[str, ...] = ("code",)) -> str:
-    """Lay a frame out: a heading, and one line per row. Texts in `left` begin below each other."""
+    """Format a frame: a heading, and a line for each row. Columns in `left` are aligned left."""
     return beside(
         padded([str(name), *_column(frame[name].tolist())], is_text=name in left)
         for name in frame.columns
@@ -78,7 +78,7 @@ def table(frame: pd.DataFrame, left: tuple[str, ...] = ("code",)) -> str:
 
 
 def padded(texts: Sequence[str], *, is_text: bool) -> list[str]:
-    """Bring the texts of a column to one width; they end below each other unless `is_text`."""
+    """Pad the texts of a column to one width, aligned right unless `is_text`."""
     most = max(map(width, texts))
     pads = [" " * (most - width(text)) for text in texts]
     return [text + pad if is_text else pad + text for text, pad in zip(texts, pads, strict=True)]
@@ -93,7 +93,7 @@ def wrapped(text: str, indent: int = 0) -> str:
 
 
 def width(text: str) -> int:
-    """Places that a text takes on a terminal, where Chinese takes two a character."""
+    """Columns that a text takes on a terminal; a Chinese character takes two."""
     return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
 
