@@ -62,8 +62,10 @@ class _Commands(click.Group):
         """Run a command, and translate its errors into lines and exit codes."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # the reader of the pipe has gone; click ends quietly
-            raise
+        except BrokenPipeError as error:
+            if not outcome.has_lost_its_reader():
+                raise outcome.Failure(error) from error
+            ctx.exit(outcome.DONE)  # such as `head`, which has had enough
         except PanelError as error:  # nothing of any ticker came
             outcome.tell_failures(error.failures)
             ctx.exit(outcome.NOTHING)

@@ -127,7 +127,7 @@ def read_rows(tickers: Tickers, given: dict[str, Any], warmup: int = 0) -> Rows:
         else:
             if wanted.get("refresh") == "never" and not wanted.get("store"):
                 raise click.UsageError(
-                    "--refresh never needs a store to read: name it with --store."
+                    "To read a store alone (--refresh never), name it with --store."
                 )
             frame = _read_now(tickers, {**wanted, "warmup": warmup}, what)
     except PanelError as error:
