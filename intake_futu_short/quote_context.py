@@ -71,6 +71,21 @@ class OpenQuoteContext:
     ------
     ConfigError
         When host, port or rsa_key cannot work, or is_encrypt contradicts rsa_key.
+
+    Examples
+    --------
+    >>> from intake_futu_short import RET_OK, OpenQuoteContext
+    >>> from intake_futu_short.gateway import sample_gateway
+    >>> with sample_gateway() as gateway:  # in place of OpenD
+    ...     ctx = OpenQuoteContext("127.0.0.1", gateway.port)
+    ...     ret, us, hk = ctx.get_daily_short_volume("US.AAPL", num=2)
+    ...     ctx.close()
+    >>> ret == RET_OK
+    True
+    >>> us[["timestamp_str", "volume"]]
+      timestamp_str    volume
+    0    2024-10-11  31759188
+    1    2024-10-10  28183544
     """
 
     def __init__(

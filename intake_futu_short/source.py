@@ -96,6 +96,22 @@ class FutuShortSource(PagedSource):
     ------
     ConfigError
         For an argument that cannot work, before any I/O.
+
+    Examples
+    --------
+    >>> import intake
+    >>> src = intake.open_futu_short("US.AAPL", start="2024-10-09", gateway="sample://")
+    >>> src.read()[["timestamp_str", "total_shares_short", "volume"]]
+      timestamp_str  total_shares_short    volume
+    0    2024-10-11             4746547  31759188
+    1    2024-10-10             4046985  28183544
+    2    2024-10-09             6159839  33591091
+
+    Two tickers are a panel:
+
+    >>> panel = intake.open_futu_short(["US.AAPL", "US.SAMPLE"], gateway="sample://")
+    >>> panel.read()["code"].value_counts(sort=False).to_dict()
+    {'US.AAPL': 29, 'US.SAMPLE': 1500}
     """
 
     name = "futu_short"
@@ -149,6 +165,15 @@ class FutuShortSource(PagedSource):
             When ``fill`` is given for US tickers: the gateway sends no reports with their rows.
         GatewayError, PanelError, StoreError
             As `read`.
+
+        Examples
+        --------
+        >>> import intake
+        >>> src = intake.open_futu_short("HK.SAMPLE", gateway="sample://")
+        >>> src.aggregates_history(fill=True)[["as_of", "aggregated_short"]].head(2)
+               as_of  aggregated_short
+        0 2020-05-15          15542973
+        1 2020-05-22          15015098
         """
         if fill and not self._tickers[0].table.attrs:
             code = self._arguments["code"]

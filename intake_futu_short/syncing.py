@@ -94,6 +94,20 @@ def sync(
         When no ticker can be asked for, because the gateway fails as a whole.
     PanelError
         When some tickers failed; its ``partial`` is the frame.
+
+    Examples
+    --------
+    >>> from intake_futu_short import sync
+    >>> table = sync(["US.AAPL", "HK.SAMPLE"], store="short", gateway="sample://")
+    >>> table[["code", "rows", "new_rows", "requests", "complete"]]
+            code  rows  new_rows  requests  complete
+    0    US.AAPL    29        29         1      True
+    1  HK.SAMPLE  1500      1500        31      True
+
+    Again at once, nothing has to be asked:
+
+    >>> sync(["US.AAPL", "HK.SAMPLE"], store="short", gateway="sample://")["requests"].tolist()
+    [0, 0]
     """
     securities = [Security.parse(code) for code in arguments.any_codes(codes)]
     call = series(what)

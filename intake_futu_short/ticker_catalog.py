@@ -76,6 +76,15 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
         When the watchlist cannot be read. This is raised when an entry is first needed.
     GatewayError
         When the gateway cannot be asked for the rank. This is raised when an entry is first needed.
+
+    Examples
+    --------
+    >>> import intake
+    >>> cat = intake.open_futu_short_catalog(codes=["US.AAPL", "HK.SAMPLE"], gateway="sample://")
+    >>> list(cat)
+    ['US.AAPL', 'HK.SAMPLE', 'US', 'HK']
+    >>> len(cat["US.AAPL"].read())
+    29
     """
 
     name: str = "futu_short_catalog"

@@ -38,38 +38,7 @@ def verify(
     *,
     what: str = SHORT_VOLUME.name,
 ) -> pd.DataFrame:
-    """Read every file of a store, and report whether it is sound and whether its rows add up.
-
-    Tickers are read one after another, so memory does not grow with their number.
-
-    Parameters
-    ----------
-    store : FutuShortStore
-        The store to read.
-    codes : str or iterable of str, optional
-        Which tickers, in the order wanted; None: all that are kept.
-    market : {"HK", "US"}, optional
-        None: both markets.
-    what : {"short_volume", "short_interest"}
-        Which series. Rows of short interest are not checked: no two values in them depend on one
-        another.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per ticker. ``code``; ``sound``, whether the file can be read and is undamaged;
-        ``complete``, whether the store has the history to its end; ``rows``; ``findings``, how many
-        findings ``df.shortvol.check()`` has; ``problem``, why the file is not sound, or the first
-        findings in words, missing if there is no problem. For a file that is not sound the other
-        columns are missing. ``findings`` is also missing if the rows cannot be checked.
-
-    Raises
-    ------
-    ConfigError
-        For an argument that cannot work.
-    StoreError
-        When nothing is kept, or the store as a whole cannot be read.
-    """
+    """Read every file of a store; `FutuShortStore.verify` describes arguments and result."""
     # List the store first: if this fails, it is one error and not one for each ticker.
     call = series(what)
     kept = store.codes(market, what=what)

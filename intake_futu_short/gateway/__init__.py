@@ -98,6 +98,15 @@ class Gateway:
     ConfigError
         When an argument cannot work, or the code of a history is not its key in the mapping. The
         values of a mapping of your own class are not checked, because reading them may load files.
+
+    Examples
+    --------
+    >>> import intake
+    >>> from intake_futu_short.gateway import Gateway, sample_histories
+    >>> with Gateway(sample_histories()) as gateway:
+    ...     df = intake.open_futu_short("US.AAPL", gateway=gateway.url).read()
+    >>> len(df), len(gateway.requests)
+    (29, 1)
     """
 
     _server: Server | None = None
@@ -232,7 +241,25 @@ class Gateway:
 
 
 def sample_gateway(rsa_key: str | os.PathLike[str] | None = None) -> Gateway:
-    """Make the gateway behind ``sample://``. It is not started yet."""
+    """Make the gateway behind ``sample://``. It is not started yet.
+
+    Parameters
+    ----------
+    rsa_key : str or path, optional
+        As of `Gateway`.
+
+    Returns
+    -------
+    Gateway
+        On a free port of this machine, without a limit of requests.
+
+    Examples
+    --------
+    >>> from intake_futu_short.gateway import sample_gateway
+    >>> with sample_gateway() as gateway:
+    ...     print(gateway.url.startswith("opend://127.0.0.1:"))
+    True
+    """
     return Gateway(_sample(SHORT_VOLUME), short_interest=_sample(SHORT_INTEREST), rsa_key=rsa_key)
 
 

@@ -66,6 +66,20 @@ class History:
     ------
     ConfigError
         When a value does not fit its column, a row has no day, or days are out of order.
+
+    Examples
+    --------
+    Rows of your own, for a test of your program:
+
+    >>> import intake
+    >>> from intake_futu_short.gateway import Gateway, History
+    >>> from intake_futu_short.security import Security
+    >>> row = {"timestamp_str": "2026-06-18", "total_shares_short": 300, "volume": 1000}
+    >>> mine = History(Security.parse("US.MINE"), rows=[row])
+    >>> with Gateway({"US.MINE": mine}) as gateway:
+    ...     df = intake.open_futu_short("US.MINE", gateway=gateway.url).read()
+    >>> df.shortvol.short_ratio().tolist()
+    [0.3]
     """
 
     security: Security
@@ -154,6 +168,22 @@ def sample_histories(call: Call = SHORT_VOLUME) -> dict[str, History]:
     """Histories behind ``sample://`` for a call, by code: real, documented and synthetic ones.
 
     ``README.md`` in `sample_directory` says where each of them comes from.
+
+    Parameters
+    ----------
+    call : Call
+        ``SHORT_VOLUME`` or ``SHORT_INTEREST`` of ``intake_futu_short.calls``.
+
+    Returns
+    -------
+    dict of str to History
+        Histories by code.
+
+    Examples
+    --------
+    >>> from intake_futu_short.gateway import sample_histories
+    >>> len(sample_histories()["US.AAPL"].rows)
+    29
     """
     directory = sample_directory()
     return _histories(directory if call is SHORT_VOLUME else directory / call.name, call)
@@ -182,6 +212,16 @@ def read_histories(directory: str | Path, call: Call = SHORT_VOLUME) -> dict[str
     StoreError
         When the directory holds no such file, or a file cannot be served. The message names the
         file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from intake_futu_short import sample
+    >>> from intake_futu_short.gateway import read_histories
+    >>> Path("rows").mkdir()
+    >>> sample.frame("US.AAPL").to_csv("rows/US.AAPL.csv", index=False)
+    >>> list(read_histories("rows"))
+    ['US.AAPL']
     """
     return _histories(Path(directory), call)
 

@@ -57,6 +57,18 @@ class FutuShortStore:
     ConfigError
         When the URL or the options cannot work, or a package that the protocol needs is not
         installed.
+
+    Examples
+    --------
+    >>> from intake_futu_short import FutuShortStore, sync
+    >>> _ = sync(["US.AAPL", "US.SAMPLE"], store="short", gateway="sample://")
+    >>> store = FutuShortStore("short")
+    >>> store.codes()
+    ['US.AAPL', 'US.SAMPLE']
+    >>> store.read("US.AAPL", start="2024-10-10", columns=["volume"])
+          code timestamp_str    volume
+    0  US.AAPL    2024-10-11  31759188
+    1  US.AAPL    2024-10-10  28183544
     """
 
     def __init__(
@@ -149,6 +161,16 @@ class FutuShortStore:
             None: both markets.
         what : {"short_volume", "short_interest"}
             Which series.
+
+        Returns
+        -------
+        list of str
+            Empty if nothing is kept.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be read.
         """
         tables = selecting.tables(series(what), market)
         return [ticker.code for ticker in selecting.sizes(self._files, tables)]
@@ -215,6 +237,20 @@ class FutuShortStore:
             When nothing is kept, or the store cannot be read.
         PanelError
             When tickers cannot be read, or are not in the store; its ``partial`` has the others.
+
+        Examples
+        --------
+        >>> from intake_futu_short import FutuShortStore, sync
+        >>> _ = sync(["US.AAPL", "US.SAMPLE"], store="short", gateway="sample://")
+        >>> store = FutuShortStore("short")
+        >>> len(store.read(market="US", start="2024-10-01", end="2024-10-11"))
+        18
+
+        The newest row that was known in the morning of 2024-10-11:
+
+        >>> then = store.read("US.AAPL", as_of="2024-10-11T09:00-04:00")
+        >>> then["timestamp_str"].iloc[0]
+        '2024-10-10'
         """
         if aside and codes is None:
             raise ConfigError("aside=True reads the codes that are named, such as codes='US.X'")
@@ -257,12 +293,33 @@ class FutuShortStore:
         continues from one partition to the next. With `start`, `end` or `as_of` it has gaps where
         rows are left out. Divisions are unknown.
 
-        Parameters and errors are those of `read`.
+        Parameters
+        ----------
+        codes, market, start, end, columns, what, as_of, errors
+            As in `read`.
+
+        Returns
+        -------
+        dask.dataframe.DataFrame
+            The columns of `read`.
 
         Raises
         ------
+        ConfigError, StoreError, PanelError
+            As in `read`. With ``errors="raise"`` a file that turns out to be damaged fails its
+            task.
         ImportError
             When Dask is not installed (``pip install "dask[dataframe]" distributed``).
+
+        Examples
+        --------
+        >>> from intake_futu_short import FutuShortStore, sync
+        >>> _ = sync(["US.AAPL", "US.SAMPLE"], store="short", gateway="sample://")
+        >>> ddf = FutuShortStore("short").to_dask(market="US", start="2024-10-10")
+        >>> ddf.npartitions
+        2
+        >>> ddf.shortvol.short_ratio().compute().round(3).head(2).tolist()
+        [0.149, 0.144]
         """
         tickers, wanted = selecting.selection(
             self._files,
@@ -306,6 +363,24 @@ class FutuShortStore:
         ------
         ConfigError, StoreError, PanelError
             As in `read`.
+
+        Examples
+        --------
+        A gateway that has corrected the newest volume of the sample:
+
+        >>> from dataclasses import replace
+        >>> from intake_futu_short import FutuShortStore, sync
+        >>> from intake_futu_short.gateway import Gateway, sample_histories
+        >>> apple = sample_histories()["US.AAPL"]
+        >>> newest = {**apple.rows[0], "volume": 31_759_288}
+        >>> corrected = replace(apple, rows=[newest, *apple.rows[1:]])
+
+        >>> _ = sync("US.AAPL", store="revised", gateway="sample://")
+        >>> with Gateway({"US.AAPL": corrected}) as gateway:
+        ...     _ = sync("US.AAPL", "revised", gateway.url, refresh="always")
+        >>> FutuShortStore("revised").revisions()[["code", "day", "column", "old", "new"]]
+              code         day  column       old       new
+        0  US.AAPL  2024-10-11  volume  31759188  31759288
         """
         arguments.errors(errors)
         tables = selecting.tables(series(what), market)
@@ -324,7 +399,42 @@ class FutuShortStore:
     ) -> pd.DataFrame:
         """Read every file, and report whether it is sound and complete and whether its rows add up.
 
-        `intake_futu_short.verifying.verify` describes the result.
+        Tickers are read one after another, so memory does not grow with their number.
+
+        Parameters
+        ----------
+        codes : str or iterable of str, optional
+            Which tickers, in the order wanted; None: all that are kept.
+        market : {"HK", "US"}, optional
+            None: both markets.
+        what : {"short_volume", "short_interest"}
+            Which series. Rows of short interest are not checked: no two values in them depend on
+            one another.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per ticker. ``code``; ``sound``, whether the file can be read and is undamaged;
+            ``complete``, whether the store has the history to its end; ``rows``; ``findings``, how
+            many findings ``df.shortvol.check()`` has; ``problem``, why the file is not sound, or
+            the first findings in words, missing if there is no problem. For a file that is not
+            sound the other columns are missing. ``findings`` is also missing if the rows cannot be
+            checked.
+
+        Raises
+        ------
+        ConfigError
+            For an argument that cannot work.
+        StoreError
+            When nothing is kept, or the store as a whole cannot be read.
+
+        Examples
+        --------
+        >>> from intake_futu_short import FutuShortStore, sync
+        >>> _ = sync("US.AAPL", store="verified", gateway="sample://")
+        >>> FutuShortStore("verified").verify()[["code", "sound", "rows", "findings"]]
+              code  sound  rows  findings
+        0  US.AAPL   True    29         0
         """
         return verifying.verify(self, codes, market, what=what)
 
@@ -333,6 +443,13 @@ class FutuShortStore:
 
         Use this for a code that now belongs to another security: the rows of the two securities
         must not be joined. ``read(code, aside=True)`` reads what was set aside.
+
+        Parameters
+        ----------
+        code : str
+            Such as ``"US.AAPL"``.
+        what : {"short_volume", "short_interest"}
+            Which series. The other one stays where it is.
 
         Returns
         -------
@@ -346,6 +463,17 @@ class FutuShortStore:
         StoreError
             When the store has no history of it, a sync is writing it, or the store cannot be
             written.
+
+        Examples
+        --------
+        >>> from intake_futu_short import FutuShortStore, sync
+        >>> _ = sync("US.AAPL", store="renamed", gateway="sample://")
+        >>> store = FutuShortStore("renamed")
+        >>> _ = store.set_aside("US.AAPL")
+        >>> store.codes()
+        []
+        >>> len(store.read("US.AAPL", aside=True))
+        29
         """
         ticker = Ticker(Security.parse(code), series(what))
         if self.version(ticker) is None:  # before the lock, which would make a mistyped directory
@@ -389,6 +517,14 @@ class FutuShortStore:
             When nothing is kept, or the store cannot be read.
         PanelError
             When the files of some tickers cannot be read.
+
+        Examples
+        --------
+        >>> from intake_futu_short import FutuShortStore, sync
+        >>> _ = sync("US.AAPL", store="kept", gateway="sample://")
+        >>> FutuShortStore("kept").info()[["code", "rows", "first", "last", "complete"]]
+              code  rows       first        last  complete
+        0  US.AAPL    29  2024-09-03  2024-10-11      True
         """
         arguments.errors(errors)
         sizes = selecting.kept_sizes(self._files, selecting.tables(series(what), market))
