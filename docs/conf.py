@@ -24,6 +24,7 @@ version = release = __version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
     "numpydoc",
     "myst_nb",
     "sphinx_copybutton",
@@ -85,7 +86,7 @@ html_theme_options = {
     "show_prev_next": True,
     "navigation_with_keys": False,
     "footer_start": ["copyright"],
-    "footer_end": [],
+    "footer_end": ["version"],
     "secondary_sidebar_items": ["page-toc"],
     "show_toc_level": 2,
     "pygments_light_style": "tango",

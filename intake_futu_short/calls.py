@@ -118,7 +118,7 @@ class Table:
         return hash((self.call_name, self.market.name))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Call:
     """One call of the gateway.
 
@@ -153,6 +153,10 @@ class Call:
     limit: Limit = _OF_PAGES
     max_rows: int = 50
     window_rows: int | None = None
+
+    def __repr__(self) -> str:
+        # Columns and all would bury a `History`, and a signature with a call as its default.
+        return f"<Call {self.proto_id}, {self.title}>"
 
     @cached_property
     def messages(self) -> Any:

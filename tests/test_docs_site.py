@@ -113,6 +113,18 @@ def test_the_index_of_objects_has_every_public_method() -> None:
     assert missing == []
 
 
+def test_signatures_are_written_as_in_python() -> None:
+    """No ``<function …>``, and no default that is longer than all arguments together."""
+    odd = [
+        (file.name, text)
+        for file in (SITE / "reference").glob("*.html")
+        for found in re.findall(r'<dt class="sig.*?</dt>', file.read_text("utf-8"), re.DOTALL)
+        if "(" in (text := re.sub(r"<[^>]+>", "", found))
+        if "&lt;" in text or len(text) > 300
+    ]
+    assert odd == []
+
+
 # Opens each page in a frame as wide as a telephone and as a screen, one after the other, and writes
 # down what is wider than its window and what the page complains of.
 VISIT = """<!DOCTYPE html><meta charset="utf-8"><body><script>

@@ -188,3 +188,8 @@ def test_the_sample_of_short_interest_lies_beside_it(tmp_path: Path) -> None:
             [{"timestamp_str": "2026-05-29", "volume": 1}],
             call=SHORT_INTEREST,
         )
+
+
+def test_a_history_shows_its_call_in_a_few_words() -> None:
+    text = repr(History(Security.parse("US.MINE"), rows=[]))
+    assert text.endswith("call=<Call 3248, daily short volume>)")

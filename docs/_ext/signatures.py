@@ -1,11 +1,22 @@
-"""Signatures of classes whose base takes anything: those of Intake say ``(*args, **kwargs)``."""
+"""Signatures as a reader would write them.
+
+Classes whose base takes anything, as those of Intake do, would say ``(*args, **kwargs)``. Defaults
+that are functions or calls of the gateway have no notation in Python, and get their names.
+"""
 
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 __all__ = ["setup"]
+
+_NAMES = {
+    "<built-in function monotonic>": "time.monotonic",
+    "<Call 3248, daily short volume>": "SHORT_VOLUME",
+}
+_NAMED = re.compile("|".join(map(re.escape, _NAMES)))
 
 
 def own_signature(
@@ -13,6 +24,8 @@ def own_signature(
 ) -> tuple[str, str] | None:
     """Take the arguments of ``__init__`` in place of those of ``__new__``."""
     if what != "class" or signature != "(*args, **kwargs)":
+        if signature and _NAMED.search(signature):
+            return _NAMED.sub(lambda found: _NAMES[found[0]], signature), returns
         return None
     parameters = [
         one.replace(annotation=one.empty)
