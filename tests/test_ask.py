@@ -416,6 +416,7 @@ def test_a_connection_on_which_heartbeats_stay_unanswered_is_given_up(
 
 
 def test_a_late_answer_is_skipped_and_a_connection_that_lives_is_kept() -> None:
+    clock = Clock()
     held: list[Exchange] = []
 
     def late_once(exchange: Exchange) -> None:
@@ -428,12 +429,12 @@ def test_a_late_answer_is_skipped_and_a_connection_that_lives_is_kept() -> None:
 
     def going_on() -> Job:
         for _ in range(20):
-            time.sleep(0.05)
+            clock.ahead += 0.05
             yield question("US.AAPL")
 
     with SecondGateway(HISTORIES, late_once) as gateway:
         jobs = {"late": one_page(question("HK.00700")), "other": going_on()}
-        results, failures = read(jobs, opened(f"{gateway.url}?limit=off", timeout=0.5))
+        results, failures = read(jobs, by_clock(clock, gateway, timeout=0.5))
         assert gateway.connections == 1
     assert failures == {}
     assert len(results["late"].hk_items) == 10
