@@ -293,7 +293,7 @@ class RankedParts:
         repeated = sum(part.repeated for part in self._parts.values())
         if repeated > self._told:
             self._told = repeated
-            notes.append(f"{counted(repeated, 'row')} came twice and stayed where it came first")
+            notes.append(f"{counted(repeated, 'row')} came twice and stayed where they came first")
         if self.is_finished and not self._is_told:
             self._is_told = True
             counts = [part.all_count for part in self._parts.values() if part.all_count is not None]

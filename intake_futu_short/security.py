@@ -67,6 +67,8 @@ SYNTHETIC = ("HK.SAMPLE", "US.SAMPLE")
 
 # Around a code that was copied: quotes, the = of spreadsheets, bullets, what ends an item.
 _AROUND = " \t\"'`=*,;|\u2018\u2019\u201c\u201d\u3001"
+# A name that stands right behind a symbol begins with one of these: 00700(Tencent).
+_NAME_BEHIND = re.compile(r"[(:]|[^ -~\d]")
 _REFUSED = ",;|'\"[]{}"
 _ACCEPTED = "a market and a symbol joined by a dot, such as 'US.AAPL', 'US.BRK.B' or 'HK.00700'"
 
@@ -150,7 +152,8 @@ def _is_symbol(text: str) -> bool:
 
 def _usual(market: str, symbol: str) -> str:
     """A symbol as exchanges write it: what a gateway would not find otherwise."""
-    plain = unicodedata.normalize("NFKC", symbol).upper().rstrip(".")
+    plain = unicodedata.normalize("NFKC", symbol).upper()
+    plain = _NAME_BEHIND.split(plain)[0].rstrip(".")
     if market == HK.name and plain.isdecimal():
         return "".join(str(int(digit)) for digit in plain).zfill(5)
     return plain
@@ -161,7 +164,7 @@ def _advice(code: str) -> str:  # noqa: PLR0911 - a return a kind of mistake
     text = _tidied(code)
     if not text:
         return ""
-    first, *others = text.split()
+    first, *others = re.split(r"[\s;|]+", text)
     whole = [one for one in (first, *others) if one.startswith(tuple(f"{n}." for n in MARKETS))]
     if re.search("[,\u3001]", text) or len(whole) > 1 or first.startswith("["):
         return either(
@@ -169,7 +172,8 @@ def _advice(code: str) -> str:  # noqa: PLR0911 - a return a kind of mistake
             " Several codes stand apart: US.AAPL US.MSFT.",
         )
     # A name may stand before the code, too.
-    first = re.split(r"[;|]", whole[0] if whole else first)[0]
+    first = whole[0] if whole else first
+    first = re.split(r"\(|[^ -~\d]", first)[0] or first  # 0700.HK(Tencent)
     if len(others) == 1 and re.fullmatch("[A-Z]", others[0]) and first.startswith("US."):
         first += f".{others[0]}"  # a class of shares
     exchange, colon, rest = first.partition(":")
@@ -180,7 +184,7 @@ def _advice(code: str) -> str:  # noqa: PLR0911 - a return a kind of mistake
         return _advice_without_dot(prefix)
     if symbol in MARKETS:
         return _suggestion(symbol, prefix)
-    if re.fullmatch(r"[A-Z]{1,5}\.[AB]", first):
+    if prefix not in MARKETS and re.fullmatch(r"[A-Z]{1,5}\.[AB]", first):
         return f" The market prefix is missing.{_suggestion('US', first)}"
     if prefix not in MARKETS:
         return f" The gateway has daily short volume of the markets {' and '.join(MARKETS)} only."
@@ -193,8 +197,11 @@ def _tidied(code: str) -> str:
     """What somebody wrote in capitals, without what cannot be seen or stands around it."""
     text = unicodedata.normalize("NFKC", code).upper()
     text = "".join(c for c in text if unicodedata.category(c) != "Cf").strip().strip(_AROUND)
-    # Blanks beside the dot are a slip; what follows another one is a name.
-    return re.sub(r"\s*([.:])\s*", r"\1", text.removeprefix("- ").strip(_AROUND).strip())
+    item = r"\A(?:[-\u2022]\s+|\d{1,3}[.)]\s+(?=\S+\.))"  # of a list, with a bullet or a number
+    text = re.sub(item, "", text).strip(_AROUND)
+    # Blanks beside the dot are a slip, or stand for it; what follows another one is a name.
+    text = re.sub(r"\s*([.:])\s*", r"\1", text)
+    return re.sub(rf"\A({'|'.join(MARKETS)})\s+(?=[A-Z0-9])", r"\1.", text)
 
 
 # Names that other programs use for the markets.
@@ -206,6 +213,8 @@ _EXCHANGES = {
 
 
 def _advice_without_dot(text: str) -> str:
+    if text in MARKETS:
+        return f" The symbol after '{text}.' is missing."
     market = next((name for name in MARKETS if text.startswith(name)), None)
     rest = text[len(market or "") :].lstrip(":-_/ ")
     if market is not None and rest:

@@ -60,11 +60,13 @@ def decoded(data: bytes, name: str) -> str:
 
 
 def _not_utf_8(data: bytes, name: str) -> ConfigError:
-    if data.startswith(b"PK\x03\x04"):
+    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         return ConfigError(
             f"watchlist {name} is no text, but an Excel workbook or a zip file. Save the sheet as "
             "CSV in UTF-8; of a file in an archive the URL is 'zip://codes.csv::list.zip'"
         )
+    if data.startswith(b"\x1f\x8b"):
+        return ConfigError(f"watchlist {name} is no text, but a file of gzip: unpack it first")
     zeros = data.count(0)
     if zeros > len(data) // 2 or data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         likely = ["UTF-32"]
@@ -97,8 +99,9 @@ def parse(text: str, name: str) -> list[str]:
     ----------
     text : str
         The file's content. The suffix of `name` (``.csv``, ``.tsv``, ``.json``, ``.yaml`` or
-        ``.yml``) gives its format; any other file has one code per line. Lines end only with CR,
-        LF or CRLF. Columns may be separated by commas, tabs, semicolons or bars.
+        ``.yml``) gives its format. Any other file has one code per line, unless its first line
+        names columns, among them ``code``. Lines end only with CR, LF or CRLF. Columns may be
+        separated by commas, tabs, semicolons or bars.
     name : str
         URL or path of the file, for its suffix and for messages. In a chained URL the first part
         counts, which is the file in an archive.
@@ -110,10 +113,10 @@ def parse(text: str, name: str) -> list[str]:
     """
     suffix = _suffix(name)
     text = text.removeprefix("\ufeff")
-    if suffix in {"csv", "tsv"}:
-        found = _csv(text, name)
-    elif suffix in {"json", "yaml", "yml"}:
+    if suffix in {"json", "yaml", "yml"}:
         found = _items(text, name, suffix)
+    elif suffix in {"csv", "tsv"} or _names_columns(text):
+        found = _csv(text, name)
     else:
         found = _lines(text)
     codes = [_code(value, f"watchlist {name}, {where}") for where, value in found]
@@ -151,6 +154,13 @@ def _lines(text: str) -> Found:
     return [(f"line {number}", line) for number, line in stripped if line]
 
 
+def _names_columns(text: str) -> bool:
+    """Whether the first line holds the names of columns, as in a CSV file that is piped in."""
+    _, table = _without_preamble(text)
+    line, *_ = _LINE_END.split(table, 1)
+    return "code" in {cell.strip(" \"'").lower() for cell in re.split(f"[{_SEPARATORS}]", line)}
+
+
 def _csv(text: str, name: str) -> Found:
     found: Found = []
     begins, text = _without_preamble(text)
@@ -159,7 +169,10 @@ def _csv(text: str, name: str) -> Found:
         tried = [(rows, _columns(rows)) for rows in (_rows(text, one) for one in _SEPARATORS)]
         rows, columns = next((one for one in tried if "code" in one[1]), tried[0])
         if "code" not in columns:
-            raise ConfigError(f"watchlist {name} has no column 'code', only {_named(rows)}")
+            raise ConfigError(
+                f"watchlist {name} has no column 'code', only {_named(rows)}: its first line has "
+                "to name the columns"
+            )
         if len(columns["code"]) > 1:
             raise ConfigError(f"watchlist {name} has {len(columns['code'])} columns 'code'")
         (column,) = columns["code"]

@@ -280,6 +280,13 @@ def test_a_password_in_a_gateways_url_is_not_shown(
     assert PASSWORD not in told(lambda: PLACES[place](url.format(PASSWORD)), caplog)
 
 
+def test_a_key_as_a_host_is_not_shown_in_small_letters(caplog: pytest.LogCaptureFixture) -> None:
+    letters = re.sub("[^A-Za-z0-9]", "", BODY)[:48]
+    said = told(lambda: FutuShortSource("US.A", gateway=f"opend://{letters}:1"), caplog)
+    assert "ConfigError" in said
+    assert letters.lower() not in said.lower()
+
+
 def test_what_is_mistyped_in_a_url_is_still_named() -> None:
     for url, named in {
         "127.0.0.1:11111": "'127.0.0.1:11111' has no scheme",
@@ -398,7 +405,12 @@ STORES = [
         "127.0.0.1:1/x#{}", "127.0.0.1:1/x?mail=a@b&sig={}",
     )
 ]  # fmt: skip
-STORES += ["dir::memory://me:{}@h/x", "dir::telling://h/x?sig={}::memory://u:{}@h/y", "me:{}@h/x"]
+STORES += [
+    "dir::memory://me:{}@h/x",
+    "dir::telling://h/x?sig={}::memory://u:{}@h/y",
+    "me:{}@h/x",
+    "ftp:/u:{}@h/x",
+]
 STORE_PLACES: dict[str, Callable[..., object]] = {
     "source": lambda url, **k: read(store=url, **k),
     "source alone": lambda url, **k: read(store=url, refresh="never", **k),

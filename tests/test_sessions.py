@@ -116,6 +116,14 @@ def test_moments_of_one_day_are_one_day() -> None:
     assert sessions.by_date(frame).index.unique().tolist() == [pd.Timestamp("2026-01-02")]
 
 
+@pytest.mark.parametrize("metric", ["metrics", "latest", "by_date", "check"])
+def test_a_list_in_the_place_of_a_code_is_named(metric: str) -> None:
+    frame = sample.frame("US.AAPL").head(2)
+    frame["code"] = [["US.AAPL"], ["US.AAPL"]]
+    with pytest.raises(ConfigError, match=r"not a code: list of length 1$"):
+        getattr(frame.shortvol, metric)()
+
+
 def test_rows_without_a_code_are_a_ticker_of_their_own() -> None:
     panel = us([1, 1, 3, 3], [4, 4, 4, 4], code=[None, "US.A", None, "US.A"])
     same(metrics.pooled_short_ratio(panel, 2), [np.nan, np.nan, 0.5, 0.5])

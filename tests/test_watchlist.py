@@ -192,9 +192,27 @@ def test_what_is_no_watchlist_is_not_shown(name: str, text: str) -> None:
     assert PRIVATE[-16:] not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_workbook_is_named() -> None:
-    with pytest.raises(ConfigError, match="Excel workbook or a zip file"):
-        watchlist.decoded(b"PK\x03\x04\x14\x00\x06\x00\xe3\xe3", "list.csv")
+@pytest.mark.parametrize(
+    ("begins", "named"),
+    [
+        (b"PK\x03\x04\x14\x00\x06\x00", "Excel workbook or a zip file"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Excel workbook or a zip file"),
+        (b"\x1f\x8b\x08\x00", "a file of gzip: unpack it first"),
+    ],
+)
+def test_a_file_that_is_no_text_is_named(begins: bytes, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        watchlist.decoded(begins + b"\xe3\xe3", "list.csv")
+
+
+def test_columns_that_are_named_are_read_whatever_the_file_is_called() -> None:
+    assert watchlist.parse("name\tcode\nApple\tUS.AAPL\n", "-") == ["US.AAPL"]
+    assert watchlist.parse("# code, of mine\nUS.AAPL\n", "list.txt") == ["US.AAPL"]
+
+
+def test_a_csv_without_names_of_columns_says_so() -> None:
+    with pytest.raises(ConfigError, match=r"only \['US\.AAPL'.*first line has to name the columns"):
+        watchlist.parse("US.AAPL,Apple\n", "list.csv")
 
 
 def test_a_csv_that_is_none_is_named() -> None:

@@ -6,6 +6,7 @@ apart. The rows may be in any order, and the frame is never changed.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +16,7 @@ import pandas as pd
 
 from intake_futu_short.calls import SHORT_INTEREST, SHORT_VOLUME
 from intake_futu_short.days import date
+from intake_futu_short.described import described
 from intake_futu_short.errors import ConfigError, NotShortVolumeError
 from intake_futu_short.security import HK, US
 
@@ -100,7 +102,8 @@ def code_of(frame: pd.DataFrame) -> str | None:
     if codes is None or not len(codes):
         code = frame.attrs.get("code")
         return code if isinstance(code, str) else None
-    return str(codes[0]) if codes.nunique() == 1 and not codes.hasnans else None
+    with _hashing(codes):
+        return str(codes[0]) if codes.nunique() == 1 and not codes.hasnans else None
 
 
 def refuse_periods(frame: pd.DataFrame, metric: str) -> None:
@@ -154,13 +157,14 @@ class Sessions:
         NotShortVolumeError
             When no column or index level says the days.
         ConfigError
-            When a row has no day, or one that cannot be read.
+            When a row has no day, or one that cannot be read, or a list in the place of a code.
         """
         days = _trading_days(frame)
         labels = labels_of(frame, "code")
         tickers = np.zeros(len(frame), dtype=np.intp)
         if labels is not None:
-            tickers, _ = pd.factorize(labels, sort=True, use_na_sentinel=False)
+            with _hashing(labels):
+                tickers, _ = pd.factorize(labels, sort=True, use_na_sentinel=False)
         order = _sorting(tickers, days)
         counts = np.bincount(tickers)  # every ticker has a row
         return cls(order, np.cumsum(counts) - counts, days[order], labels)
@@ -244,6 +248,16 @@ def labels_of(frame: pd.DataFrame, name: str) -> pd.Index[Any] | None:
     else:
         return None
     return labels
+
+
+@contextlib.contextmanager
+def _hashing(codes: pd.Index[Any]) -> Iterator[None]:
+    """Raise ConfigError for codes that have no hash, such as lists."""
+    try:
+        yield
+    except (TypeError, ArithmeticError) as error:  # the latter from a Decimal
+        other = next((code for code in codes if not isinstance(code, str)), None)
+        raise ConfigError(f"code holds something that is not a code: {described(other)}") from error
 
 
 def _trading_days(frame: pd.DataFrame) -> NDArray[np.datetime64]:

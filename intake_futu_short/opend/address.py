@@ -196,6 +196,10 @@ class GatewayURL:
             raise ConfigError(f"gateway {_shown(url)} has more than a host and a port: {_ACCEPTED}")
         if not host:
             raise ConfigError(f"gateway {_shown(url)} names no host: expected {_ACCEPTED}")
+        # urlsplit has put the host in small letters, in which a key no longer looks like one.
+        as_given = parts.netloc if port is None else parts.netloc.rpartition(":")[0]
+        if _is_no_host(as_given):
+            cls.of(as_given, DEFAULT_PORT)
         address = cls.of(host, DEFAULT_PORT if port is None else port)
         return replace(address, **_options(url, parts.query))
 

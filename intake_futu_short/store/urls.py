@@ -34,8 +34,9 @@ __all__ = [
 # alone ends before the first slash.
 _USER = re.compile(r"(?<=://)(?:[^:/@]*:.*@|[^/@]*@)")
 _QUERY = re.compile(r"[?#].+")
-# A user and a password before a host without a scheme, which looks like a path.
-_USER_OF_NO_SCHEME = re.compile(r"[^/\\:]{2,}:(?![:/\\]).+@[^/\\]")
+# A user and a password before a host, without a scheme or with one slash in place of two: it looks
+# like a path.
+_USER_OF_NO_SCHEME = re.compile(r"(?:\w{2,}:/)?[^/\\:]+(?<!\A.):(?![:/\\]).+@[^/\\]")
 # A local path below a home directory.
 _HOME = re.compile(r"(?:(?:file|local):(?://)?)?(~[^/\\]*)")
 _HIDDEN = "***"
