@@ -13,7 +13,7 @@ import socket
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from intake_futu_short import arguments
 from intake_futu_short.calls import SHORT_VOLUME, Ticker
@@ -39,10 +39,11 @@ from intake_futu_short.pages import page_of
 from intake_futu_short.security import Security
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
+    from collections.abc import Callable, Generator, Iterator
 
 __all__ = ["DEFAULT_CODE", "Finding", "examine"]
+
+T = TypeVar("T")
 
 # The ticker that is asked for when none is named.
 DEFAULT_CODE = "US.AAPL"
@@ -75,6 +76,13 @@ class Finding:
     text: str
 
 
+class _Endpoint(NamedTuple):
+    """Where the gateway listens, and a socket connected to it. The sample has a port too."""
+
+    address: GatewayURL
+    sock: socket.socket
+
+
 def examine(
     gateway: str | None = None,
     code: str | None = None,
@@ -101,6 +109,8 @@ def examine(
 
 
 class _Examination:
+    """The steps, each of which returns its finding's text and what later steps need."""
+
     def __init__(
         self, gateway: str | None, code: str | None, rsa_key: str | None, opened: ExitStack
     ) -> None:
@@ -109,38 +119,25 @@ class _Examination:
         self._is_code_given = code is not None
         self._ticker = Ticker(Security.parse(code or DEFAULT_CODE), SHORT_VOLUME)
         self._opened = opened
-        self._url: GatewayURL | None = None  # as the user means it
-        self._address: GatewayURL | None = None  # where that is; the sample has a port too
-        self._socket: socket.socket | None = None
-        self._connection: Connection | None = None  # once hands are shaken
-        self._newest = ""  # trading day
 
     def run(self, *, asks: bool) -> Iterator[Finding]:
-        steps: list[tuple[str, Callable[[], str], Callable[[], object]]] = [
-            ("versions", self._versions, lambda: True),
-            ("gateway", self._gateway, lambda: True),
-            ("connection", self._connect, lambda: self._url),
-            ("handshake", self._greet, lambda: self._socket),
-            *([("request", self._ask, lambda: self._connection)] if asks else []),
-            ("limit", self._limit, lambda: self._address),
-            ("clock", self._clock, lambda: True),
-        ]
-        for name, step, needs in steps:
-            if not needs():
-                yield Finding(name, "not tried", "needs what failed above")
-                continue
-            try:
-                yield Finding(name, "ok", step())
-            except (FutuShortError, ImportError, OSError) as error:
-                yield Finding(name, "failed", str(error))
+        yield from _step("versions", self._versions)
+        url = yield from _step("gateway", self._gateway)
+        endpoint = yield from _step("connection", self._connect, url)
+        connection = yield from _step("handshake", self._greet, endpoint)
+        newest = None
+        if asks:
+            newest = yield from _step("request", self._ask, endpoint, connection, url)
+        yield from _step("limit", self._limit, endpoint, url)
+        yield from _step("clock", self._clock, newest or "")
 
-    def _versions(self) -> str:
+    def _versions(self) -> tuple[str, None]:
         found = [f"Python {platform.python_version()}"]
         found += [f"{name} {importlib.metadata.version(name)}" for name in NEEDED]
         found += [_version(name, package.install) for name, package in OPTIONAL.items()]
-        return ", ".join(found)
+        return ", ".join(found), None
 
-    def _gateway(self) -> str:
+    def _gateway(self) -> tuple[str, GatewayURL]:
         given, origin = arguments.gateways(self._given), "given"
         if given is None:
             given = arguments.gateways(os.environ.get(ENVIRONMENT_VARIABLE))
@@ -152,17 +149,16 @@ class _Examination:
                 f"{len(given)} gateways are named ({', '.join(given)}; {origin}): look at one at a "
                 "time, which --gateway names"
             )
-        self._url = GatewayURL.parse(given).with_rsa_key(arguments.rsa_key(self._rsa_key))
-        return f"{self._url} ({origin})"
+        url = GatewayURL.parse(given).with_rsa_key(arguments.rsa_key(self._rsa_key))
+        return f"{url} ({origin})", url
 
-    def _connect(self) -> str:
-        assert self._url is not None  # noqa: S101 - run() sees to it
-        address = self._url
+    def _connect(self, url: GatewayURL) -> tuple[str, _Endpoint]:
+        address = url
         if address.is_sample:
             gateway = self._opened.enter_context(sample_gateway(address.rsa_key))
             address = replace(GatewayURL.parse(gateway.url), limit="off")
         try:
-            self._socket = self._opened.enter_context(
+            sock = self._opened.enter_context(
                 socket.create_connection((address.host, address.port), CONNECT_S)
             )
         except (OSError, UnicodeError) as error:  # IDNA refuses some labels
@@ -170,49 +166,48 @@ class _Examination:
                 f"no TCP connection to {address.host}, port {address.port}: {error}. Start OpenD, "
                 f"log in, and compare host and port with its settings (api_ip, api_port)"
             ) from error
-        self._address = address
-        return f"{address.host}, port {address.port} takes connections"
+        return f"{address.host}, port {address.port} takes connections", _Endpoint(address, sock)
 
-    def _greet(self) -> str:
-        assert self._address is not None  # noqa: S101 - run() sees to it
-        path = self._address.rsa_key
+    def _greet(self, endpoint: _Endpoint) -> tuple[str, Connection]:
+        address = endpoint.address
+        path = address.rsa_key
         key = None if path is None else read_key(path)
-        connection = Connection(str(self._address), key, self._address.algorithm)
+        connection = Connection(str(address), key, address.algorithm)
         connection.open()
-        ready = self._exchange(
-            connection, CONNECT_S,
+        ready = _exchange(
+            endpoint.sock, connection, CONNECT_S,
             "to the handshake. Is it OpenD's API port, and OpenD logged in? It must be set to the "
             "RSA key that --rsa-key names here, or to none",
         )  # fmt: skip
         assert isinstance(ready, Ready)  # noqa: S101 - nothing else comes first
-        self._connection = connection
         how = "not encrypted" if key is None else f"encrypted with the key in {path}"
-        return f"server version {ready.server_version}, {how}"
+        return f"server version {ready.server_version}, {how}", connection
 
-    def _ask(self) -> str:
-        limit = self._counted()
+    def _ask(self, endpoint: _Endpoint, connection: Connection, url: GatewayURL) -> tuple[str, str]:
+        limit = self._counted(endpoint, url)
         if limit is None:
-            return self._ask_now()
+            return self._ask_now(endpoint, connection, url)
         while (taken := limit.take(arguments.DEFAULT_TIMEOUT_S))[1] is None:
             time.sleep(min(taken[0], 0.25))
         try:
-            return self._ask_now()
+            return self._ask_now(endpoint, connection, url)
         finally:
             limit.end(taken[1])
             limit.close()
 
-    def _ask_now(self) -> str:
-        assert self._connection is not None  # noqa: S101 - run() sees to it
+    def _ask_now(
+        self, endpoint: _Endpoint, connection: Connection, url: GatewayURL
+    ) -> tuple[str, str]:
         ticker = self._ticker
         began = time.monotonic()
-        self._connection.request(ticker.call.proto_id, ticker.question(None, 1).body)
-        answer = self._exchange(
-            self._connection, arguments.DEFAULT_TIMEOUT_S,
+        connection.request(ticker.call.proto_id, ticker.question(None, 1).body)
+        answer = _exchange(
+            endpoint.sock, connection, arguments.DEFAULT_TIMEOUT_S,
             f"for {ticker}. OpenD may be busy or cut off from its servers",
         )  # fmt: skip
         assert isinstance(answer, Answer)  # noqa: S101 - the handshake is done
         took_ms = 1000 * (time.monotonic() - began)
-        asked = f"{ticker} from {self._url}"
+        asked = f"{ticker} from {url}"
         try:
             answered = replies.decode(ticker.call.messages.Response, answer.body, asked).s2c
         except UnknownSecurityError as error:
@@ -221,7 +216,7 @@ class _Examination:
             return (
                 f"the gateway answered in {took_ms:.0f} ms, and does not know {ticker} "
                 f"({error.message!r}). Name a ticker that it knows with --code"
-            )
+            ), ""
         except QuoteRightError as error:
             if self._is_code_given:
                 raise
@@ -232,49 +227,22 @@ class _Examination:
         text = f"{ticker} answered in {took_ms:.0f} ms"
         days = page_of(answered, ticker).days
         if not days:
-            return f"{text}, without rows"
-        self._newest = days[0]
-        return f"{text}, newest trading day {self._newest}"
+            return f"{text}, without rows", ""
+        return f"{text}, newest trading day {days[0]}", days[0]
 
-    def _exchange(self, connection: Connection, timeout: float, what: str) -> Ready | Answer:
-        """Send what is queued, and return the first event that follows."""
-        assert self._socket is not None  # noqa: S101 - run() sees to it
-        ends = time.monotonic() + timeout
-        try:
-            self._socket.settimeout(timeout)
-            self._socket.sendall(connection.data_to_send())
-            while not (events := connection.events_received()):
-                self._socket.settimeout(max(ends - time.monotonic(), 0.001))
-                if data := self._socket.recv(65536):
-                    connection.receive_data(data)
-                else:
-                    connection.receive_eof()
-        except TimeoutError as error:
-            raise GatewayTimeoutError(f"no answer within {timeout:g} s {what}") from error
-        except OSError as error:
-            raise GatewayDisconnectedError(f"the connection broke ({error})") from error
-        first = events[0]
-        if isinstance(first, Failed):
-            raise first.error
-        return first
-
-    def _counted(self) -> HostLimit | None:
+    def _counted(self, endpoint: _Endpoint, url: GatewayURL) -> HostLimit | None:
         """The counter of requests that a read would use; None when they are not counted."""
-        assert self._address is not None  # noqa: S101 - run() sees to it
-        assert self._socket is not None  # noqa: S101 - tells mypy that it is open
         call = self._ticker.call
-        limit = self._address.limit_of(call.limit)
+        limit = endpoint.address.limit_of(call.limit)
         if limit is None:
             return None
-        place = f"{host_at(self._socket)}:{self._address.port}"
-        return HostLimit(place, call.name, limit, name=str(self._url))
+        place = f"{host_at(endpoint.sock)}:{endpoint.address.port}"
+        return HostLimit(place, call.name, limit, name=str(url))
 
-    def _limit(self) -> str:
-        assert self._address is not None  # noqa: S101 - run() sees to it
-        limit = self._address.limit_of(self._ticker.call.limit)
-        counted = self._counted()
-        if limit is None or counted is None:
-            return "not counted here (limit=off, or the sample)"
+    def _limit(self, endpoint: _Endpoint, url: GatewayURL) -> tuple[str, None]:
+        counted = self._counted(endpoint, url)
+        if counted is None:
+            return "not counted here (limit=off, or the sample)", None
         try:
             file = counted.locate()
         except OSError as error:
@@ -285,18 +253,59 @@ class _Examination:
             ) from error
         finally:
             counted.close()
-        return f"{limit} counted for all processes in {file}"
+        limit = endpoint.address.limit_of(self._ticker.call.limit)
+        return f"{limit} counted for all processes in {file}", None
 
-    def _clock(self) -> str:
+    def _clock(self, newest: str) -> tuple[str, None]:
         now = dt.datetime.now().astimezone()
         text = f"{now:%Y-%m-%d %H:%M:%S %Z}"
         # East of here a day begins up to fourteen hours earlier.
-        if self._newest > (now + dt.timedelta(hours=14)).date().isoformat():
+        if newest > (now + dt.timedelta(hours=14)).date().isoformat():
             raise FutuShortError(
                 f"this computer's clock says {text}, which is before the newest trading day, "
-                f"{self._newest}: set it, since it decides whether a stored history is up to date"
+                f"{newest}: set it, since it decides whether a stored history is up to date"
             )
-        return text
+        return text, None
+
+
+def _step(
+    name: str, do: Callable[..., tuple[str, T]], *needs: object
+) -> Generator[Finding, None, T | None]:
+    """Yield what a step found, and return what it made; None when it failed or was not tried."""
+    if None in needs:
+        yield Finding(name, "not tried", "needs what failed above")
+        return None
+    try:
+        text, made = do(*needs)
+    except (FutuShortError, ImportError, OSError) as error:
+        yield Finding(name, "failed", str(error))
+        return None
+    yield Finding(name, "ok", text)
+    return made
+
+
+def _exchange(
+    sock: socket.socket, connection: Connection, timeout: float, what: str
+) -> Ready | Answer:
+    """Send what is queued, and return the first event that follows."""
+    ends = time.monotonic() + timeout
+    try:
+        sock.settimeout(timeout)
+        sock.sendall(connection.data_to_send())
+        while not (events := connection.events_received()):
+            sock.settimeout(max(ends - time.monotonic(), 0.001))
+            if data := sock.recv(65536):
+                connection.receive_data(data)
+            else:
+                connection.receive_eof()
+    except TimeoutError as error:
+        raise GatewayTimeoutError(f"no answer within {timeout:g} s {what}") from error
+    except OSError as error:
+        raise GatewayDisconnectedError(f"the connection broke ({error})") from error
+    first = events[0]
+    if isinstance(first, Failed):
+        raise first.error
+    return first
 
 
 def _version(name: str, install: str) -> str:
