@@ -337,7 +337,7 @@ class GatewaySource(DataSource, Generic[P]):  # type: ignore[misc]  # Intake has
         """Read all pages. Afterwards the shape is known."""
         partitions = self._open()
         try:
-            with progress.shown(callback, self._counted) as self._display:
+            with progress.shown(callback, self._counted, self.call.title) as self._display:
                 partitions.load()
         finally:
             self._display = None

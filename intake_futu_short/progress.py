@@ -64,7 +64,10 @@ class Tally:
 
 @contextlib.contextmanager
 def shown(
-    callback: object, tickers: int | None, clock: Callable[[], float] = time.monotonic
+    callback: object,
+    tickers: int | None,
+    title: str = "short volume",
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Display | None]:
     """Yield the display for a read within the context; None if there is nothing to show it on.
 
@@ -74,6 +77,8 @@ def shown(
         Callback to use; None shows a bar on a terminal or in a notebook.
     tickers : int or None
         Number of tickers, if tickers are counted; None counts pages.
+    title : str
+        What is read, for the bar.
     clock : callable
         Seconds that never go back.
 
@@ -85,11 +90,11 @@ def shown(
     display: Display | None = None
     if isinstance(callback, Tally):
         has_bar = callback.shows_bar and _somebody_looks()
-        display = _Tallied(callback, _Bar(tickers, clock) if has_bar else None)
+        display = _Tallied(callback, _Bar(tickers, title, clock) if has_bar else None)
     elif callback is not None:
         display = _CallbackDisplay(_checked(callback), tickers, clock)
     elif _somebody_looks():
-        display = _Bar(tickers, clock)
+        display = _Bar(tickers, title, clock)
     try:
         yield display
     finally:
@@ -147,8 +152,9 @@ class _CallbackDisplay:
 class _Bar:
     """A bar of tqdm's on a terminal or in a notebook, gone when the read is done."""
 
-    def __init__(self, tickers: int | None, clock: Callable[[], float]) -> None:
+    def __init__(self, tickers: int | None, title: str, clock: Callable[[], float]) -> None:
         self._tickers = tickers
+        self._title = title
         self._clock = clock
         self._began = clock()
         self._wait = _Wait(clock)
@@ -184,7 +190,7 @@ class _Bar:
                     monitor_interval = 0  # its thread would outlive the read
 
                 self._bar = Bar(
-                    total=self._tickers, unit=unit, desc="short volume", leave=False, file=where
+                    total=self._tickers, unit=unit, desc=self._title, leave=False, file=where
                 )
             self._bar.n = done
             self._bar.set_postfix_str(words)

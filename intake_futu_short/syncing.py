@@ -136,7 +136,7 @@ def sync(
         for ticker in tickers
     }
     try:
-        with progress.shown(callback, len(tickers)) as display:
+        with progress.shown(callback, len(tickers), call.title) as display:
             outcomes, failures = read(updates, gateways, display)
     finally:
         gateways.close()

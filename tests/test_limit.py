@@ -77,7 +77,7 @@ class Users:
         user = HostLimit(
             place, call_name, limit, name=URL, clock=self.clock, folder=folder or self.folder
         )
-        assert isinstance(user._call, object)  # from now on it belongs to this process
+        _ = user._call  # from now on it belongs to this process
         self.made.append(user)
         return user
 

@@ -11,7 +11,7 @@ import sys
 import threading
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fsspec.callbacks import Callback, TqdmCallback
@@ -20,8 +20,13 @@ from second_gateway import History, SecondGateway, make_rows
 from intake_futu_short import progress
 from intake_futu_short.errors import ConfigError
 from intake_futu_short.gateway import Gateway, sample_histories
+from intake_futu_short.interest_source import FutuShortInterestSource
+from intake_futu_short.rank_source import FutuShortRankSource
 from intake_futu_short.security import Security
 from intake_futu_short.source import FutuShortSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 READ = """
 import ast, sys
@@ -138,6 +143,24 @@ def test_a_bar_appears_after_a_second_and_a_wait_that_is_over_is_not_spoken_of(
         now[0] = 2.5
         display.show(0, 2, 99, 0.0)
         assert re.search(r"2 pages \[.*, 99 rows\] *$", terminal.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("source", "title"),
+    [
+        (lambda url: FutuShortSource("US.AAPL", gateway=url), "daily short volume"),
+        (lambda url: FutuShortInterestSource("HK.00700", gateway=url), "short interest"),
+        (lambda url: FutuShortRankSource("US", gateway=url), "short-selling rank"),
+    ],
+)
+def test_a_bar_says_what_is_read(
+    source: Callable[[str], Any], title: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(progress, "SHOWN_AFTER_S", 0.0)
+    source("sample://").read()
+    assert terminal.getvalue().lstrip("\r").startswith(f"{title}: ")
 
 
 def test_a_bar_that_cannot_be_drawn_is_left_away(monkeypatch: pytest.MonkeyPatch) -> None:
