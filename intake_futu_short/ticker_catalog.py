@@ -53,8 +53,8 @@ class FutuShortCatalog(Catalog):  # type: ignore[misc]  # Intake has no types
 
         * The fsspec URL of a file. Its suffix decides how it is read: a CSV file with a column
           ``code``, a YAML or JSON list, or else text with one code per line, in which ``#`` begins
-          a comment.
-        * ``-``, which is standard input with one code per line. It is read once.
+          a comment. Text whose first line names a column ``code`` is read as a CSV file.
+        * ``-``, which is standard input, with such text. It is read once.
         * The short-selling rank of a market, ``rank://US?sort=short_ratio&rows=200``. It takes the
           arguments `sort`, `descending`, `rows` and `plates` of ``intake.open_futu_short_rank``,
           and asks the gateway of the entries.

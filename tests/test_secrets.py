@@ -21,6 +21,7 @@ import intake
 import numpy as np
 import pytest
 import yaml
+from command_line import futu_short
 from keys import as_pkcs8, rsa_pem
 
 from intake_futu_short import (
@@ -262,6 +263,27 @@ def test_a_key_in_a_gateways_url_is_not_shown(place: str, caplog: pytest.LogCapt
     keys = [PEM, quote(PEM), quote_plus(PEM), BODY, quote(BODY), "".join(LINES), LINES[1]]
     for url in [form.format(key) for form in AROUND for key in keys]:
         assert (url, leaks(told(partial(PLACES[place], url), caplog))) == (url, [])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["{}"], ["--{}"], ["doctor", "{}"], ["doctor", "--code={}"], ["doctor", "--record", "x/{}"],
+        ["doctor", "--{}"], ["rank", "{}"], ["rank", "--by", "{}"], ["rank", "--top={}"],
+        ["read", "{}"], ["read", "US.AAPL", "--start", "{}"], ["read", "US.AAPL", "--last", "{}"],
+        ["read", "US.AAPL", "--columns", "{}"], ["read", "--watchlist", "{}"],
+        ["plot", "US.AAPL", "-o", "{}"], ["serve", "--store", "kept", "--port", "{}"],
+        ["sync", "US.AAPL", "--store", "kept", "--{}"], ["info", "{}", "--store", "kept"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_key_on_a_command_line_is_not_repeated(command: list[str], tmp_path: Path) -> None:
+    for key in (PEM, BODY, LINES[2]):
+        words = [word.format(key) for word in command]
+        done = futu_short(*words, cwd=tmp_path, env={"FUTU_OPEND": "sample://"})
+        assert done.returncode in {1, 2}
+        assert "Error: " in done.stderr
+        assert leaks(done.stdout + done.stderr) == []
 
 
 @pytest.mark.parametrize("place", URL_PLACES)

@@ -35,6 +35,10 @@ from intake_futu_short.errors import ConfigError
         ("zip://codes::list.csv.zip", "US.AAPL\nHK.00700\n"),
         ("filecache::zip://codes.csv::list.zip", "code\nUS.AAPL\nHK.00700\n"),
         ("simplecache::list.csv", "code\nUS.AAPL\nHK.00700\n"),
+        ("-", "code,name\nUS.AAPL,Apple\nHK.00700,Tencent\n"),
+        ("list.txt", "# mine\nname;Code\nApple;US.AAPL\nTencent;HK.00700\n"),
+        ("list", '"name"\t"code"\nApple\tUS.AAPL\nTencent\tHK.00700\n'),
+        ("list", "code\nUS.AAPL\nHK.00700\n"),
     ],
 )
 def test_codes_are_read_once_each_in_their_order(name: str, text: str) -> None:

@@ -40,6 +40,10 @@ __all__ = ["main"]
 # what they use.
 
 
+# Where the words of the command line are kept.
+_WORDS = f"{__name__}.words"
+
+
 class _Commands(click.Group):
     """Commands that report errors of this package in one line instead of a traceback."""
 
@@ -58,8 +62,22 @@ class _Commands(click.Group):
         with wording.for_command_line():
             return super().main(*args, **kwargs)
 
+    def make_context(
+        self, info_name: str | None, args: list[str], *more: Any, **extra: Any
+    ) -> click.Context:
+        """Read the options before the command's name."""
+        words = [*args]  # click takes from the list
+        with outcome.hiding_keys(words):
+            ctx = super().make_context(info_name, args, *more, **extra)
+        ctx.meta[_WORDS] = words
+        return ctx
+
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command, and translate its errors into lines and exit codes."""
+        """Run a command. Its errors become lines and exit codes, and repeat no key."""
+        with outcome.hiding_keys(ctx.meta.get(_WORDS, ())):
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:

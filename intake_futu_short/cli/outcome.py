@@ -6,16 +6,19 @@ stored file is not sound; 130 interrupted.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
+from intake_futu_short.described import is_like_key
 from intake_futu_short.errors import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = [
     "DONE",
@@ -28,6 +31,7 @@ __all__ = [
     "Loudness",
     "WrongArgument",
     "has_lost_its_reader",
+    "hiding_keys",
     "is_quiet",
     "loudness_options",
     "note",
@@ -40,6 +44,9 @@ NOTHING = 1
 WRONG_ARGUMENT = 2
 SOME_FAILED = 3
 INTERRUPTED = 130
+
+# Part of a line of a key, whose header has only short words.
+_KEY_PIECE = re.compile(r"[A-Za-z0-9+]{12,}")
 
 
 class Failure(click.ClickException):
@@ -55,6 +62,38 @@ class WrongArgument(Failure):
     """An argument that the package refused."""
 
     exit_code = WRONG_ARGUMENT
+
+
+@contextlib.contextmanager
+def hiding_keys(words: Iterable[str]) -> Iterator[None]:
+    """Take a key that stands among the words of a command line out of errors.
+
+    click repeats the words that it refuses.
+    """
+    try:
+        yield
+    except click.ClickException as error:
+        key = next((word for word in words if _has_key(word) and _shows(error, word)), None)
+        if key is None:
+            raise
+        text = (
+            f"An argument of {len(key):,} characters is not accepted. It looks like a key, so it "
+            "is not shown. A key is given by the path of its file."
+        )
+        if isinstance(error, click.BadParameter):
+            raise click.BadParameter(text, error.ctx, error.param, error.param_hint) from None
+        if isinstance(error, click.UsageError):
+            raise click.UsageError(text, error.ctx) from None
+        raise Failure(text) from None
+
+
+def _has_key(word: str) -> bool:
+    name, _, value = word.lstrip("-").partition("=")
+    return any(map(is_like_key, (word, name, value)))
+
+
+def _shows(error: click.ClickException, word: str) -> bool:
+    return any(piece in error.message for piece in _KEY_PIECE.findall(word))
 
 
 class Interruption(KeyboardInterrupt):
