@@ -59,7 +59,9 @@ def dated(table: pd.DataFrame, roles: Sequence[str], market: Market) -> Reports:
     table = table.sort_values("first_seen", kind="stable", na_position="first", ignore_index=True)
     as_of = table["as_of"]
     days = table["published"].fillna(published(as_of, market)) if len(table) else as_of
-    moments = pd.to_datetime(table["first_seen"], unit="s", utc=True)
+    # Without NaN: pandas 2.2.0 computes with memory that it has not set there, which can overflow.
+    first_seen = table["first_seen"].dropna()
+    moments = pd.to_datetime(first_seen, unit="s", utc=True).reindex(table.index)
     seen = moments.dt.tz_convert(market.time_zone).dt.tz_localize(None).dt.normalize()
     known = days.where(~(seen < days), seen)
     # The first report of a day is the one that was known first.
