@@ -144,6 +144,10 @@ async function visit(page, width) {
     const names = wide.slice(0, 3).map((one) => one.tagName + "." + one.className).join(" ");
     found.push(`${page} is ${root.scrollWidth} wide at ${width}: ${names}`);
   }
+  // A list beside the text scrolls by itself, so it does not widen the page when it is too wide.
+  const list = inner.document.querySelector(".bd-sidebar-secondary");
+  if (list && list.scrollWidth > list.clientWidth)
+    found.push(`the list of sections of ${page} is too wide at ${width}`);
   for (const image of inner.document.images)
     if (image.complete && !image.naturalWidth) found.push(`${page} lacks ${image.src}`);
   frame.remove();
