@@ -80,7 +80,7 @@ def rank(
     *, market: str, sort: str, top: int, ascending: bool, plates: tuple[str, ...],
     output: str | None, **given: Any,
 ) -> None:  # fmt: skip
-    """Show what was sold short most on the newest day of a MARKET, US or HK.
+    """Show what was sold short most on the newest day of a market: US unless given, or HK.
 
     Asks the gateway: one request for each 35 tickers. Prints a table on a terminal, CSV with every
     column in a pipe. Whether the gateway lists the whole market is not known.

@@ -86,7 +86,7 @@ def make(
     notes = []
     for note in asking.notes():
         notes.append(note)
-        took = f" in {note['ms']} ms" if "ms" in note else ""
+        took = f" ({note['ms']} ms)" if "ms" in note else ""
         say(f"{len(notes):>2}/{len(items)} {note['asked']}: {record_notes.summary(note)}{took}")
     if asking.error is not None and asking.answered == 0:
         raise asking.error
