@@ -25,7 +25,7 @@ sys.path.append(str(Path(__file__).parent.parent / "tests"))
 import fault_proxy
 from fault_proxy import FaultProxy
 from fault_table import FAULTS, ROWS_OF, Fault, Tricky
-from second_gateway import DAILY_SHORT_VOLUME, FIELDS, History
+from second_rows import DAILY_SHORT_VOLUME, FIELDS, History
 
 from intake_futu_short.errors import FutuShortError
 from intake_futu_short.opend import ask as ask_module

@@ -14,7 +14,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from second_gateway import FIELDS_OF, HEADER, MODULES, PATIENCE_S, official
+from second_gateway import HEADER, MODULES, PATIENCE_S, official
+from second_rows import FIELDS_OF
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -9,19 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fault_proxy import Act, Reply, pass_on
-from second_gateway import (
-    DAILY_SHORT_VOLUME,
-    FIELDS_OF,
-    MODULES,
-    SHORT_INTEREST,
-    History,
-    Row,
-    SecondGateway,
-    frame,
-    make_rows,
-    official,
-    refusal_body,
-)
+from second_gateway import MODULES, SecondGateway, frame, official, refusal_body
+from second_rows import DAILY_SHORT_VOLUME, FIELDS_OF, SHORT_INTEREST, History, Row, make_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -11,7 +11,8 @@ import json
 from itertools import count
 from typing import TYPE_CHECKING
 
-from second_gateway import frame, init_connect_body, make_rows, official
+from second_gateway import frame, init_connect_body, official
+from second_rows import make_rows
 from walked import run
 
 from intake_futu_short import schema

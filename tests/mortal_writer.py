@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mortal import fork_on_demand
-from store_contract import TENCENT, hk_rows, locked
+from store_rows import TENCENT, hk_rows, locked
 
 from intake_futu_short import FutuShortStore
 from intake_futu_short.history.ticker_history import TickerHistory

@@ -14,7 +14,8 @@ import json
 import os
 import sys
 
-from second_gateway import History, SecondGateway, make_rows
+from second_gateway import SecondGateway
+from second_rows import History, make_rows
 
 INIT_CONNECT = 1001
 CONNECTION = 7474749583963343045

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from second_gateway import History, SecondGateway, make_rows
+from second_rows import History, make_rows
 
 from intake_futu_short.source import FutuShortSource
 
 if TYPE_CHECKING:
     import pandas as pd
+    from second_gateway import SecondGateway
 
     from intake_futu_short.gateway import Gateway
 

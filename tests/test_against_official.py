@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from second_gateway import COUNTS, FIELDS, ZONES, History, Row, SecondGateway, make_rows
+from second_gateway import SecondGateway
+from second_rows import COUNTS, FIELDS, ZONES, History, Row, make_rows
 
 from intake_futu_short import RET_ERROR, RET_OK, OpenQuoteContext
 from intake_futu_short.gateway import Gateway

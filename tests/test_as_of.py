@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from store_contract import TENCENT, hk_rows, report
+from store_rows import TENCENT, hk_rows, report
 
 from intake_futu_short.history import revisions
 from intake_futu_short.history.as_of import known_at

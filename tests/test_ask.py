@@ -20,17 +20,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from asking import ask, days_in, days_of, one_page, opened, question, walk
 from second_gateway import (
-    DAILY_SHORT_VOLUME,
     INIT_CONNECT,
     KEEP_ALIVE,
     PATIENCE_S,
     Exchange,
-    History,
     SecondGateway,
     frame,
-    make_rows,
     refusal_body,
 )
+from second_rows import DAILY_SHORT_VOLUME, History, make_rows
 
 from intake_futu_short.errors import (
     GatewayDisconnectedError,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from asking import ask, opened
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
-from second_gateway import FIELDS, SecondGateway, make_rows, official
+from second_gateway import SecondGateway, official
+from second_rows import FIELDS, make_rows
 
 from intake_futu_short.errors import UnknownSecurityError
 from intake_futu_short.opend import messages_pb2 as ours

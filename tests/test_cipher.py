@@ -137,13 +137,11 @@ def test_each_handshake_is_enciphered_anew(pem: bytes) -> None:
 def test_a_pkcs8_file_holds_the_same_key(pem: bytes) -> None:
     other = RsaKey(as_pkcs8(pem))
     assert other.decrypt(RsaKey(pem).encrypt(WORDS)) == WORDS
-    assert other.fingerprint == RsaKey(pem).fingerprint
 
 
 def test_another_key_deciphers_nothing(pem: bytes) -> None:
     other = RsaKey(rsa_pem(1024))
     assert other.decrypt(RsaKey(pem).encrypt(WORDS)) != WORDS
-    assert other.fingerprint != RsaKey(pem).fingerprint
 
 
 @pytest.mark.parametrize("body", [b"x", bytes(127), bytes(129), b"\xff" * 256, bytes(300)])

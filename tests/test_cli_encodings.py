@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from second_gateway import History, SecondGateway, make_rows, refusal_body
+from second_gateway import SecondGateway, refusal_body
+from second_rows import History, make_rows
 
 from intake_futu_short.syncing import sync
 

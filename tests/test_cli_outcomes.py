@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 from command_line import at_a_terminal, futu_short
 from gateway_peer import PATIENCE_S
-from second_gateway import INIT_CONNECT, Exchange, History, SecondGateway, make_rows
+from second_gateway import INIT_CONNECT, Exchange, SecondGateway
+from second_rows import History, make_rows
 
 from intake_futu_short import FutuShortStore
 from intake_futu_short.cli import main, tables

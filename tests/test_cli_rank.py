@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from command_line import at_a_terminal, futu_short
 from rank_gateway import FIELDS, RankGateway, Row, codes_of, make_rank
-from second_gateway import History, make_rows
 from second_rank import RANK_COUNTS, RankQuery
+from second_rows import History, make_rows
 
 from intake_futu_short import FutuShortCatalog, RankWarning
 from intake_futu_short.errors import ConfigError, GatewayUnreachableError

@@ -10,7 +10,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from store_contract import ticker
+from store_rows import ticker
 
 import intake_futu_short.dask
 from intake_futu_short import FutuShortStore, metrics, sample

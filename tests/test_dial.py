@@ -12,13 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from asking import ask, days_in, days_of, opened
 from deaf_port import deaf_port
-from second_gateway import (
-    PATIENCE_S,
-    History,
-    SecondGateway,
-    make_rows,
-    silent,
-)
+from second_gateway import PATIENCE_S, SecondGateway, silent
+from second_rows import History, make_rows
 
 from intake_futu_short import OpenQuoteContext
 from intake_futu_short.errors import GatewayTimeoutError, GatewayUnreachableError

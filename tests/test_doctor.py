@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import at_a_terminal, futu_short
-from second_gateway import (
-    DAILY_SHORT_VOLUME,
-    INIT_CONNECT,
-    Exchange,
-    History,
-    SecondGateway,
-    frame,
-    make_rows,
-    obliging,
-    refusal_body,
-)
+from second_gateway import INIT_CONNECT, Exchange, SecondGateway, frame, obliging, refusal_body
+from second_rows import DAILY_SHORT_VOLUME, History, make_rows
 
 from intake_futu_short.cli.doctor import examine
 from intake_futu_short.errors import ConfigError

@@ -12,7 +12,7 @@ import pytest
 from bucket import Bucket
 from fsspec.spec import AbstractFileSystem
 from mortal_writer import FIRST, add, days_kept, rows
-from store_contract import TENCENT, TENCENT_FILE, WHOLE, keep, ticker
+from store_rows import TENCENT, TENCENT_FILE, WHOLE, keep, ticker
 
 from intake_futu_short import CorruptStoreError, FutuShortStore, StoreError
 from intake_futu_short.history.ticker_history import TickerHistory

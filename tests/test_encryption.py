@@ -18,7 +18,8 @@ import pytest
 from asking import ask, opened
 from gateway_peer import INIT_CONNECT, PATIENCE_S, Peer, days, hello
 from second_cipher import AES_CBC, AES_ECB, FTAES_ECB, SecondCipher
-from second_gateway import Exchange, History, SecondGateway, make_rows
+from second_gateway import Exchange, SecondGateway
+from second_rows import History, make_rows
 
 from intake_futu_short import RET_OK, OpenQuoteContext
 from intake_futu_short.errors import GatewayError

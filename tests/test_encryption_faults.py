@@ -13,7 +13,8 @@ import pytest
 import yaml
 from gateway_peer import INIT_CONNECT, PATIENCE_S, Peer, hello, question
 from second_cipher import AES_CBC, SecondCipher
-from second_gateway import DAILY_SHORT_VOLUME, Exchange, SecondGateway, obliging
+from second_gateway import Exchange, SecondGateway, obliging
+from second_rows import DAILY_SHORT_VOLUME
 from test_encryption import ALGORITHMS, HISTORIES, assert_whole
 
 from intake_futu_short import RET_ERROR, OpenQuoteContext

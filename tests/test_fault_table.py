@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fault_proxy import FaultProxy
 from fault_table import FAULTS, PLACES, ROWS_OF, Fault, Tricky
-from second_gateway import DAILY_SHORT_VOLUME, FIELDS_OF, SHORT_INTEREST, History, make_rows
+from second_rows import DAILY_SHORT_VOLUME, FIELDS_OF, SHORT_INTEREST, History, make_rows
 
 from intake_futu_short.errors import FutuShortError
 from intake_futu_short.gateway import Gateway

@@ -10,18 +10,15 @@ from typing import Any
 
 import pytest
 from second_gateway import (
-    DAILY_SHORT_VOLUME,
-    FIELDS,
     INIT_CONNECT,
     Exchange,
-    History,
     Script,
     SecondGateway,
     frame,
-    make_rows,
     official,
     refusal_body,
 )
+from second_rows import DAILY_SHORT_VOLUME, FIELDS, History, make_rows
 
 from intake_futu_short.errors import (
     FutuShortError,

@@ -20,12 +20,11 @@ from second_gateway import (
     INIT_CONNECT,
     KEEP_ALIVE,
     Exchange,
-    History,
     SecondGateway,
-    make_rows,
     obliging,
     silent_after_the_handshake,
 )
+from second_rows import History, make_rows
 
 from intake_futu_short.errors import (
     ConfigError,

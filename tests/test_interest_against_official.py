@@ -16,19 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from official_client import SHORT_INTEREST as OFFICIAL_CALL
 from official_client import OfficialClient, plain
-from second_gateway import (
-    COUNTS,
-    INTEREST_FIELDS,
-    SHORT_INTEREST,
-    Exchange,
-    SecondGateway,
-    frame,
-    make_rows,
-    obliging,
-    official,
-    refusal_body,
-)
-from second_gateway import History as SecondHistory
+from second_gateway import Exchange, SecondGateway, frame, obliging, official, refusal_body
+from second_rows import COUNTS, INTEREST_FIELDS, SHORT_INTEREST, make_rows
+from second_rows import History as SecondHistory
 
 from intake_futu_short import RET_ERROR, RET_OK
 from intake_futu_short.calls import SHORT_INTEREST as CALL
@@ -38,7 +28,7 @@ from intake_futu_short.security import Security
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from second_gateway import Row
+    from second_rows import Row
 
 MARKETS = ["US", "HK"]
 NO_S2C = b"\x08\x00"

@@ -13,19 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from official_client import SHORT_INTEREST as OFFICIAL_CALL
-from second_gateway import (
-    COUNTS,
-    INTEREST_FIELDS,
-    SHORT_INTEREST,
-    ZONES,
-    Exchange,
-    History,
-    SecondGateway,
-    make_rows,
-    obliging,
-    official,
-    refusal_body,
-)
+from second_gateway import Exchange, SecondGateway, obliging, official, refusal_body
+from second_rows import COUNTS, INTEREST_FIELDS, SHORT_INTEREST, ZONES, History, make_rows
 
 from intake_futu_short.errors import PaginationError, UnknownSecurityError
 from intake_futu_short.interest_source import FutuShortInterestSource
@@ -35,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from official_client import OfficialClient
-    from second_gateway import Row
+    from second_rows import Row
 
 pytestmark = pytest.mark.compat
 

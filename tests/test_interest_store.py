@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from model_gateway import ModelGateway
 from parquet_readers import other_readers
-from store_contract import hk_rows
-from store_contract import ticker as volume_of
+from store_rows import hk_rows
+from store_rows import ticker as volume_of
 
 from intake_futu_short import FutuShortStore, sync
 from intake_futu_short.calls import SHORT_INTEREST, SHORT_VOLUME, Ticker

@@ -22,13 +22,12 @@ from second_gateway import (
     INIT_CONNECT,
     PATIENCE_S,
     Exchange,
-    History,
     SecondGateway,
-    make_rows,
     obliging,
     silent,
     silent_after_the_handshake,
 )
+from second_rows import History, make_rows
 
 from intake_futu_short import OpenQuoteContext
 from intake_futu_short.errors import GatewayDisconnectedError

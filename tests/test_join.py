@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from store_contract import TENCENT, hk_rows
+from store_rows import TENCENT, hk_rows
 
 from intake_futu_short.history import join, revisions
 from intake_futu_short.history.ticker_history import Revision, TickerHistory, days_of

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from reachable import make_reachable
-from store_contract import (
+from store_rows import (
     APPLE,
     DAYS,
     TENCENT,
@@ -53,7 +53,7 @@ def modes(root: Path) -> dict[str, str]:
 
 SYNC_AS_MEMBERS = """
     import os, sys
-    from store_contract import *
+    from store_rows import *
     from mortal_writer import add
     url, group, *users = sys.argv[1], *map(int, sys.argv[3:])
     # All is imported before the rights are gone: the environment may be root's alone.

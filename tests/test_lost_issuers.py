@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from second_gateway import Exchange, History, SecondGateway, make_rows, obliging, official
+from second_gateway import Exchange, SecondGateway, obliging, official
+from second_rows import History, make_rows
 
 from intake_futu_short.errors import PaginationError
 from intake_futu_short.opend import ask as ask_module
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from second_gateway import Row, Script
+    from second_gateway import Script
+    from second_rows import Row
 
 ROWS = make_rows("US", 1500)
 DAYS = [str(row["timestampStr"]) for row in ROWS]

@@ -12,7 +12,7 @@ import pytest
 from bucket import Bucket
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from store_contract import DAYS, TENCENT, TENCENT_FILE, assert_same, hk_rows, locked, report, ticker
+from store_rows import DAYS, TENCENT, TENCENT_FILE, assert_same, hk_rows, locked, report, ticker
 
 from intake_futu_short import FutuShortStore, StoreError
 from intake_futu_short.history import join, revisions

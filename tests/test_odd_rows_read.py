@@ -7,7 +7,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from second_gateway import History, SecondGateway, make_rows
+from second_gateway import SecondGateway
+from second_rows import History, make_rows
 
 from intake_futu_short import FutuShortStore, sample, sync
 from intake_futu_short.gateway import Gateway

@@ -15,7 +15,8 @@ import pytest
 from forking import unmeasured
 from fsspec.callbacks import Callback
 from panel_scene import CODES, histories, panel
-from second_gateway import Exchange, History, SecondGateway, make_rows, obliging
+from second_gateway import Exchange, SecondGateway, obliging
+from second_rows import History, make_rows
 
 from intake_futu_short.errors import GatewayDisconnectedError
 from intake_futu_short.gateway import Gateway, sample_histories

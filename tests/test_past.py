@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from store_contract import APPLE, DAYS, TENCENT, hk_rows, report, ticker, us_rows
+from store_rows import APPLE, DAYS, TENCENT, hk_rows, report, ticker, us_rows
 
 from intake_futu_short import FutuShortStore
 from intake_futu_short.errors import ConfigError, PanelError, PanelWarning, StoreError

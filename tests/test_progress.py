@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fsspec.callbacks import Callback, TqdmCallback
-from second_gateway import History, SecondGateway, make_rows
+from second_gateway import SecondGateway
+from second_rows import History, make_rows
 
 from intake_futu_short import progress
 from intake_futu_short.errors import ConfigError

@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from second_gateway import (
-    DAILY_SHORT_VOLUME,
-    SHORT_INTEREST,
-    SHORT_SELLING_RANK,
-    History,
-    SecondGateway,
-    make_rows,
-)
+from second_gateway import SHORT_SELLING_RANK, SecondGateway
 from second_rank import make_ranked
+from second_rows import DAILY_SHORT_VOLUME, SHORT_INTEREST, History, make_rows
 
 from intake_futu_short import RET_ERROR, RET_OK, ConfigError, OpenQuoteContext
 from intake_futu_short.calls import SHORT_INTEREST as INTEREST_CALL

@@ -17,15 +17,9 @@ import pytest
 import yaml
 from deaf_port import deaf_port
 from rank_gateway import FIELDS, RankGateway, Row, codes_of, make_rank
-from second_gateway import (
-    SHORT_SELLING_RANK,
-    Exchange,
-    History,
-    make_rows,
-    official,
-    silent_after_the_handshake,
-)
+from second_gateway import SHORT_SELLING_RANK, Exchange, official, silent_after_the_handshake
 from second_rank import RANK_COUNTS, RankQuery
+from second_rows import History, make_rows
 
 from intake_futu_short import FutuShortRankSource, RankWarning
 from intake_futu_short.errors import (

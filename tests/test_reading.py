@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from asking import opened, question, walk
-from second_gateway import History, SecondGateway, make_rows
+from second_gateway import SecondGateway
+from second_rows import History, make_rows
 
 from intake_futu_short.errors import GatewayDisconnectedError
 from intake_futu_short.history.update import LOCKED

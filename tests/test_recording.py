@@ -17,9 +17,7 @@ import pytest
 from command_line import futu_short
 from second_cipher import AES_CBC, SecondCipher
 from second_gateway import (
-    DAILY_SHORT_VOLUME,
     PATIENCE_S,
-    SHORT_INTEREST,
     SHORT_SELLING_RANK,
     Exchange,
     SecondGateway,
@@ -29,7 +27,8 @@ from second_gateway import (
     sha1_of,
     silent_after_the_handshake,
 )
-from second_gateway import History as SecondHistory
+from second_rows import DAILY_SHORT_VOLUME, SHORT_INTEREST
+from second_rows import History as SecondHistory
 
 import intake_futu_short
 from intake_futu_short import calls

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import at_a_terminal, futu_short
-from store_contract import ticker
+from store_rows import ticker
 
 from intake_futu_short import FutuShortStore, sample, sync
 from intake_futu_short.errors import ConfigError, PanelError, StoreError

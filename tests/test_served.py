@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from gateway_peer import DAILY_SHORT_VOLUME, KEEP_ALIVE, Peer, days, question
 from second_gateway import official
-from store_contract import (
+from store_rows import (
     AGGREGATES,
     APPLE,
     TENCENT,

@@ -12,14 +12,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from second_gateway import (
-    Exchange,
-    History,
-    SecondGateway,
-    make_rows,
-    obliging,
-    silent_after_the_handshake,
-)
+from second_gateway import Exchange, SecondGateway, obliging, silent_after_the_handshake
+from second_rows import History, make_rows
 
 from intake_futu_short.errors import GatewayDisconnectedError
 from intake_futu_short.source import FutuShortSource

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import fsspec
 import pytest
 from bucket import Bucket
-from store_contract import Place, StoreContract
+from store_contract import StoreContract
+from store_rows import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from store_contract import (
+from store_rows import (
     APPLE,
     REVISIONS,
     TENCENT,

@@ -21,7 +21,7 @@ import pytest
 from bucket import Bucket
 from parquet_readers import other_readers
 from reachable import make_reachable
-from store_contract import (
+from store_rows import (
     DAYS,
     ODD_CODES,
     TENCENT,
@@ -66,7 +66,7 @@ def finished(process: subprocess.Popen[str]) -> str:
 
 WRITE_ON_AND_ON = """
     import sys
-    from store_contract import *
+    from store_rows import *
     store = FutuShortStore(sys.argv[1])
     print("begins", flush=True)
     while True:
@@ -116,7 +116,7 @@ def test_what_a_dead_writer_left_is_replaced(tmp_path: Path) -> None:
 
 ADD_DAYS = """
     import sys
-    from store_contract import *
+    from store_rows import *
     store = FutuShortStore(sys.argv[1])
     for day in sys.argv[2].split(","):
         with locked(store, TENCENT):
@@ -138,7 +138,7 @@ def test_two_processes_on_one_ticker_lose_nothing(tmp_path: Path) -> None:
 
 HOLD = """
     import sys, time
-    from store_contract import *
+    from store_rows import *
     with locked(FutuShortStore(sys.argv[1]), TENCENT):
         print("held", flush=True)
         time.sleep(60)
@@ -213,7 +213,8 @@ def test_readers_need_no_lock(tmp_path: Path) -> None:
 
 WRITE_WITHIN = """
     import resource, signal, sys
-    from store_contract import *
+    from store_rows import *
+    from intake_futu_short import StoreError
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
     store = FutuShortStore(sys.argv[1])
@@ -296,7 +297,8 @@ def actions(store: FutuShortStore) -> list[Callable[[], object]]:
 
 WITHOUT_RIGHTS = """
     import os, sys
-    from store_contract import *
+    from store_rows import *
+    from intake_futu_short import StoreError
     os.chdir("/")
     store = FutuShortStore(sys.argv[1])
     actions = (lambda: store.load(TENCENT), lambda: store.save(TENCENT, WHOLE), store.codes)

@@ -13,16 +13,8 @@ import pytest
 from mortal_writer import FIRST, add, days_kept, rows
 from nursery import Nursery, open_nursery
 from s3_server import S3Server, running
-from store_contract import (
-    DAYS,
-    TENCENT,
-    TENCENT_FILE,
-    WHOLE,
-    Place,
-    StoreContract,
-    files_kept,
-    keep,
-)
+from store_contract import StoreContract
+from store_rows import DAYS, TENCENT, TENCENT_FILE, WHOLE, Place, files_kept, keep
 
 from intake_futu_short import CorruptStoreError, FutuShortStore, StoreError
 from intake_futu_short.history.ticker_history import TickerHistory

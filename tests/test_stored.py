@@ -20,8 +20,9 @@ import yaml
 from fsspec.callbacks import Callback
 from meeting_store import lockable
 from model_gateway import ModelGateway
-from second_gateway import History as SecondHistory
-from second_gateway import SecondGateway, make_rows
+from second_gateway import SecondGateway
+from second_rows import History as SecondHistory
+from second_rows import make_rows
 
 from intake_futu_short.calls import SHORT_VOLUME, Ticker
 from intake_futu_short.errors import (

@@ -18,7 +18,7 @@ from family_peer import (
 )
 from gateway_peer import Peer, days
 from second_gateway import official
-from store_contract import hk_rows, us_rows
+from store_rows import hk_rows, us_rows
 
 from intake_futu_short import FutuShortStore
 from intake_futu_short.calls import SHORT_INTEREST, SHORT_VOLUME, Ticker

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import at_a_terminal, futu_short
-from store_contract import TENCENT_FILE, ticker
+from store_rows import TENCENT_FILE, ticker
 
 from intake_futu_short import FutuShortStore, sample
 from intake_futu_short.errors import ConfigError, StoreError

@@ -11,15 +11,8 @@ import intake
 import pandas as pd
 import pytest
 from rank_gateway import RankGateway, make_rank
-from second_gateway import (
-    Exchange,
-    History,
-    SecondGateway,
-    frame,
-    make_rows,
-    refusal_body,
-    silent_after_the_handshake,
-)
+from second_gateway import Exchange, SecondGateway, frame, refusal_body, silent_after_the_handshake
+from second_rows import History, make_rows
 
 from intake_futu_short import errors, optional, sync
 

@@ -8,7 +8,6 @@ is optional, and imported only when a key is used.
 from __future__ import annotations
 
 import enum
-import hashlib
 from typing import TYPE_CHECKING, Protocol
 
 from intake_futu_short.errors import ConfigError
@@ -60,11 +59,6 @@ class RsaKey:
     pem : bytes
         A private key in PEM form, PKCS#1 or PKCS#8, of 1024 or 2048 bits.
 
-    Attributes
-    ----------
-    fingerprint : str
-        A hash of the public half, which identifies the key without revealing it.
-
     Raises
     ------
     ConfigError
@@ -88,8 +82,6 @@ class RsaKey:
         self._padding = padding.PKCS1v15()
         self._segment = SEGMENT_BYTES[key.key_size]
         self._enciphered_segment = key.key_size // 8
-        numbers = self._public.public_numbers()
-        self.fingerprint = hashlib.sha256(f"{numbers.n} {numbers.e}".encode()).hexdigest()
 
     def encrypt(self, plaintext: bytes) -> bytes:
         """Encipher the body of a handshake, segment by segment."""
