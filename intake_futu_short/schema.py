@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "attributes",
     "dtypes",
+    "moments",
     "published",
     "ranked",
     "reports",
@@ -117,6 +118,12 @@ def with_published(rows: pd.DataFrame, table: Table) -> pd.DataFrame:
     if not table.are_reports:
         return rows
     return rows.assign(**{PUBLISHED: published(rows["timestamp_str"], table.market)})
+
+
+def moments(seconds: pd.Series[float]) -> pd.Series[pd.Timestamp]:
+    """Times in UTC of Unix seconds; NaT where they are NaN."""
+    # pandas 2.2.0 computes with memory that it has not set where a float is NaN, and may overflow.
+    return pd.to_datetime(seconds.dropna(), unit="s", utc=True).reindex(seconds.index)
 
 
 def published(as_of: pd.Series[Any], market: Market) -> pd.Series[Any]:

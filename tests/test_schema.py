@@ -105,6 +105,19 @@ def test_a_missing_timestamp_is_midnight_of_the_day_in_the_market() -> None:
     assert us["timestamp"].tolist() == [1734325200]
 
 
+def test_moments_are_in_utc_and_unknown_where_the_seconds_are() -> None:
+    seconds = pd.Series([1728604800.0, np.nan, 0.5], index=[7, 8, 9])
+    moments = schema.moments(seconds)
+    assert moments.index.tolist() == [7, 8, 9]
+    assert [str(moment) for moment in moments] == [
+        "2024-10-11 00:00:00+00:00",
+        "NaT",
+        "1970-01-01 00:00:00.500000+00:00",
+    ]
+    for none in (seconds[:0], seconds[1:2]):
+        assert isinstance(schema.moments(none).dtype, pd.DatetimeTZDtype)
+
+
 def test_pages_follow_each_other_on_one_range_index() -> None:
     pages = [
         us_page({"timestamp_str": "2026-06-18"}, {"timestamp_str": "2026-06-17"}),

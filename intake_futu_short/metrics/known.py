@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from intake_futu_short.schema import published
+from intake_futu_short.schema import moments, published
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,10 +59,8 @@ def dated(table: pd.DataFrame, roles: Sequence[str], market: Market) -> Reports:
     table = table.sort_values("first_seen", kind="stable", na_position="first", ignore_index=True)
     as_of = table["as_of"]
     days = table["published"].fillna(published(as_of, market)) if len(table) else as_of
-    # Without NaN: pandas 2.2.0 computes with memory that it has not set there, which can overflow.
-    first_seen = table["first_seen"].dropna()
-    moments = pd.to_datetime(first_seen, unit="s", utc=True).reindex(table.index)
-    seen = moments.dt.tz_convert(market.time_zone).dt.tz_localize(None).dt.normalize()
+    seen = moments(table["first_seen"]).dt.tz_convert(market.time_zone)
+    seen = seen.dt.tz_localize(None).dt.normalize()
     known = days.where(~(seen < days), seen)
     # The first report of a day is the one that was known first.
     keyed = pd.DataFrame(

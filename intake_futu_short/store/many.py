@@ -203,7 +203,7 @@ def info(
             "first": pd.Series([state.first for state in states], dtype=text),
             "last": pd.Series([state.last for state in states], dtype=text),
             "complete": pd.Series([state.is_complete for state in states], dtype="bool"),
-            "checked": pd.to_datetime(checked, unit="s", utc=True).astype("datetime64[ns, UTC]"),
+            "checked": schema.moments(checked).astype("datetime64[ns, UTC]"),
             "size_bytes": pd.Series([sizes[state.code] for state in states], dtype="int64"),
         }
     )
