@@ -51,7 +51,10 @@ def with_closed_stdout(*arguments: str, cwd: Path | None = None) -> CompletedPro
 def at_a_terminal(
     *arguments: str, cwd: Path | None = None, columns: int = 200
 ) -> tuple[int, list[str]]:
-    """Exit code, and the lines that a person sees on a terminal of some width."""
+    """Exit code, and the lines that a person has before them at the end on a terminal.
+
+    On a slow machine a progress bar came and went; what was written over it stands there.
+    """
     import pty  # noqa: PLC0415 - not on Windows
 
     ours, theirs = pty.openpty()
@@ -60,7 +63,16 @@ def at_a_terminal(
         seen = reader.submit(_read, ours)
         with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
             code = _run(arguments, terminal, terminal, cwd, {"COLUMNS": str(columns)})
-    return code, seen.result().decode().splitlines()
+    *lines, last = (_on_screen(line) for line in seen.result().decode().split("\n"))
+    return code, [*lines, last] if last else lines
+
+
+def _on_screen(written: str) -> str:
+    """What stands in a line once everything was written that goes back to its start."""
+    screen = ""
+    for piece in written.split("\r"):
+        screen = piece + screen[len(piece) :]
+    return screen.rstrip()
 
 
 def _run(
