@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -89,11 +89,11 @@ def read(
         An error that ends every generator (see `_ends_all`), or an interruption.
     """
     reading = _Reading(jobs, AT_ONCE * len(gateways), display)
-    try:
-        gateways.run(reading)
-        reading.show(0.0)
-    finally:
-        reading.close()
+    with closing(reading):
+        try:
+            gateways.run(reading)
+        finally:
+            reading.show(0.0)  # however it ends: whoever interrupts it is told how far it came
     return reading.results, reading.failures
 
 

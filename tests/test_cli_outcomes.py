@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,11 +42,21 @@ def _sample(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
-def kept() -> str:
-    done = futu_short("sync", "US.AAPL", "US.SAMPLE", "HK.SAMPLE", "--store", "kept")
+@pytest.fixture(scope="module")
+def synced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("synced") / "kept"
+    done = futu_short(
+        *("sync", "US.AAPL", "US.SAMPLE", "HK.SAMPLE", "--store", str(store)),
+        *("--gateway", "sample://"),
+    )
     assert (done.returncode, done.stderr) == (0, "")
-    return "kept"
+    return store
+
+
+@pytest.fixture
+def kept(synced: Path, tmp_path: Path) -> str:
+    """A store of this test's own, in its directory."""
+    return shutil.copytree(synced, tmp_path / "kept").name
 
 
 def table(text: str) -> list[dict[str, str]]:

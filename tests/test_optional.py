@@ -48,18 +48,22 @@ RAISED = [
 FEATURES = {
     "dask": (
         "source().to_dask()",
-        'to_dask() needs Dask ({}): pip install "dask[dataframe]" distributed',
+        'ImportError: to_dask() needs Dask ({}): pip install "dask[dataframe]" distributed',
     ),
-    "matplotlib": ("frame.shortvol.plot()", "plots need matplotlib ({}): pip install matplotlib"),
+    "matplotlib": (
+        "frame.shortvol.plot()",
+        "ImportError: plots need matplotlib ({}): pip install matplotlib",
+    ),
     "hvplot": (
         "frame.shortvol.hvplot()",
-        "hvplot() needs the package hvplot ({}): pip install hvplot",
+        "ImportError: hvplot() needs the package hvplot ({}): pip install hvplot",
     ),
     "cryptography": (
         "source(rsa_key='key.pem').read()",
-        "an RSA key needs the package cryptography ({}): pip install cryptography",
+        "ConfigError: rsa_key 'key.pem': an RSA key needs the package cryptography ({}): "
+        "pip install cryptography",
     ),
-}  # fmt: skip
+}
 
 
 def run(code: str, path: Path, **environment: str) -> list[str]:
@@ -75,33 +79,45 @@ def run(code: str, path: Path, **environment: str) -> list[str]:
     return result.stdout.splitlines()
 
 
-@pytest.mark.parametrize("raised", RAISED)
-@pytest.mark.parametrize("name", FEATURES)
-def test_what_is_broken_counts_as_missing(name: str, raised: str, tmp_path: Path) -> None:
-    call, wanted = FEATURES[name]
-    (tmp_path / f"{name}.py").write_text(f"raise {raised}")
+# One program tries all features: each costs the start of a process otherwise.
+CALLS = "".join(
+    f"print(tried(lambda: {call}))\ntried(lambda: {call})\n" for call, _ in FEATURES.values()
+)
+
+
+@pytest.fixture
+def key_there(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text("-----BEGIN RSA PRIVATE KEY-----")
     (tmp_path / "key.pem").chmod(0o600)
-    code = READ + f"print(tried(lambda: {call}))\ntried(lambda: {call})\nprint(said)\n"
-    error, warned = run(code, tmp_path)
+
+
+@pytest.mark.parametrize("raised", RAISED)
+@pytest.mark.usefixtures("key_there")
+def test_what_is_broken_counts_as_missing(raised: str, tmp_path: Path) -> None:
+    for name in FEATURES:
+        (tmp_path / f"{name}.py").write_text(f"raise {raised}")
+    *errors, warned = run(f"{READ}{CALLS}print(said)\n", tmp_path)
     kind, _, text = raised.removesuffix("')").partition("('")
     why = "PanicException: broken" if "Panic" in raised else f"{kind}: {text}"
-    assert error.endswith(wanted.format(why))
-    assert error.startswith("ConfigError: " if name == "cryptography" else "ImportError: ")
-    said = f"{name} is installed, cannot be used and counts as missing ({why})"
-    assert warned == str([("UnusablePackageWarning", said)])
+    assert errors == [wanted.format(why) for _, wanted in FEATURES.values()]
+    assert warned == str(
+        [
+            ("UnusablePackageWarning",
+             f"{name} is installed, cannot be used and counts as missing ({why})")
+            for name in FEATURES
+        ]
+    )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FEATURES)
-def test_of_what_is_missing_no_warning_says_so(name: str, tmp_path: Path) -> None:
-    call, wanted = FEATURES[name]
-    (tmp_path / "key.pem").write_text("-----BEGIN RSA PRIVATE KEY-----")
-    (tmp_path / "key.pem").chmod(0o600)
-    code = READ + f"sys.modules[{name!r}] = None\nprint(tried(lambda: {call}))\nprint(said)\n"
-    error, warned = run(code, tmp_path)
-    assert wanted.partition("{}")[0] in error
-    assert error.endswith(wanted.partition("{}")[2])
+@pytest.mark.usefixtures("key_there")
+def test_of_what_is_missing_no_warning_says_so(tmp_path: Path) -> None:
+    missing = f"sys.modules.update(dict.fromkeys({[*FEATURES]}))\n"
+    *errors, warned = run(f"{READ}{missing}{CALLS}print(said)\n", tmp_path)
     assert warned == "[]"
+    for error, (_, wanted) in zip(errors, FEATURES.values(), strict=True):
+        before, _, after = wanted.partition("{}")
+        assert before in error
+        assert error.endswith(after)
 
 
 @pytest.mark.parametrize(

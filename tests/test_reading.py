@@ -18,6 +18,7 @@ from second_rows import History, make_rows
 
 from intake_futu_short.errors import GatewayDisconnectedError
 from intake_futu_short.history.update import LOCKED
+from intake_futu_short.progress import Tally, shown
 from intake_futu_short.quote_context import OpenQuoteContext
 from intake_futu_short.reading import read
 from intake_futu_short.source import FutuShortSource
@@ -59,6 +60,23 @@ def test_no_more_than_32_are_begun_and_the_oldest_goes_first(gateway: SecondGate
     asked = [query.code for query in gateway.queries]
     assert sorted(asked[:30]) == sorted(CODES[:30])
     assert asked.index("US.T40") >= 60
+
+
+def test_an_interruption_finds_the_count_of_tickers_up_to_date(gateway: SecondGateway) -> None:
+    def interrupted(code: str) -> Job:
+        yield question(code)
+        raise KeyboardInterrupt
+
+    def asks(code: str) -> Job:
+        yield question(code)
+
+    tally = Tally(shows_bar=False)
+    gateways = opened(gateway.url)
+    jobs = {code: asks(code) for code in CODES[:3]} | {CODES[3]: interrupted(CODES[3])}
+    with shown(tally, len(jobs)) as display, pytest.raises(KeyboardInterrupt):
+        read(jobs, gateways, display)
+    gateways.close()
+    assert tally.done == 3
 
 
 def test_tickers_that_wait_for_another_writer_leave_the_others_their_places(
