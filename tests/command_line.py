@@ -51,9 +51,9 @@ def with_closed_stdout(*arguments: str, cwd: Path | None = None) -> CompletedPro
 def at_a_terminal(
     *arguments: str, cwd: Path | None = None, columns: int = 200
 ) -> tuple[int, list[str]]:
-    """Exit code, and the lines that a person has before them at the end on a terminal.
+    """Exit code, and the lines that stand on a terminal of some width at the end.
 
-    On a slow machine a progress bar came and went; what was written over it stands there.
+    A progress bar, which only a slow machine shows, is gone by then.
     """
     import pty  # noqa: PLC0415 - not on Windows
 
@@ -68,7 +68,7 @@ def at_a_terminal(
 
 
 def _on_screen(written: str) -> str:
-    """What stands in a line once everything was written that goes back to its start."""
+    """A line as it is seen: what follows a carriage return is written over what was there."""
     screen = ""
     for piece in written.split("\r"):
         screen = piece + screen[len(piece) :]

@@ -135,7 +135,6 @@ def nothing_left_behind(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert not [t for t in threading.enumerate() if t.name.startswith("intake-futu-short")]
     # What asyncio complains of, it complains of when things are collected.
     gc.collect()
-    gc.freeze()  # what is still there, so that the next test need not look through it again
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 

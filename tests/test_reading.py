@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from asking import opened, question, walk
-from second_gateway import SecondGateway
+from second_gateway import Exchange, SecondGateway
 from second_rows import History, make_rows
 
 from intake_futu_short.errors import GatewayDisconnectedError
@@ -62,20 +62,32 @@ def test_no_more_than_32_are_begun_and_the_oldest_goes_first(gateway: SecondGate
     assert asked.index("US.T40") >= 60
 
 
-def test_an_interruption_finds_the_count_of_tickers_up_to_date(gateway: SecondGateway) -> None:
-    def interrupted(code: str) -> Job:
-        yield question(code)
-        raise KeyboardInterrupt
+def test_an_interruption_finds_the_count_of_tickers_up_to_date() -> None:
+    held: list[bytes] = []
+
+    def all_at_once(exchange: Exchange) -> None:
+        if exchange.query is None:
+            exchange.send(exchange.answer)
+            return
+        held.append(exchange.answer)
+        if len(held) == 4:
+            # Then nothing is shown between the first answer and the interruption.
+            exchange.send(b"".join(held))
 
     def asks(code: str) -> Job:
-        yield question(code)
+        yield question(code, num=1)
+
+    def interrupted(code: str) -> Job:
+        yield question(code, num=1)
+        raise KeyboardInterrupt
 
     tally = Tally(shows_bar=False)
-    gateways = opened(gateway.url)
     jobs = {code: asks(code) for code in CODES[:3]} | {CODES[3]: interrupted(CODES[3])}
-    with shown(tally, len(jobs)) as display, pytest.raises(KeyboardInterrupt):
-        read(jobs, gateways, display)
-    gateways.close()
+    with SecondGateway(HISTORIES, all_at_once) as gateway:
+        gateways = opened(gateway)
+        with shown(tally, len(jobs)) as display, pytest.raises(KeyboardInterrupt):
+            read(jobs, gateways, display)
+        gateways.close()
     assert tally.done == 3
 
 
