@@ -57,8 +57,9 @@ def test_the_authors_and_the_version_are_the_same_everywhere() -> None:
 
 def test_the_workflow_runs_what_a_developer_runs() -> None:
     workflow = yaml.safe_load(text_of(".github/workflows/ci.yml"))
-    (job,) = workflow["jobs"].values()
+    job, coverage = workflow["jobs"]["run"], workflow["jobs"]["coverage"]
     assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
+    assert coverage["steps"][-1]["run"] == "pytest --cov"
     versions = job["steps"][1]["with"]["python-version"].split()
     assert versions[-1] == "3.11"
     ci = text_of(".ci/run")
